@@ -1,0 +1,146 @@
+package brokertest
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// RequireRedis is the environment variable which, set to 1, makes a missing
+// redis-server a failure instead of a skip.
+const RequireRedis = "LIVESUPPORT_REQUIRE_REDIS"
+
+// RedisServer is a redis-server process with an append-only file.
+type RedisServer struct {
+	t    testing.TB
+	dir  string
+	addr string
+	cmd  *exec.Cmd
+	log  *bytes.Buffer // of the running process; read after it has ended
+}
+
+// StartRedisServer starts the redis-server that is installed, on a free port of
+// 127.0.0.1; it ends with the test. Without one the test is skipped: see
+// RequireRedis. The methods of the result are for the test's goroutine.
+func StartRedisServer(t testing.TB) *RedisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv(RequireRedis) == "1" {
+			t.Fatalf("%s=1, but there is no redis-server: %v", RequireRedis, err)
+		}
+		t.Skip("no redis-server installed")
+	}
+	s := &RedisServer{t: t, dir: t.TempDir()}
+	t.Cleanup(func() {
+		if s.cmd != nil {
+			s.Kill()
+		}
+	})
+	var err error
+	for range 3 { // another test may take the port before redis-server does
+		s.addr = FreeAddr(t)
+		if err = s.start(); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("start redis-server: %v", err)
+	return nil
+}
+
+// URL is redis://127.0.0.1:port, the same after Restart.
+func (s *RedisServer) URL() string { return "redis://" + s.addr }
+
+// Addr is 127.0.0.1:port.
+func (s *RedisServer) Addr() string { return s.addr }
+
+// Kill ends the process at once, as kill -9 does.
+func (s *RedisServer) Kill() {
+	s.t.Helper()
+	if s.cmd == nil {
+		s.t.Fatal("redis-server is not running")
+	}
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Errorf("kill redis-server: %v", err)
+	}
+	_ = s.cmd.Wait() // "signal: killed"
+	s.cmd = nil
+}
+
+// Restart starts the process again after Kill, with the data it had.
+func (s *RedisServer) Restart() {
+	s.t.Helper()
+	if err := s.start(); err != nil {
+		s.t.Fatalf("restart redis-server: %v", err)
+	}
+}
+
+func (s *RedisServer) start() error {
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		return err
+	}
+	s.log = new(bytes.Buffer)
+	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+		"--appendonly", "yes", "--save", "", "--daemonize", "no")
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if s.answers() {
+			return nil
+		}
+	}
+	s.Kill()
+	return fmt.Errorf("no answer within 10 s; it says:\n%s", s.log)
+}
+
+// answers tells whether this process, and not another one on the port, is ready.
+func (s *RedisServer) answers() bool {
+	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(time.Second)) // fails only on a closed connection
+	if _, err := conn.Write([]byte("INFO\r\n")); err != nil {
+		return false
+	}
+	var reply []byte
+	buf := make([]byte, 8192)
+	for !bytes.Contains(reply, []byte("tcp_port:")) || !bytes.Contains(reply, []byte("\nloading:0")) {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return false
+		}
+		reply = append(reply, buf[:n]...)
+	}
+	return strings.Contains(string(reply), fmt.Sprintf("process_id:%d\r", s.cmd.Process.Pid))
+}
+
+// FreeAddr returns a 127.0.0.1:port on which nobody listens, for a server that
+// starts later or comes back. The port is not one of those that the system hands
+// out for :0 and for connections, so that it stays free meanwhile.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return addr
+	}
+	t.Fatal("no free port found")
+	return ""
+}

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package embedded
+
+import "os"
+
+// lockFile opens a file; here nothing keeps a second process from doing the same.
+func lockFile(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+}

@@ -1,0 +1,91 @@
+package broker
+
+import "sync"
+
+// Bounds of what may wait for a slow handler.
+const (
+	maxWaiting      = 1024
+	maxWaitingBytes = 16 << 20
+)
+
+// inbox calls a handler with payloads and gaps, in order and one at a time, from
+// a goroutine that exists only while there are some.
+type inbox struct {
+	handler Handler
+	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
+
+	mu      sync.Mutex
+	items   [][]byte // nil is a gap
+	bytes   int
+	running bool
+	closed  bool
+}
+
+// put queues payload, or a gap if the inbox is full.
+func (i *inbox) put(payload []byte) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.items) >= maxWaiting || i.bytes+len(payload) > maxWaitingBytes {
+		payload = nil
+	} else if payload == nil {
+		payload = []byte{}
+	}
+	i.add(payload)
+}
+
+// gap queues a gap.
+func (i *inbox) gap() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.add(nil)
+}
+
+func (i *inbox) add(item []byte) {
+	n := len(i.items)
+	if i.closed || item == nil && n > 0 && i.items[n-1] == nil {
+		return
+	}
+	i.items = append(i.items, item)
+	i.bytes += len(item)
+	if !i.running {
+		i.running = true
+		i.wg.Go(i.run)
+	}
+}
+
+func (i *inbox) run() {
+	for {
+		item, ok := i.next()
+		switch {
+		case !ok:
+			return
+		case item == nil:
+			i.handler.Gap()
+		default:
+			i.handler.Message(item)
+		}
+	}
+}
+
+// next takes the oldest item; false ends the goroutine.
+func (i *inbox) next() (item []byte, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.items) == 0 {
+		i.items, i.running = nil, false // an idle inbox is small
+		return nil, false
+	}
+	item = i.items[0]
+	i.items[0] = nil
+	i.items = i.items[1:]
+	i.bytes -= len(item)
+	return item, true
+}
+
+// close drops what waits. A handler that is running is not waited for.
+func (i *inbox) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	i.items, i.bytes = nil, 0
+}

@@ -1,0 +1,149 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+)
+
+var (
+	errNATSURL  = errors.New("broker: malformed NATS URL: want nats://, tls://, ws:// or wss:// with a host, with special characters of the password percent-encoded")
+	errCertPair = errors.New("broker: a client certificate and its key go together")
+)
+
+// NATSConfig says where the NATS servers are and how to keep events there.
+type NATSConfig struct {
+	// URLs are the servers, comma-separated. A user and password, or a token, may
+	// stand in them.
+	URLs string
+	// Credentials, CA, Cert and Key are names of files, all optional: a credentials
+	// file, the certificates to trust, and the client's own certificate. They are
+	// read again at every connect.
+	Credentials, CA, Cert, Key string
+	// Replicas of the stream, 1 to 5; 0 is 1.
+	Replicas int
+	// Memory keeps the stream in memory instead of in files.
+	Memory bool
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// NATS is the Broker on NATS JetStream: every publication is stored in one
+// stream, acknowledged, and passed on by the stream to those who listen.
+//
+// The stream republishes what it has stored with its sequence number and that of
+// the topic's message before it. Live delivery is by core subscriptions to these
+// copies, one per topic on a shared channel: what is missing shows in the numbers,
+// wherever it was lost. After a lost connection, or when the stream has got a new
+// leader, a short-lived consumer reads from the stream what was missed.
+type NATS struct {
+	cfg     NATSConfig
+	log     *slog.Logger
+	topics  *topics
+	servers []string // as configured, with credentials
+	options []nats.Option
+
+	link    atomic.Pointer[link] // nil while there is none
+	pending chan struct{}
+	id      string // in the ids of this process's messages
+	count   atomic.Uint64
+
+	// Of the goroutine that owns the link:
+	discovered []string // servers that the cluster has told of
+	checked    bool     // the stream was seen to be as configured
+	verified   mark     // everything before it has been delivered
+}
+
+// NewNATS returns a Broker on the servers of cfg. Only a malformed URL or an
+// unreadable file is an error, without secrets: the Broker connects by itself, for
+// a server may start before its broker does. See Ready.
+func NewNATS(cfg NATSConfig) (*NATS, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Replicas = max(cfg.Replicas, 1)
+	servers, err := natsServers(cfg.URLs)
+	if err != nil {
+		return nil, err
+	}
+	options, err := natsOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	b := &NATS{
+		cfg:     cfg,
+		log:     cfg.Log,
+		topics:  newTopics(),
+		servers: servers,
+		options: options,
+		pending: make(chan struct{}, maxPending),
+		id:      rand.Text(),
+	}
+	b.topics.wg.Go(func() { b.topics.keep(b.session) })
+	return b, nil
+}
+
+func natsServers(urls string) ([]string, error) {
+	var servers []string
+	for server := range strings.SplitSeq(urls, ",") {
+		server = strings.TrimSpace(server)
+		u, err := url.Parse(server)
+		if err != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) || u.Hostname() == "" {
+			return nil, errNATSURL
+		}
+		servers = append(servers, server)
+	}
+	return servers, nil
+}
+
+func natsOptions(cfg NATSConfig) ([]nats.Option, error) {
+	var options []nats.Option
+	if cfg.Credentials != "" {
+		if _, err := os.ReadFile(cfg.Credentials); err != nil {
+			return nil, fmt.Errorf("broker: credentials: %w", err)
+		}
+		options = append(options, nats.UserCredentials(cfg.Credentials))
+	}
+	if cfg.CA != "" {
+		options = append(options, nats.RootCAs(cfg.CA))
+	}
+	if (cfg.Cert == "") != (cfg.Key == "") {
+		return nil, errCertPair
+	}
+	if cfg.Cert != "" {
+		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
+	}
+	probe := nats.GetDefaultOptions()
+	for _, option := range options {
+		if err := option(&probe); err != nil {
+			return nil, fmt.Errorf("broker: %w", err)
+		}
+	}
+	return options, nil
+}
+
+// Subscribe implements Broker.
+func (b *NATS) Subscribe(ctx context.Context, topic string, h Handler) (Subscription, error) {
+	if len(topic) > maxTopic {
+		return nil, errTopic
+	}
+	return b.topics.subscribe(ctx, topic, h)
+}
+
+// Ready implements Broker. The stream itself must answer, once a second.
+func (b *NATS) Ready() error { return b.topics.err() }
+
+// Close implements Broker, and closes the connection.
+func (b *NATS) Close() error {
+	b.topics.close()
+	return nil
+}

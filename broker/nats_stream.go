@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The stream and its limits. It is no archive: it has to last as long as servers
+// may be cut off before they rather read the store.
+const (
+	streamName  = "LIVESUPPORT"
+	streamAge   = 3 * time.Minute
+	streamBytes = 128 << 20
+	// maxHeaders is room for the headers of a payload of MaxPayload.
+	maxHeaders   = 4 << 10
+	noDuplicates = time.Minute
+)
+
+func (b *NATS) streamConfig() jetstream.StreamConfig {
+	storage := jetstream.FileStorage
+	if b.cfg.Memory {
+		storage = jetstream.MemoryStorage
+	}
+	return jetstream.StreamConfig{
+		Name:        streamName,
+		Description: "Events between the servers of Livesupport",
+		Subjects:    []string{"users", chatSubjects + "*"},
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      streamAge,
+		MaxBytes:    streamBytes,
+		MaxMsgSize:  MaxPayload + maxHeaders,
+		Duplicates:  noDuplicates,
+		Replicas:    b.cfg.Replicas,
+		Storage:     storage,
+		AllowDirect: true,
+		RePublish:   &jetstream.RePublish{Source: ">", Destination: liveSubjects + ">"},
+	}
+}
+
+// openStream finds the stream or creates it. The first time it is updated to what
+// is configured; later it may be somebody else who knows better.
+func (b *NATS) openStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
+	want := b.streamConfig()
+	stream, err := js.Stream(ctx, streamName)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		stream, err = js.CreateStream(ctx, want)
+	case err == nil && !b.checked && !sameStream(stream.CachedInfo().Config, want):
+		stream, err = js.UpdateStream(ctx, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("broker: stream %s: %w", streamName, err)
+	}
+	b.checked = true
+	return stream, nil
+}
+
+// sameStream compares what streamConfig sets.
+func sameStream(have, want jetstream.StreamConfig) bool {
+	same := want
+	same.Subjects, same.Retention, same.Discard = have.Subjects, have.Retention, have.Discard
+	same.MaxAge, same.MaxBytes, same.MaxMsgSize = have.MaxAge, have.MaxBytes, have.MaxMsgSize
+	same.Duplicates, same.Replicas, same.Storage = have.Duplicates, have.Replicas, have.Storage
+	same.AllowDirect, same.RePublish = have.AllowDirect, have.RePublish
+	return reflect.DeepEqual(same, want)
+}
+
+// leadership is who leads the stream and since when; the same while nothing has
+// happened. It is empty without a cluster.
+func leadership(info *jetstream.StreamInfo) string {
+	if info.Cluster == nil {
+		return ""
+	}
+	since := ""
+	if info.Cluster.LeaderSince != nil {
+		since = info.Cluster.LeaderSince.String()
+	}
+	return info.Cluster.Leader + " " + since
+}

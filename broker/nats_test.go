@@ -1,0 +1,353 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"livesupport/broker"
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+)
+
+func TestNATSFile(t *testing.T) {
+	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
+		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+	})
+}
+
+func TestNATSMemory(t *testing.T) {
+	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
+		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t), Memory: true})
+	})
+}
+
+// startNATS starts an embedded server and returns its URL.
+func startNATS(t testing.TB) string {
+	t.Helper()
+	server, err := embedded.StartNATS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server.URL()
+}
+
+// natsHarness makes brokers on the NATS servers of its configuration.
+type natsHarness struct{ cfg broker.NATSConfig }
+
+// newNATSHarness sees to it that the stream exists: its goroutines are the servers'.
+func newNATSHarness(t testing.TB, cfg broker.NATSConfig) natsHarness {
+	t.Helper()
+	b, err := broker.NewNATS(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitReady(t, b, 20*time.Second)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return natsHarness{cfg}
+}
+
+func (h natsHarness) Broker(t testing.TB) broker.Broker {
+	t.Helper()
+	b, err := broker.NewNATS(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close broker: %v", err)
+		}
+	})
+	return b
+}
+
+func (h natsHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
+	t.Helper()
+	first, _, _ := strings.Cut(h.cfg.URLs, ",")
+	proxy := brokertest.StartProxy(t, strings.TrimPrefix(first, "nats://"))
+	h.cfg.URLs = "nats://" + proxy.Addr()
+	return h.Broker(t), proxy
+}
+
+func awaitReady(t testing.TB, b broker.Broker, within time.Duration) {
+	t.Helper()
+	await(t, within, func() error { return b.Ready() })
+}
+
+// await polls until check returns nil.
+func await(t testing.TB, within time.Duration, check func() error) {
+	t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %v", within, err)
+		}
+	}
+}
+
+// heard is a Handler that keeps payloads; a gap is "GAP".
+type heard struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (h *heard) Message(payload []byte) { h.add(string(payload)) }
+func (h *heard) Gap()                   { h.add("GAP") }
+
+func (h *heard) add(s string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, s)
+}
+
+func (h *heard) list() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.all)
+}
+
+func (h *heard) await(t testing.TB, want ...string) {
+	t.Helper()
+	await(t, 15*time.Second, func() error {
+		if got := h.list(); !slices.Equal(got, want) {
+			return fmt.Errorf("got %.300q, want %.300q", got, want)
+		}
+		return nil
+	})
+}
+
+func subscribe(t testing.TB, b broker.Broker, topic string) *heard {
+	t.Helper()
+	h := new(heard)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := b.Subscribe(ctx, topic, h); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func publish(t testing.TB, b broker.Broker, topic, payload string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := b.Publish(ctx, topic, []byte(payload)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// client is a stock client of NATS.
+func client(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
+}
+
+// TestNATSReplays checks that who was cut off gets what was published meanwhile,
+// with few topics and with many, and that no consumer is left.
+func TestNATSReplays(t *testing.T) {
+	for name, others := range map[string]int{"few topics": 0, "many topics": 100} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+			publisher := h.Broker(t)
+			awaitReady(t, publisher, 5*time.Second)
+			b, fault := h.Proxied(t)
+			var silent []*heard
+			for i := range others {
+				silent = append(silent, subscribe(t, b, fmt.Sprint("chat:silent", i)))
+			}
+			users, chat := subscribe(t, b, "users"), subscribe(t, b, "chat:one")
+			publish(t, publisher, "users", "before")
+			publish(t, publisher, "chat:one", "before")
+			users.await(t, "before")
+			chat.await(t, "before")
+			for _, harm := range []func(){fault.Cut, fault.Stall} {
+				harm()
+				await(t, 5*time.Second, func() error {
+					if b.Ready() == nil {
+						return fmt.Errorf("it is ready")
+					}
+					return nil
+				})
+				for i := range 50 {
+					publish(t, publisher, "users", fmt.Sprint(i))
+					publish(t, publisher, "chat:one", fmt.Sprint("one ", i))
+					publish(t, publisher, "chat:nobody's", fmt.Sprint(i))
+				}
+				fault.Heal()
+				awaitReady(t, b, 5*time.Second)
+			}
+			publish(t, publisher, "users", "after")
+			publish(t, publisher, "chat:one", "after")
+			wantUsers, wantChat := []string{"before"}, []string{"before"}
+			for range 2 {
+				for i := range 50 {
+					wantUsers = append(wantUsers, fmt.Sprint(i))
+					wantChat = append(wantChat, fmt.Sprint("one ", i))
+				}
+			}
+			users.await(t, append(wantUsers, "after")...)
+			chat.await(t, append(wantChat, "after")...)
+			for _, s := range silent {
+				s.await(t)
+			}
+			_, js := client(t, h.cfg.URLs)
+			await(t, 5*time.Second, func() error {
+				stream, err := js.Stream(t.Context(), "LIVESUPPORT")
+				if err == nil && stream.CachedInfo().State.Consumers != 0 {
+					err = fmt.Errorf("%d consumers are left", stream.CachedInfo().State.Consumers)
+				}
+				return err
+			})
+		})
+	}
+}
+
+// TestNATSGap checks that subscribers are told where the stream cannot make whole
+// what they missed.
+func TestNATSGap(t *testing.T) {
+	for name, meddle := range map[string]func(context.Context, jetstream.JetStream) error{
+		"purged": func(ctx context.Context, js jetstream.JetStream) error {
+			stream, err := js.Stream(ctx, "LIVESUPPORT")
+			if err != nil {
+				return err
+			}
+			return stream.Purge(ctx)
+		},
+		"created anew": func(ctx context.Context, js jetstream.JetStream) error {
+			stream, err := js.Stream(ctx, "LIVESUPPORT")
+			if err != nil {
+				return err
+			}
+			if err := js.DeleteStream(ctx, "LIVESUPPORT"); err != nil {
+				return err
+			}
+			cfg := stream.CachedInfo().Config
+			for end := time.Now().Add(5 * time.Second); ; { // the server may be removing files still
+				if _, err = js.CreateStream(ctx, cfg); err == nil {
+					break
+				}
+				if time.Now().After(end) {
+					return err
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			for range 100 { // as far as it was
+				if _, err := js.Publish(ctx, "chat.other", nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"deleted": func(ctx context.Context, js jetstream.JetStream) error {
+			return js.DeleteStream(ctx, "LIVESUPPORT")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+			publisher := h.Broker(t)
+			awaitReady(t, publisher, 5*time.Second)
+			b, fault := h.Proxied(t)
+			chat := subscribe(t, b, "chat:one")
+			idle := subscribe(t, b, "chat:idle")
+			publish(t, publisher, "chat:one", "before")
+			chat.await(t, "before")
+			fault.Cut()
+			await(t, 5*time.Second, func() error {
+				if b.Ready() == nil {
+					return fmt.Errorf("it is ready")
+				}
+				return nil
+			})
+			publish(t, publisher, "chat:one", "lost")
+			_, js := client(t, h.cfg.URLs)
+			if err := meddle(t.Context(), js); err != nil {
+				t.Fatal(err)
+			}
+			fault.Heal()
+			awaitReady(t, b, 10*time.Second)
+			await(t, 10*time.Second, func() error {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				return publisher.Publish(ctx, "chat:one", []byte("after"))
+			})
+			chat.await(t, "before", "GAP", "after")
+			idle.await(t, "GAP")
+		})
+	}
+	t.Run("deleted while connected", func(t *testing.T) {
+		t.Parallel()
+		h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+		b := h.Broker(t)
+		chat := subscribe(t, b, "chat:one")
+		publish(t, b, "chat:one", "before")
+		_, js := client(t, h.cfg.URLs)
+		if err := js.DeleteStream(t.Context(), "LIVESUPPORT"); err != nil {
+			t.Fatal(err)
+		}
+		chat.await(t, "before", "GAP")
+		awaitReady(t, b, 10*time.Second)
+		publish(t, b, "chat:one", "after")
+		chat.await(t, "before", "GAP", "after")
+	})
+}
+
+// TestNATSStockTools checks that plain clients see, and may publish, what goes on.
+func TestNATSStockTools(t *testing.T) {
+	h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+	b := h.Broker(t)
+	users := subscribe(t, b, "users")
+	nc, js := client(t, h.cfg.URLs)
+	sub, err := nc.SubscribeSync("users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const event = `{"type":"RemoveUser","args":{"userId":"1"}}`
+	publish(t, b, "users", event)
+	msg, err := sub.NextMsg(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(msg.Data) != event || msg.Header.Get("Nats-Msg-Id") == "" {
+		t.Errorf("a plain subscriber got %q with %v", msg.Data, msg.Header)
+	}
+	if err := nc.Publish("users", []byte("from outside")); err != nil {
+		t.Fatal(err)
+	}
+	users.await(t, event, "from outside")
+
+	stream, err := js.Stream(t.Context(), "LIVESUPPORT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if cfg.MaxAge <= 0 || cfg.MaxAge >= 5*time.Minute || cfg.MaxBytes <= 0 || cfg.MaxMsgSize <= broker.MaxPayload {
+		t.Errorf("limits of the stream: %+v", cfg)
+	}
+}

@@ -1,0 +1,125 @@
+package broker_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"livesupport/broker"
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+	"livesupport/broker/redisdb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestRedisEmbedded(t *testing.T) {
+	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
+		server, err := embedded.StartRedis()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		return redisHarness{server.URL()}
+	})
+}
+
+func TestRedisReal(t *testing.T) {
+	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
+		return redisHarness{brokertest.StartRedisServer(t).URL()}
+	})
+}
+
+// redisHarness makes brokers for the Redis at url.
+type redisHarness struct{ url string }
+
+func (h redisHarness) Broker(t testing.TB) broker.Broker {
+	t.Helper()
+	db, err := redisdb.Open(h.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := broker.NewRedis(db, nil)
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close broker: %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Errorf("close db: %v", err)
+		}
+	})
+	return b
+}
+
+func (h redisHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
+	t.Helper()
+	proxy := brokertest.StartProxy(t, strings.TrimPrefix(h.url, "redis://"))
+	return redisHarness{"redis://" + proxy.Addr()}.Broker(t), proxy
+}
+
+// TestRedisSilentConnection checks that the subscriptions' own connection is
+// given up when it dies without a word, whatever the DB's connections do.
+func TestRedisSilentConnection(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	proxy := brokertest.StartProxy(t, strings.TrimPrefix(server.URL(), "redis://"))
+	db, err := redisdb.Open("redis://"+proxy.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(logged, 10)
+	b := broker.NewRedis(db, slog.New(slog.NewTextHandler(lost, nil)))
+	t.Cleanup(func() {
+		if err := errors.Join(b.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	lost.await(t, "connected", 5*time.Second)
+	lost.never(t, "lost", 4500*time.Millisecond) // idle, but answering pings
+	proxy.Stall()
+	lost.await(t, "no answer on the subscriptions' connection", 5*time.Second)
+}
+
+// logged is what is being logged.
+type logged chan string
+
+func (l logged) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+func (l logged) await(t *testing.T, text string, within time.Duration) {
+	t.Helper()
+	for timeout := time.After(within); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("%q was not logged within %v", text, within)
+		}
+	}
+}
+
+func (l logged) never(t *testing.T, text string, within time.Duration) {
+	t.Helper()
+	for timeout := time.After(within); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				t.Fatalf("logged: %s", line)
+			}
+		case <-timeout:
+			return
+		}
+	}
+}

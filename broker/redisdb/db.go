@@ -1,0 +1,118 @@
+// Package redisdb is the connection to the store. It opens what a URL names
+// (one Redis, a Sentinel group or a Cluster), watches whether it answers, tells
+// its time, and lets concurrent callers share pipelines.
+//
+// It knows no keys and no events: package broker publishes through it, packages
+// lobby and chat keep their data through it.
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Bounds of all I/O with the store.
+const (
+	dialTimeout = time.Second
+	// ioTimeout bounds one write, one read and one whole pipeline.
+	ioTimeout = 1500 * time.Millisecond
+	// defaultPatience is how long Do waits when its context has no deadline.
+	defaultPatience = 5 * time.Second
+)
+
+var (
+	// ErrUnavailable says that the store could not take something before the
+	// deadline: it was unreachable, or answered that it cannot take anything now.
+	// It comes wrapped with the cause.
+	ErrUnavailable = errors.New("redis: unavailable")
+	// ErrClosed says that the DB has been closed.
+	ErrClosed = errors.New("redis: closed")
+)
+
+// DB is a connection to the store. All methods may be called concurrently.
+type DB struct {
+	client redis.UniversalClient
+	log    *slog.Logger
+	base   time.Time // when Open was called, with a monotonic reading
+	origin time.Time // the same as plain UTC, on which Now builds
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // flusher and monitor
+
+	queue queue
+	probe chan struct{} // asks the monitor to look at once
+
+	down   atomic.Pointer[error] // nil: ready
+	offset atomic.Int64          // store clock minus local clock, ns
+	synced atomic.Bool           // offset has been measured
+	timed  chan struct{}         // closed then
+	last   atomic.Int64          // latest result of Now since base, ns
+}
+
+// Open parses url and starts connecting. Its forms are
+//
+//	redis://[user:password@]host[:port][/db]     one Redis; rediss:// with TLS
+//	unix://[user:password@]/path/to.sock[?db=n]  one Redis on a socket
+//	redis://sentinel:26379/db?master_name=name[&addr=host:port…]
+//	redis://node:6379?addr=host:port[&addr=…]    a Cluster
+//
+// with the query options of go-redis. Only a malformed URL is an error, and that
+// error never shows a password: whether the store is there is told by Ready, for
+// a server may start before its store does. log may be nil.
+func Open(url string, log *slog.Logger) (*DB, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	client, err := newClient(ctx, url)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	now := time.Now()
+	db := &DB{
+		client: client,
+		log:    log,
+		base:   now,
+		origin: now.Round(0).UTC(),
+		ctx:    ctx,
+		cancel: cancel,
+		queue:  queue{wake: make(chan struct{}, 1)},
+		probe:  make(chan struct{}, 1),
+		timed:  make(chan struct{}),
+	}
+	starting := errors.New("redis: not connected yet")
+	db.down.Store(&starting)
+	db.wg.Go(db.flush)
+	db.wg.Go(db.monitor)
+	return db, nil
+}
+
+// Client returns the client for what shares no pipelines, such as scripts. It
+// does not retry: an error may mean that the command was executed or not. Without
+// a deadline in the context a command ends within about 4 s.
+func (db *DB) Client() redis.UniversalClient { return db.client }
+
+// Close fails the calls that wait with ErrClosed, closes all connections and
+// joins the goroutines; a pipeline in flight is waited for, 1.5 s at most. A
+// second call does nothing.
+func (db *DB) Close() error {
+	if !db.queue.close() {
+		return nil
+	}
+	db.cancel()
+	db.wg.Wait()
+	db.queue.refused.Wait()
+	if err := db.client.Close(); err != nil {
+		return fmt.Errorf("redis: close: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Listener is one connection for pub/sub. Unlike go-redis's PubSub it never
+// connects a second time: when it has failed once it is of no use any more, so
+// its owner knows exactly when messages may have been lost.
+//
+// Receive is for one goroutine, the other methods for any.
+type Listener struct {
+	pubsub *redis.PubSub
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   sync.Once
+}
+
+// Listen connects. The Listener must be closed before the DB.
+func (db *DB) Listen(ctx context.Context) (*Listener, error) {
+	if db.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	once := new(atomic.Bool)
+	dial := context.WithValue(ctx, sealed{}, once)
+	dial, cancelDial := context.WithTimeout(dial, ioTimeout)
+	defer cancelDial()
+	l := &Listener{pubsub: db.client.Subscribe(dial)}
+	err := l.pubsub.Ping(dial) // connects
+	once.Store(true)
+	if err != nil {
+		_ = l.pubsub.Close()
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	l.ctx, l.cancel = context.WithCancel(context.WithValue(db.ctx, sealed{}, once))
+	return l, nil
+}
+
+// Subscribe asks for channels; Receive brings a *redis.Subscription for each.
+// It writes for 1.5 s at most.
+func (l *Listener) Subscribe(channels ...string) error {
+	return l.failed(l.pubsub.Subscribe(l.ctx, channels...))
+}
+
+// Unsubscribe is the opposite of Subscribe.
+func (l *Listener) Unsubscribe(channels ...string) error {
+	return l.failed(l.pubsub.Unsubscribe(l.ctx, channels...))
+}
+
+// Ping asks for a *redis.Pong.
+func (l *Listener) Ping() error { return l.failed(l.pubsub.Ping(l.ctx)) }
+
+// Receive waits for a *redis.Message, *redis.Subscription or *redis.Pong. After
+// an error, or Close, there is nothing more to come.
+func (l *Listener) Receive() (any, error) {
+	msg, err := l.pubsub.ReceiveTimeout(l.ctx, 0)
+	return msg, l.failed(err)
+}
+
+// Close ends the connection and a Receive that waits.
+func (l *Listener) Close() {
+	l.once.Do(func() {
+		l.cancel()
+		_ = l.pubsub.Close() // nothing can be lost that would not be lost anyway
+	})
+}
+
+func (l *Listener) failed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, redis.ErrClosed) || l.ctx.Err() != nil:
+		return ErrClosed
+	}
+	return fmt.Errorf("redis: %w", err)
+}

@@ -1,0 +1,237 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// maxBatch is the number of commands at which a pipeline is full.
+	maxBatch   = 1024
+	minBackoff = 25 * time.Millisecond
+	maxBackoff = 250 * time.Millisecond
+)
+
+// Submit queues cmds for the next shared pipeline and returns at once. What is
+// submitted while one pipeline is under way makes up the next: there is no timer.
+//
+// The cmds of one call stay together and in order; calls are sent in the order of
+// Submit. When the store fails, or answers that it cannot take anything now
+// (LOADING, READONLY, OOM and the like), the calls concerned are sent again, as a
+// whole and ahead of later ones, until their deadline. So a command may be
+// executed twice, and one attempt of it later than calls that were submitted
+// after it; only without a failure is the order of execution the order of Submit.
+//
+// done is called exactly once and must not block: it holds up all others. It is
+// called from one goroutine, in the order of Submit except for calls that had to
+// be sent again or have failed. nil means that every command got a reply, which
+// for a single one may still be an error such as redis.Nil: look at cmd.Err().
+// Otherwise the error wraps ErrUnavailable, at the latest 1.5 s after the
+// deadline, and the commands may or may not have been executed; or it is
+// ErrClosed. A call that is refused at once, because 65,536 are waiting or the DB
+// is closed, gets its error from a goroutine of its own; so the caller may hold a
+// lock that done takes.
+//
+// cmds belong to the DB until done is called. Their arguments must be strings,
+// byte slices or numbers.
+func (db *DB) Submit(deadline time.Time, done func(error), cmds ...redis.Cmder) {
+	db.queue.put(call{deadline: deadline, done: done, cmds: cmds})
+}
+
+// Do is Submit and wait. The deadline is that of ctx, or 5 s from now. When ctx
+// ends Do returns at once, with an error that wraps both ErrUnavailable and the
+// cause; cmds must not be touched any more then.
+func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(defaultPatience)
+	}
+	result := make(chan error, 1)
+	db.Submit(deadline, func(err error) { result <- err }, cmds...)
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// flusher is the state of the one goroutine that sends the calls and settles them.
+type flusher struct {
+	db    *DB
+	pipe  redis.Pipeliner
+	batch []call // in the pipeline, or back from a failed one
+	held  []call // taken from the queue; those from head on wait for a pipeline
+	head  int
+	cmds  []redis.Cmder // of batch
+	cause error         // why the last pipeline failed, nil if it did not
+}
+
+func (db *DB) flush() {
+	f := flusher{db: db, pipe: db.client.Pipeline()}
+	pause := minBackoff
+	for {
+		if f.head == len(f.held) || f.cause != nil {
+			if closed := f.take(); closed {
+				for _, c := range append(f.batch, f.held...) {
+					f.settle(c, ErrClosed)
+				}
+				return
+			}
+			if len(f.batch)+len(f.held) == 0 {
+				<-db.queue.wake
+				continue
+			}
+		}
+		if f.fill(); len(f.batch) == 0 {
+			continue
+		}
+		if f.send(); f.cause == nil {
+			pause = minBackoff
+			continue
+		}
+		db.look()
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-db.ctx.Done():
+		}
+		pause = min(2*pause, maxBackoff)
+	}
+}
+
+// take gets what waits in the queue.
+func (f *flusher) take() (closed bool) {
+	n := copy(f.held, f.held[f.head:])
+	clear(f.held[n:])
+	f.held, f.head = f.held[:n], 0
+	if n == 0 && cap(f.held) > maxKept {
+		f.held = nil
+	}
+	f.held, closed = f.db.queue.take(f.held, len(f.batch) == 0)
+	return closed
+}
+
+// fill makes up the next batch: what has come back from the last, then as much of
+// held as one pipeline takes. Calls that are too late fail.
+func (f *flusher) fill() {
+	now := time.Now()
+	if f.cause != nil {
+		// Calls far behind may have the nearer deadline; take has left head at 0.
+		f.batch, f.held = f.expire(f.batch, now), f.expire(f.held, now)
+	}
+	f.cmds = f.cmds[:0]
+	for _, c := range f.batch {
+		f.cmds = append(f.cmds, c.cmds...)
+	}
+	for ; f.head < len(f.held); f.head++ {
+		c := f.held[f.head]
+		if len(f.cmds) > 0 && len(f.cmds)+len(c.cmds) > maxBatch {
+			return
+		}
+		if now.After(c.deadline) {
+			f.settle(c, unavailable(errLate))
+			continue
+		}
+		f.batch = append(f.batch, c)
+		f.cmds = append(f.cmds, c.cmds...)
+	}
+}
+
+// send sends the batch, settles what got its replies, and leaves in batch what is
+// to be sent again.
+func (f *flusher) send() {
+	ctx, cancel := context.WithTimeout(f.db.ctx, ioTimeout)
+	defer cancel()
+	_ = f.pipe.BatchProcess(ctx, f.cmds...) // only appends
+	_, err := f.pipe.Exec(ctx)
+	// When a connection cannot be set up because Redis refuses it, go-redis
+	// returns that error but puts it into no command.
+	refused := err != nil && !slices.ContainsFunc(f.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
+	clear(f.cmds)
+
+	f.cause = nil
+	again := f.batch[:0]
+	for _, c := range f.batch {
+		var cause error
+		switch {
+		case refused:
+			cause = err
+		case err != nil:
+			cause = c.failure()
+		}
+		if cause == nil {
+			f.settle(c, nil)
+			continue
+		}
+		f.cause = cause
+		for _, cmd := range c.cmds {
+			cmd.SetErr(nil) // go-redis reports a failure only in a clean command
+		}
+		again = append(again, c)
+	}
+	clear(f.batch[len(again):])
+	f.batch = again
+}
+
+// expire settles those of calls that are too late, and returns the others.
+func (f *flusher) expire(calls []call, now time.Time) []call {
+	kept := calls[:0]
+	for _, c := range calls {
+		if now.After(c.deadline) {
+			f.settle(c, unavailable(f.cause))
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(calls[len(kept):])
+	return kept
+}
+
+// settle ends a call.
+func (f *flusher) settle(c call, err error) {
+	f.db.queue.size.Add(-1)
+	c.done(err)
+}
+
+// failure tells why a call must be sent again: nil if every command got a reply
+// that says something about the command rather than about the store.
+func (c call) failure() error {
+	for _, cmd := range c.cmds {
+		if err := cmd.Err(); err != nil && !isReply(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+var errLate = errors.New("too many calls before this one")
+
+func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
+
+// Replies that a store gives to everybody while it cannot work.
+var outages = []string{
+	"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "MOVED ", "ASK ", "OOM ", "BUSY ",
+	"NOAUTH ", "WRONGPASS ", "NOREPLICAS ", "MISCONF ", "ERR max number of clients",
+	"ERR AUTH ", "ERR Client sent AUTH", // a password where none is configured
+}
+
+// isReply tells an error reply to a command from a failure of the store or of the
+// way to it. What go-redis wraps is no reply to the command but to the set-up of
+// the connection.
+func isReply(err error) bool {
+	if _, ok := err.(redis.Error); !ok {
+		return false
+	}
+	text := err.Error()
+	return !slices.ContainsFunc(outages, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+}

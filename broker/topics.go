@@ -1,0 +1,376 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pauses between attempts to connect, plus or minus a half.
+const (
+	minPause = 20 * time.Millisecond
+	maxPause = 600 * time.Millisecond
+	// A connection that has held for steady is followed by the shortest pause.
+	steady = 4 * time.Second
+)
+
+// topics keeps the subscriptions of a broker, and what its present connection
+// knows of them.
+type topics struct {
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup        // the broker's goroutines and running handlers
+	down   atomic.Pointer[error] // why there is no connection, nil if there is one
+	wake   chan struct{}         // todo is not empty
+
+	mu     sync.Mutex
+	closed bool
+	online bool // there is a connection
+	byName map[string]*topic
+	todo   []*topic // those that may need a command on it
+}
+
+// topic is one channel on the connection. At most one command is on its way for
+// it, so that every confirmation is unambiguous.
+type topic struct {
+	name   string
+	subs   []*subscription
+	state  channelState
+	queued bool   // in todo
+	last   uint64 // up to which sequence number it has been delivered, if there are any
+}
+
+type channelState uint8
+
+const (
+	off         channelState = iota // the connection knows nothing of it
+	subscribing                     // asked for, not confirmed
+	on                              // confirmed
+	unsubscribing
+)
+
+// subscription is a Subscription.
+type subscription struct {
+	topics   *topics
+	topic    *topic
+	inbox    inbox
+	standing bool          // it gets what is published; guarded by topics.mu
+	ready    chan struct{} // closed when standing becomes true, then nil
+}
+
+// Close implements Subscription.
+func (s *subscription) Close() {
+	s.inbox.close()
+	s.topics.leave(s)
+}
+
+func newTopics() *topics {
+	ts := &topics{byName: make(map[string]*topic), wake: make(chan struct{}, 1)}
+	ts.ctx, ts.cancel = context.WithCancel(context.Background())
+	ts.setDown(errors.New("broker: not connected yet"))
+	return ts
+}
+
+// keep calls session, which uses a connection until it fails and tells why, again
+// and again until close.
+func (ts *topics) keep(session func() error) {
+	pause := minPause
+	for ts.ctx.Err() == nil {
+		since := time.Now()
+		ts.setDown(session())
+		if time.Since(since) > steady {
+			pause = minPause
+		}
+		select {
+		case <-ts.ctx.Done():
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// err is ErrClosed after close, else why there is no connection.
+func (ts *topics) err() error {
+	if ts.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if err := ts.down.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (ts *topics) setDown(err error) { ts.down.Store(&err) }
+
+// subscribe implements Broker.Subscribe.
+func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscription, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("broker: subscribe: %w", context.Cause(ctx))
+	}
+	ts.mu.Lock()
+	if ts.closed {
+		ts.mu.Unlock()
+		return nil, ErrClosed
+	}
+	t := ts.byName[name]
+	if t == nil {
+		t = &topic{name: name}
+		ts.byName[name] = t
+	}
+	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, wg: &ts.wg}}
+	t.subs = append(t.subs, s)
+	if t.state == on {
+		s.standing = true
+		ts.mu.Unlock()
+		return s, nil
+	}
+	ready := make(chan struct{})
+	s.ready = ready
+	ts.attend(t)
+	ts.mu.Unlock()
+
+	select {
+	case <-ready:
+		return s, nil
+	case <-ts.ctx.Done():
+		return nil, ErrClosed
+	case <-ctx.Done():
+		s.Close()
+		err := context.Cause(ctx)
+		if reason := ts.err(); reason != nil {
+			err = fmt.Errorf("%w: %w", err, reason)
+		}
+		return nil, fmt.Errorf("broker: subscribe: %w", err)
+	}
+}
+
+// leave takes s off its topic.
+func (ts *topics) leave(s *subscription) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := s.topic
+	i := slices.Index(t.subs, s)
+	if i < 0 || ts.closed {
+		return
+	}
+	t.subs = slices.Delete(t.subs, i, i+1)
+	switch {
+	case len(t.subs) > 0:
+	case t.state == off:
+		delete(ts.byName, t.name)
+	default:
+		ts.attend(t)
+	}
+}
+
+// connected asks for every topic on a new connection, and returns their number.
+func (ts *topics) connected() int {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.online = true
+	for _, t := range ts.byName {
+		ts.attend(t)
+	}
+	return len(ts.byName)
+}
+
+// disconnected forgets what the lost connection knew.
+func (ts *topics) disconnected() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.online, ts.todo = false, nil
+	for name, t := range ts.byName {
+		t.state, t.queued = off, false
+		if len(t.subs) == 0 {
+			delete(ts.byName, name)
+		}
+	}
+}
+
+// attend has the connection's owner look at t; ts.mu is held. Without a connection
+// there is nothing to be done: connected will attend to all.
+func (ts *topics) attend(t *topic) {
+	if !ts.online || t.queued {
+		return
+	}
+	t.queued = true
+	ts.todo = append(ts.todo, t)
+	ts.wakeUp()
+}
+
+func (ts *topics) wakeUp() {
+	select {
+	case ts.wake <- struct{}{}:
+	default:
+	}
+}
+
+// commands decides what to ask for next, for at most limit topics.
+func (ts *topics) commands(limit int) (join, leave []string) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	n := min(len(ts.todo), limit)
+	for _, t := range ts.todo[:n] {
+		t.queued = false
+		switch {
+		case t.state == off && len(t.subs) > 0:
+			t.state = subscribing
+			join = append(join, t.name)
+		case t.state == on && len(t.subs) == 0:
+			t.state = unsubscribing
+			leave = append(leave, t.name)
+		}
+	}
+	clear(ts.todo[:n])
+	if ts.todo = ts.todo[n:]; len(ts.todo) > 0 {
+		ts.wakeUp()
+	}
+	return join, leave
+}
+
+// joined confirms a subscription; with gap, subscriptions that stood already on a
+// former connection are told that they may have missed something.
+func (ts *topics) joined(name string, gap bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byName[name]; t != nil && t.state == subscribing {
+		ts.stand(t, gap)
+	}
+}
+
+// stand makes t's subscriptions stand; ts.mu is held.
+func (ts *topics) stand(t *topic, gap bool) {
+	t.state = on
+	for _, s := range t.subs {
+		switch {
+		case !s.standing:
+			s.standing = true
+			close(s.ready)
+			s.ready = nil
+		case gap:
+			s.inbox.gap()
+		}
+	}
+	if len(t.subs) == 0 {
+		ts.attend(t)
+	}
+}
+
+// left confirms the end of a subscription.
+func (ts *topics) left(name string) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.byName[name]
+	if t == nil || t.state != unsubscribing {
+		return
+	}
+	t.state = off
+	if len(t.subs) == 0 {
+		delete(ts.byName, name)
+	} else {
+		ts.attend(t)
+	}
+}
+
+// deliver hands on a payload, a copy for each subscription.
+func (ts *topics) deliver(name string, payload []byte) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byName[name]; t != nil {
+		t.deliver(payload)
+	}
+}
+
+func (t *topic) deliver(payload []byte) {
+	for _, s := range t.subs {
+		if s.standing {
+			s.inbox.put(bytes.Clone(payload))
+		}
+	}
+}
+
+func (t *topic) gap() {
+	for _, s := range t.subs {
+		if s.standing {
+			s.inbox.gap()
+		}
+	}
+}
+
+// close ends all subscriptions and joins the goroutines, once.
+func (ts *topics) close() {
+	ts.mu.Lock()
+	if ts.closed {
+		ts.mu.Unlock()
+		return
+	}
+	ts.closed = true
+	byName := ts.byName // from now on nobody else's
+	ts.byName, ts.todo = nil, nil
+	ts.mu.Unlock()
+
+	for _, t := range byName {
+		for _, s := range t.subs {
+			s.inbox.close()
+		}
+	}
+	ts.cancel()
+	ts.wg.Wait()
+}
+
+// The rest is for a broker whose messages of a topic are numbered, with gaps in
+// the numbers.
+
+// joinedAt confirms a subscription from which on everything after base comes.
+func (ts *topics) joinedAt(name string, base uint64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t := ts.byName[name]; t != nil && t.state == subscribing {
+		t.last = max(t.last, base)
+		ts.stand(t, false)
+	}
+}
+
+// resumed confirms the subscriptions of a new connection. Everything up to base
+// has been delivered, or is missing if gap is set.
+func (ts *topics) resumed(names []string, base uint64, gap bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, name := range names {
+		if t := ts.byName[name]; t != nil && t.state == subscribing {
+			t.last = base
+			ts.stand(t, gap)
+		}
+	}
+}
+
+// arrived hands on the message seq of a topic, whose message before it was
+// previous, unless it has come already.
+func (ts *topics) arrived(name string, seq, previous uint64, payload []byte) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.byName[name]
+	if t == nil || seq <= t.last {
+		return
+	}
+	if previous > t.last {
+		t.gap()
+	}
+	t.last = seq
+	t.deliver(payload)
+}
+
+// gapAll tells all subscriptions that they may have missed something.
+func (ts *topics) gapAll() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, t := range ts.byName {
+		t.gap()
+	}
+}
