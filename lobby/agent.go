@@ -1,0 +1,172 @@
+package lobby
+
+import (
+	"context"
+	"time"
+
+	"livesupport/lobby/wire"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Agent is one socket of port 9001. Receive is called by one goroutine at a
+// time; Closed once, after the last Receive.
+type Agent struct {
+	lobby *Lobby
+	peer  wire.Peer
+	id    string // who holds this agent's claims
+
+	// Guarded by Lobby.mu:
+	loadedAt int64            // the Lobby's step at the first Load; 0 before
+	told     map[string]int64 // by user id: the step at which this agent alone was sent RemoveUser
+}
+
+// toldBound is of how many users an agent's socket remembers that.
+const toldBound = 1000
+
+// Connect begins an agent's session.
+func (l *Lobby) Connect(peer wire.Peer) *Agent {
+	return &Agent{lobby: l, peer: peer, id: wire.NewID()}
+}
+
+// Closed ends the session. Claims run out by themselves.
+func (a *Agent) Closed() {
+	l := a.lobby
+	l.mu.Lock()
+	delete(l.agents, a)
+	l.mu.Unlock()
+}
+
+// Overdue reports false: an agent may look on for as long as they like.
+func (a *Agent) Overdue(time.Time) bool { return false }
+
+// Receive handles one text frame (PROTOCOL.md, "Lobby").
+func (a *Agent) Receive(frame []byte) {
+	if wire.IsPong(frame) {
+		return
+	}
+	kind, args, err := wire.Decode(frame)
+	if err == nil {
+		switch kind {
+		case wire.KindPong:
+		case "Load":
+			err = a.load(args)
+		case "JoinUser":
+			err = a.joinUser(args)
+		default:
+			err = wire.UnknownKind
+		}
+	}
+	if err != nil {
+		a.queue(err.Payload(""))
+		a.peer.Flush()
+	}
+}
+
+func (a *Agent) queue(payload []byte) { a.peer.Queue(a.lobby.cfg.Frame(payload)) }
+
+// load sends the picture and from then on, in the same locked step, all that
+// changes it.
+func (a *Agent) load(args jsontext.Value) *wire.Error {
+	var request struct {
+		Batch    bool     `json:"batch"`
+		Features []string `json:"features"` // none so far; ignored like all unknown ones
+	}
+	if err := wire.DecodeArgs(args, &request); err != nil {
+		return err
+	}
+	l := a.lobby
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	// A user whose chat server has answered their Join is in the snapshot.
+	if err := l.refresh(ctx); err != nil {
+		l.cfg.Log.Warn("an agent's Load failed", "error", err)
+		return wire.Public(err)
+	}
+	l.mu.Lock()
+	a.peer.Queue(l.snapshot(request.Batch))
+	if a.loadedAt == 0 {
+		l.step++
+		a.loadedAt = l.step
+		l.agents[a] = struct{}{}
+	}
+	l.mu.Unlock()
+	a.peer.Flush()
+	return nil
+}
+
+// snapshot makes the frames that show the picture. The caller holds mu.
+func (l *Lobby) snapshot(batch bool) []byte {
+	var out []byte
+	if !batch {
+		for _, u := range l.pending.order {
+			out = append(out, l.cfg.Frame(u.json)...)
+		}
+		return out
+	}
+	users := make([]jsontext.Value, 0, l.pending.len())
+	for _, u := range l.pending.order {
+		users = append(users, u.json)
+	}
+	return l.cfg.Frame(wire.Encode(kindPendingUsers, struct {
+		Users []jsontext.Value `json:"users"`
+	}{users}))
+}
+
+// joinUser claims a user for this agent.
+func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
+	var u User
+	if err := wire.DecodeArgs(args, &u); err != nil {
+		return err
+	}
+	switch {
+	case u.UserID == "":
+		return wire.Missing("userId")
+	case u.ChatID == "":
+		return wire.Missing("chatId")
+	}
+	l := a.lobby
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	won, again, err := l.cfg.Queue.Claim(ctx, u.ChatID, u.UserID, a.id)
+	if err != nil {
+		l.cfg.Log.Warn("a claim failed", "error", err)
+		return wire.Public(err)
+	}
+	// Tells the loaded agents, this one included. If it fails, they learn a
+	// little later, and this agent is told below.
+	if err := l.refresh(ctx); err != nil {
+		l.cfg.Log.Warn("looking at the queue after a claim", "error", err)
+	}
+	l.mu.Lock()
+	if again || !a.knowsGone(u.UserID) {
+		a.tell(u.UserID)
+	}
+	l.mu.Unlock()
+	if !won {
+		return wire.NewError(wire.AlreadyTaken, "Another agent has this user, or they have left.")
+	}
+	a.peer.Flush()
+	return nil
+}
+
+// knowsGone reports whether this agent has had RemoveUser for a user since that
+// user's last announcement. The caller holds Lobby.mu.
+func (a *Agent) knowsGone(userID string) bool {
+	l := a.lobby
+	if u := l.pending.get(userID); u != nil {
+		return a.told[userID] > u.announced
+	}
+	r := l.removed[userID]
+	return a.told[userID] > r.announced || a.loadedAt > 0 && a.loadedAt <= r.removed
+}
+
+// tell sends RemoveUser to this agent alone. The caller holds Lobby.mu.
+func (a *Agent) tell(userID string) {
+	if a.told == nil || len(a.told) >= toldBound {
+		a.told = map[string]int64{}
+	}
+	a.lobby.step++
+	a.told[userID] = a.lobby.step
+	a.queue(event{Kind: kindRemoveUser, User: User{UserID: userID}}.payload())
+}

@@ -1,0 +1,68 @@
+package lobby
+
+import (
+	"slices"
+
+	"github.com/go-json-experiment/json"
+)
+
+// pendingUser is a user in the picture.
+type pendingUser struct {
+	User
+	place     int64
+	announced int64  // Lobby.step of the announcement
+	json      []byte // User, as the snapshot shows it
+}
+
+// picture is the set of users to be seen, in the order of their places. Not
+// safe for concurrent use.
+type picture struct {
+	byID  map[string]*pendingUser // by user id
+	order []*pendingUser
+}
+
+func newPicture() picture { return picture{byID: map[string]*pendingUser{}} }
+
+func (p *picture) get(userID string) *pendingUser { return p.byID[userID] }
+
+func (p *picture) len() int { return len(p.order) }
+
+// add inserts a user and reports whether they were new.
+func (p *picture) add(u User, place, step int64) bool {
+	if p.byID[u.UserID] != nil {
+		return false
+	}
+	b, err := json.Marshal(u)
+	if err != nil {
+		return false
+	}
+	added := &pendingUser{u, place, step, b}
+	p.byID[u.UserID] = added
+	p.order = slices.Insert(p.order, p.index(place), added)
+	return true
+}
+
+// remove takes a user out and returns them, nil if they were not there.
+func (p *picture) remove(userID string) *pendingUser {
+	u := p.byID[userID]
+	if u == nil {
+		return nil
+	}
+	delete(p.byID, userID)
+	// Places are unique in the queue; look at the neighbours all the same.
+	for i := p.index(u.place); i < len(p.order); i++ {
+		if p.order[i] == u {
+			p.order = slices.Delete(p.order, i, i+1)
+			break
+		}
+	}
+	return u
+}
+
+// index returns where the first user at or behind a place stands.
+func (p *picture) index(place int64) int {
+	i, _ := slices.BinarySearchFunc(p.order, place, func(u *pendingUser, place int64) int {
+		return int(u.place - place)
+	})
+	return i
+}

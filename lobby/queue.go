@@ -1,0 +1,319 @@
+// Package lobby is the queue of users who wait for a support, and what agents
+// see of it.
+//
+// Queue is the truth, kept in Redis: chat servers add, renew and remove their
+// waiting users, agents' claims go through it. Every change leaves an event in
+// the queue's log, in the same atomic step. A Lobby (one per process of port
+// 9001) follows that log and keeps a picture of the queue for its agents; the
+// broker's "users" topic only tells it when to look.
+package lobby
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"livesupport/broker"
+	"livesupport/broker/redisdb"
+	"livesupport/lobby/wire"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed queue.lua
+var queueSource string
+
+var queueScript = redis.NewScript(queueSource)
+
+// All keys of the queue share a slot, as a script on Redis Cluster needs.
+var queueKeys = []string{
+	"{lobby}:users", "{lobby}:places", "{lobby}:present", "{lobby}:claims",
+	"{lobby}:holders", "{lobby}:log", "{lobby}:meta",
+}
+
+// Topic is where the queue's events are published, for lobbies and for anyone
+// who listens with stock tools (PROTOCOL.md, "Broker topics").
+const Topic = "users"
+
+// User is a visitor as agents see them.
+type User struct {
+	Username string `json:"username"`
+	UserID   string `json:"userId"`
+	ChatID   string `json:"chatId"`
+}
+
+// QueueConfig is what a Queue needs. All processes of a deployment should agree
+// on the durations.
+type QueueConfig struct {
+	DB         *redisdb.DB
+	Broker     broker.Broker
+	ChatTTL    time.Duration // nothing in the queue outlives it unless renewed
+	ClaimTTL   time.Duration // how long a claim holds
+	LeaveGrace time.Duration // how long a user without a socket stays
+	Log        *slog.Logger
+}
+
+// Queue is the queue of pending users. Its methods may be called concurrently,
+// from any number of processes; each is one atomic step in the store. All of
+// them may be repeated: an error means that the step may or may not have been
+// taken.
+type Queue struct {
+	cfg       QueueConfig
+	lease     time.Duration
+	renewal   time.Duration
+	announcer *announcer
+}
+
+// NewQueue makes a Queue and starts the goroutine that announces its events.
+func NewQueue(cfg QueueConfig) *Queue {
+	return &Queue{
+		cfg: cfg,
+		// A dead chat server's users are gone within 30 s, sweep included.
+		lease: min(20*time.Second, cfg.ChatTTL),
+		// Four renewals fit into a lease, two into the grace: a user who leaves one
+		// chat server while another still has a socket of theirs stays (Leave).
+		renewal:   min(5*time.Second, cfg.LeaveGrace/2, cfg.ChatTTL/4),
+		announcer: newAnnouncer(cfg.Broker, cfg.Log),
+	}
+}
+
+// Close announces what is still waiting, for at most two seconds, and joins the
+// announcing goroutine.
+func (q *Queue) Close() error {
+	q.announcer.close()
+	return nil
+}
+
+// RenewEvery is how often a chat server must Renew its waiting users, lest they
+// leave the queue.
+func (q *Queue) RenewEvery() time.Duration { return q.renewal }
+
+// Add puts a user at the end of the queue and announces them. A user who is
+// there already keeps the place and is not announced again.
+func (q *Queue) Add(ctx context.Context, u User) error {
+	user, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	_, err = q.run(ctx, "add", u.ChatID, u.UserID, user)
+	return err
+}
+
+// Renew says that the users of these chats are still connected. It returns
+// those that are not in the queue (any more).
+func (q *Queue) Renew(ctx context.Context, chatIDs []string) (missing []string, err error) {
+	const chunk = 500 // keeps each call of the script short
+	for len(chatIDs) > 0 {
+		n := min(chunk, len(chatIDs))
+		args := make([]any, n)
+		for i, id := range chatIDs[:n] {
+			args[i] = id
+		}
+		chatIDs = chatIDs[n:]
+		r, err := q.run(ctx, "renew", args...)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := texts(r.result)
+		if err != nil {
+			return nil, err
+		}
+		missing = append(missing, ids...)
+	}
+	return missing, nil
+}
+
+// Leave says that a user has no socket any more. Unless they come back, to
+// whatever server, they leave the queue after the grace time.
+func (q *Queue) Leave(ctx context.Context, chatID string) error {
+	_, err := q.run(ctx, "leave", min(q.cfg.LeaveGrace, q.cfg.ChatTTL).Milliseconds(), chatID)
+	return err
+}
+
+// Remove takes a user out of the queue: taken by a support, or expired.
+func (q *Queue) Remove(ctx context.Context, chatID string) error {
+	_, err := q.run(ctx, "remove", chatID)
+	return err
+}
+
+// Claim tries to take a user for holder, for the claim's lease. It reports
+// whether holder has the user now, and whether they had already.
+func (q *Queue) Claim(ctx context.Context, chatID, userID, holder string) (won, again bool, err error) {
+	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds())
+	if err != nil {
+		return false, false, err
+	}
+	return r.result != "lost", r.result == "again", nil
+}
+
+// change is what a lobby is told about the queue since it last looked.
+type change struct {
+	epoch   string // of the queue's log; a new one when the queue was empty for long
+	version int64  // of the queue
+	visible int64  // users to be seen now
+	all     bool   // the log does not reach back: pending is the whole queue
+	pending []entry
+	events  []entry // the log since then; if all, its tail
+}
+
+// entry is an element of the log or of the queue: what, and at which place.
+type entry struct {
+	place   int64
+	payload []byte
+}
+
+// since returns what has changed since a version, after removing from the queue
+// what has run out.
+func (q *Queue) since(ctx context.Context, epoch string, version int64) (change, error) {
+	r, err := q.run(ctx, "sync", epoch, version)
+	if err != nil {
+		return change{}, err
+	}
+	c := change{epoch: r.epoch, version: r.version, visible: r.visible}
+	parts, ok := r.result.([]any)
+	if !ok || len(parts) < 2 {
+		return change{}, errReply
+	}
+	if c.events, err = entries(parts[1]); err != nil {
+		return change{}, err
+	}
+	if c.all = parts[0] == "all"; c.all {
+		if len(parts) < 3 {
+			return change{}, errReply
+		}
+		c.pending, err = entries(parts[2])
+	}
+	return c, err
+}
+
+var errReply = errors.New("lobby: the queue's script gave an unexpected reply")
+
+type reply struct {
+	epoch   string
+	version int64
+	visible int64
+	result  any
+}
+
+// run executes one operation of the script and announces the events that it
+// has caused.
+func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, error) {
+	command := func(how, script string) *redis.Cmd {
+		line := make([]any, 0, 6+len(queueKeys)+len(args))
+		line = append(line, how, script, len(queueKeys))
+		for _, key := range queueKeys {
+			line = append(line, key)
+		}
+		line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds())
+		return redis.NewCmd(ctx, append(line, args...)...)
+	}
+	cmd := command("evalsha", queueScript.Hash())
+	err := q.cfg.DB.Do(ctx, cmd)
+	if err == nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = command("eval", queueSource)
+		err = q.cfg.DB.Do(ctx, cmd)
+	}
+	if err == nil {
+		err = cmd.Err()
+	}
+	if err != nil {
+		return reply{}, fmt.Errorf("lobby: %s: %w", operation, err)
+	}
+	fields, ok := cmd.Val().([]any)
+	if !ok || len(fields) != 5 {
+		return reply{}, errReply
+	}
+	epoch, ok1 := fields[0].(string)
+	version, ok2 := fields[1].(int64)
+	visible, ok3 := fields[2].(int64)
+	events, err := texts(fields[3])
+	if !ok1 || !ok2 || !ok3 || err != nil {
+		return reply{}, errReply
+	}
+	var taken <-chan struct{}
+	for _, event := range events {
+		taken = q.announcer.announce([]byte(event))
+	}
+	q.announcer.await(ctx, taken)
+	return reply{epoch, version, visible, fields[4]}, nil
+}
+
+func texts(list any) ([]string, error) {
+	values, ok := list.([]any)
+	if !ok {
+		return nil, errReply
+	}
+	out := make([]string, len(values))
+	for i, v := range values {
+		if out[i], ok = v.(string); !ok {
+			return nil, errReply
+		}
+	}
+	return out, nil
+}
+
+func entries(list any) ([]entry, error) {
+	lines, err := texts(list)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]entry, len(lines))
+	for i, line := range lines {
+		fields := strings.SplitN(line, " ", 3) // time, place, payload
+		if len(fields) < 3 {
+			return nil, errReply
+		}
+		place, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			return nil, errReply
+		}
+		out[i] = entry{place, []byte(fields[2])}
+	}
+	return out, nil
+}
+
+// event is what travels on Topic, and to agents.
+type event struct {
+	Kind string
+	User // for RemoveUser only the UserID is set
+}
+
+// Kinds of the messages that a lobby sends.
+const (
+	kindUserJoined   = "UserJoined"
+	kindRemoveUser   = "RemoveUser"
+	kindPendingUsers = "PendingUsers"
+)
+
+// decodeEvent takes what anyone may have published; ok is false for what agents
+// must not get.
+func decodeEvent(payload []byte) (e event, ok bool) {
+	kind, args, err := wire.Decode(payload)
+	if err != nil || wire.DecodeArgs(args, &e.User) != nil {
+		return event{}, false
+	}
+	e.Kind = kind
+	switch kind {
+	case kindUserJoined:
+		return e, e.UserID != "" && e.ChatID != "" && e.Username != ""
+	case kindRemoveUser:
+		return e, e.UserID != ""
+	}
+	return event{}, false
+}
+
+// payload encodes an event as agents get it.
+func (e event) payload() []byte {
+	if e.Kind == kindRemoveUser {
+		return wire.Encode(e.Kind, struct {
+			UserID string `json:"userId"`
+		}{e.UserID})
+	}
+	return wire.Encode(e.Kind, e.User)
+}

@@ -1,0 +1,179 @@
+-- The queue of users who wait for a support. One script, so that every change
+-- is atomic and leaves its event in the log. All keys share one slot.
+--
+--   users    hash  chatId -> userId (32 bytes) .. the user's JSON
+--   places   zset  chatId by place in the queue
+--   present  zset  chatId by the time (ms) at which it is gone unless renewed
+--   claims   zset  chatId by the time (ms) at which its claim runs out
+--   holders  hash  chatId -> who claimed it
+--   log      list  the latest events: time (ms) .. ' ' .. place .. ' ' .. JSON
+--   meta     hash  epoch, version (number of events in this epoch), place, seen
+--
+-- ARGV: operation, time to live of the keys (ms), how long a user stays present
+-- without being renewed (ms), the operation's arguments.
+-- Reply: {epoch, version, number of users to be seen, events of this call, result}.
+local users, places, present, claims, holders, log, meta = unpack(KEYS)
+local operation, ttl, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local chunk = 1000
+-- How much of the log is kept, in events and ms; a lobby further behind looks at
+-- the whole queue. What was there is not to be found in the log for long.
+local kept, kept_for = 10000, math.min(ttl, 30000)
+local empty_ttl = math.min(ttl, 5000)
+
+local function int(n) return string.format('%.0f', n) end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local events = {}
+
+local function emit(place, event)
+  redis.call('HSETNX', meta, 'epoch', string.format('%d%06d', tonumber(time[1]), tonumber(time[2])))
+  redis.call('HINCRBY', meta, 'version', 1)
+  redis.call('RPUSH', log, int(now) .. ' ' .. place .. ' ' .. event)
+  events[#events + 1] = event
+end
+
+local function emit_joined(chat, user)
+  local place = int(tonumber(redis.call('ZSCORE', places, chat)))
+  emit(place, '{"type":"UserJoined","args":' .. string.sub(user, 33) .. '}')
+end
+
+local function emit_removed(user)
+  emit('0', '{"type":"RemoveUser","args":{"userId":"' .. string.sub(user, 1, 32) .. '"}}')
+end
+
+local function drop(chat)
+  local user = redis.call('HGET', users, chat)
+  local claimed = redis.call('ZSCORE', claims, chat)
+  redis.call('HDEL', users, chat)
+  redis.call('ZREM', places, chat)
+  redis.call('ZREM', present, chat)
+  redis.call('ZREM', claims, chat)
+  redis.call('HDEL', holders, chat)
+  -- The claim has removed a claimed user from the lists already.
+  if user and not claimed then emit_removed(user) end
+end
+
+local function sweep()
+  for _, chat in ipairs(redis.call('ZRANGEBYSCORE', present, '-inf', int(now), 'LIMIT', 0, chunk)) do
+    drop(chat)
+  end
+  for _, chat in ipairs(redis.call('ZRANGEBYSCORE', claims, '-inf', int(now), 'LIMIT', 0, chunk)) do
+    redis.call('ZREM', claims, chat)
+    redis.call('HDEL', holders, chat)
+    local user = redis.call('HGET', users, chat)
+    if user then emit_joined(chat, user) end
+  end
+end
+
+-- While the store was away nobody could renew: those who were present then get
+-- the time to do so. The calls of a queue at work are less than this apart.
+local function forgive()
+  local seen = redis.call('HGET', meta, 'seen')
+  if not seen then return end
+  redis.call('HSET', meta, 'seen', int(now))
+  if now - tonumber(seen) <= lease / 2 then return end
+  local soonest = now + lease / 4
+  for _, chat in ipairs(redis.call('ZRANGEBYSCORE', present, '-inf', int(soonest))) do
+    redis.call('ZADD', present, int(soonest), chat)
+  end
+end
+
+local function trim()
+  redis.call('LTRIM', log, -kept, -1)
+  for _ = 1, chunk do
+    local oldest = redis.call('LINDEX', log, 0)
+    if not oldest or tonumber(string.match(oldest, '^%d+')) > now - kept_for then return end
+    redis.call('LPOP', log)
+  end
+end
+
+-- Nothing here outlives its chats for long, even if every server dies.
+local function touch()
+  local rest = math.max(ttl, redis.call('PTTL', meta))
+  if redis.call('ZCARD', places) == 0 then rest = empty_ttl end
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, int(rest)) end
+end
+
+local run = {}
+
+-- add chatId userId user: waits from now on, at the end; once.
+function run.add(chat, id, user)
+  sweep()
+  if redis.call('HSETNX', users, chat, id .. user) == 1 then
+    redis.call('ZADD', places, redis.call('HINCRBY', meta, 'place', 1), chat)
+    redis.call('HSET', meta, 'seen', int(now))
+    emit_joined(chat, id .. user)
+  end
+  redis.call('ZADD', present, int(now + lease), chat)
+end
+
+-- renew chatId...: still there. Result: those that are not in the queue.
+function run.renew(...)
+  local missing = {}
+  for _, chat in ipairs({...}) do
+    if redis.call('HEXISTS', users, chat) == 1 then
+      redis.call('ZADD', present, int(now + lease), chat)
+    else
+      missing[#missing + 1] = chat
+    end
+  end
+  sweep()
+  return missing
+end
+
+-- leave grace chatId: gone unless renewed or added within the grace.
+function run.leave(grace, chat)
+  if redis.call('HEXISTS', users, chat) == 1 then
+    redis.call('ZADD', present, int(now + grace), chat)
+  end
+end
+
+-- remove chatId: waits no more.
+function run.remove(chat)
+  drop(chat)
+end
+
+-- claim chatId userId holder time. Result: 'won', 'again' or 'lost'.
+function run.claim(chat, id, holder, time)
+  sweep()
+  local user = redis.call('HGET', users, chat)
+  if not user or string.sub(user, 1, 32) ~= id then return 'lost' end
+  if redis.call('ZSCORE', claims, chat) then
+    return redis.call('HGET', holders, chat) == holder and 'again' or 'lost'
+  end
+  redis.call('ZADD', claims, int(now + time), chat)
+  redis.call('HSET', holders, chat, holder)
+  emit_removed(user)
+  return 'won'
+end
+
+-- sync epoch version: what has changed since. Result: {'events', log entries},
+-- or {'all', log tail, queue in the log's form} where the log does not tell.
+function run.sync(epoch, version)
+  sweep()
+  local missed = tonumber(redis.call('HGET', meta, 'version') or 0) - version
+  if (redis.call('HGET', meta, 'epoch') or '') == epoch and missed >= 0 and missed <= redis.call('LLEN', log) then
+    return {'events', missed > 0 and redis.call('LRANGE', log, -missed, -1) or {}}
+  end
+  local pending = {}
+  local order = redis.call('ZRANGE', places, 0, -1, 'WITHSCORES')
+  for i = 1, #order, 2 do
+    if not redis.call('ZSCORE', claims, order[i]) then
+      pending[#pending + 1] = '0 ' .. order[i + 1] .. ' ' .. string.sub(redis.call('HGET', users, order[i]), 33)
+    end
+  end
+  return {'all', redis.call('LRANGE', log, -chunk, -1), pending}
+end
+
+trim()
+forgive()
+local result = run[operation](unpack(ARGV, 4))
+if operation ~= 'sync' or #events > 0 then touch() end
+return {
+  redis.call('HGET', meta, 'epoch') or '',
+  tonumber(redis.call('HGET', meta, 'version') or 0),
+  redis.call('ZCARD', places) - redis.call('ZCARD', claims),
+  events,
+  result or '',
+}
