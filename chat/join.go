@@ -1,0 +1,381 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"livesupport/lobby"
+	"livesupport/lobby/wire"
+)
+
+// open makes the room ready for a Join and brings it up to date with the store:
+// whatever was acknowledged anywhere before the Join is in the state after it.
+// It renews the chat. A stranger, who does not know the user's id, costs one
+// read and changes nothing.
+func (r *room) open(ctx context.Context, userID string) error {
+	select {
+	case r.entering <- struct{}{}:
+		defer func() { <-r.entering }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := r.service.db.AwaitTime(ctx); err != nil {
+		return err
+	}
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	if userID != r.userID() {
+		return errStranger
+	}
+	r.subscribe(ctx)
+	r.mu.Lock()
+	after, gone := r.last, r.gone
+	var entry []byte
+	if !slices.Contains(r.state.Servers, r.service.id) {
+		entry = Event{Kind: Attended, At: r.service.now(), Server: r.service.id}.encode()
+	}
+	r.mu.Unlock()
+	if gone {
+		return errGone
+	}
+	entries, err := r.service.log.renew(ctx, r.chatID, entry, after)
+	if err != nil {
+		if errors.Is(err, errGone) {
+			r.expire()
+		}
+		return err
+	}
+	r.mu.Lock()
+	r.take(after, entries)
+	watched := r.watched
+	r.watched = true
+	r.deadline = r.service.expiryFromNow()
+	deadline, last, others := r.deadline, r.last, r.state.attendedByOthers(r.service.id)
+	r.mu.Unlock()
+	r.flush()
+	if !watched {
+		r.service.watch(r, deadline)
+	}
+	if others {
+		// A server that died may not have told of what it had appended.
+		r.service.tellLater(r.chatID, last)
+	}
+	return nil
+}
+
+// load reads the whole log unless some of it has been read already.
+func (r *room) load(ctx context.Context) error {
+	r.mu.Lock()
+	loaded := r.state.ChatID != ""
+	r.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	entries, err := r.service.log.read(ctx, r.chatID, 0)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.take(0, entries)
+	if r.state.ChatID != r.chatID {
+		return errGone // not a chat's log
+	}
+	return nil
+}
+
+// subscribe lets news of the chat come: now, or later while the broker is away.
+// The store has what happens until then. Only the holder of entering calls it.
+func (r *room) subscribe(ctx context.Context) {
+	r.mu.Lock()
+	subscribed := r.subscription != nil || r.subscribing
+	r.mu.Unlock()
+	if subscribed {
+		return
+	}
+	if r.service.cfg.Broker.Ready() == nil && r.trySubscribe(ctx) {
+		return
+	}
+	r.mu.Lock()
+	r.subscribing = r.service.start(r.subscribeLater)
+	r.mu.Unlock()
+}
+
+// trySubscribe leaves most of the time of a request for the store.
+func (r *room) trySubscribe(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout/3)
+	defer cancel()
+	subscription, err := r.service.cfg.Broker.Subscribe(ctx, topic(r.chatID), (*roomHandler)(r))
+	if err != nil {
+		r.service.logger.Debug("subscribing to a chat", "chat", r.chatID, "error", err)
+		return false
+	}
+	r.mu.Lock()
+	gone := r.gone
+	if !gone {
+		r.subscription = subscription
+	}
+	r.mu.Unlock()
+	if gone {
+		subscription.Close()
+	}
+	return true
+}
+
+// subscribeLater tries until the broker is back, and then reads what there was
+// no news of.
+func (r *room) subscribeLater(ctx context.Context) {
+	for ctx.Err() == nil && !r.isGone() {
+		if r.trySubscribe(ctx) {
+			r.mu.Lock()
+			r.subscribing = false
+			r.mu.Unlock()
+			(*roomHandler)(r).Gap()
+			return
+		}
+		sleep(ctx, 250*time.Millisecond)
+	}
+}
+
+func (r *room) isGone() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone
+}
+
+// close ends what a room holds when no session needs it any more.
+func (r *room) close() {
+	r.mu.Lock()
+	r.gone = true
+	r.state = State{} // the expiry's heap may hold the room for a while
+	subscription := r.subscription
+	r.subscription = nil
+	r.mu.Unlock()
+	if subscription != nil {
+		subscription.Close()
+	}
+}
+
+func (r *room) userID() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.UserID
+}
+
+// expiresAt returns when the room must be looked at, and whether it is open.
+func (r *room) expiresAt() (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deadline, !r.gone
+}
+
+// renewed notes that the chat has been renewed in the store.
+func (r *room) renewed() {
+	r.mu.Lock()
+	r.deadline = r.service.expiryFromNow()
+	r.mu.Unlock()
+}
+
+// joinUser lets a user in: into the queue while nobody has taken the chat.
+func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error {
+	r.mu.Lock()
+	support := r.state.Support.ID
+	user := lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID}
+	r.mu.Unlock()
+	queued := support == ""
+	if queued {
+		if err := r.service.queue.Add(ctx, user); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	if r.gone {
+		r.mu.Unlock()
+		if queued {
+			r.service.unqueue(r.chatID)
+		}
+		return errGone
+	}
+	taken := r.state.Support.ID != ""
+	if !taken || supportID == "" {
+		r.queueTo(s, userJoinedPayload(&r.state))
+	}
+	if taken && supportID != r.state.Support.ID {
+		r.queueTo(s, supportJoinedPayload(&r.state))
+	}
+	if taken || len(r.state.Messages) > 0 {
+		r.queueTo(s, historyPayload(&r.state, s.echoesID))
+	}
+	r.sessions = append(r.sessions, s)
+	waits := !taken && !r.waiting
+	if waits {
+		r.waiting = true
+		r.service.startWaiting(r)
+	}
+	r.mu.Unlock()
+	if queued && taken {
+		// A support has joined while the user was put into the queue.
+		r.service.unqueue(r.chatID)
+	}
+	s.peer.Flush()
+	return nil
+}
+
+// joinSupport takes the chat for a support, unless another has it: the log
+// decides.
+func (r *room) joinSupport(s *Session, name string) error {
+	r.mu.Lock()
+	owner := r.state.Support.ID
+	r.mu.Unlock()
+	if owner != "" && owner != s.supportID {
+		return errTaken
+	}
+	entered := false
+	result := r.append(Event{
+		Kind: SupportJoined, ID: r.service.eventID(), At: r.service.now(),
+		SupportID: s.supportID, SupportName: name,
+	}, func(outcome Outcome) {
+		if outcome != Applied || r.gone {
+			return
+		}
+		entered = true
+		r.queueTo(s, supportJoinedPayload(&r.state))
+		if len(r.state.Messages) > 0 {
+			r.queueTo(s, historyPayload(&r.state, s.echoesID))
+		}
+		r.sessions = append(r.sessions, s)
+	})
+	switch {
+	case result.err != nil:
+		return result.err
+	case result.late:
+		return wire.ErrUnavailable // to be tried again, with the same supportId
+	case !entered:
+		return errTaken
+	}
+	s.peer.Flush()
+	return nil
+}
+
+// rejoinSupport lets the chat's support in again.
+func (r *room) rejoinSupport(s *Session, supportID string) error {
+	r.mu.Lock()
+	defer s.peer.Flush()
+	defer r.mu.Unlock()
+	switch {
+	case r.gone:
+		return errGone
+	case supportID != r.state.Support.ID:
+		return errStranger
+	}
+	s.supportID = supportID
+	r.queueTo(s, historyPayload(&r.state, s.echoesID))
+	r.sessions = append(r.sessions, s)
+	return nil
+}
+
+// queueTo queues a payload to one session; with r.mu held it takes its place
+// among what all sessions get.
+func (r *room) queueTo(s *Session, payload []byte) { s.peer.Queue(r.service.frame(payload)) }
+
+// write appends a session's message. nil means that the session has its receipt.
+// After ErrUnavailable it may still come.
+func (r *room) write(s *Session, content, messageID string) error {
+	r.mu.Lock()
+	first, repeated := r.state.Find(s.role, messageID, "")
+	full := len(r.state.Messages) >= MaxMessages
+	if repeated {
+		r.queueTo(s, messagePayload(r.state.UserID, &first, s.echoesID))
+	}
+	r.mu.Unlock()
+	switch {
+	case repeated:
+		s.peer.Flush()
+		return nil
+	case full:
+		return errFull
+	}
+	e := Event{
+		Kind: Messaged, ID: r.service.eventID(), At: r.service.now(),
+		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
+	}
+	result := r.append(e, func(outcome Outcome) {
+		if outcome == Repeated {
+			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
+			r.queueTo(s, messagePayload(r.state.UserID, &first, s.echoesID))
+		}
+	})
+	switch {
+	case result.err != nil:
+		return result.err
+	case result.late:
+		return wire.ErrUnavailable
+	case result.outcome == Full:
+		return errFull
+	case result.outcome == Refused:
+		return errStranger
+	case result.outcome == Applied:
+		r.service.messages.Inc()
+	}
+	s.peer.Flush()
+	return nil
+}
+
+// leave takes a session out. When the last socket of a waiting user closes
+// here, the user has the grace time to come back, and the chat its full time.
+func (r *room) leave(s *Session) {
+	r.mu.Lock()
+	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
+	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == RoleUser })
+	if left {
+		r.waiting = false
+		r.service.stopWaiting(r)
+	}
+	r.mu.Unlock()
+	if !left {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	_, err := r.service.log.keep(ctx, []string{r.chatID})
+	if err == nil {
+		err = r.service.queue.Leave(ctx, r.chatID)
+	}
+	if err != nil {
+		r.service.logger.Warn("a waiting user has left, and the store could not be told", "chat", r.chatID, "error", err)
+	}
+}
+
+// waitAgain puts a connected user who has dropped out of the queue back into
+// it, unless a support has joined meanwhile.
+func (r *room) waitAgain(ctx context.Context) {
+	r.mu.Lock()
+	after := r.last
+	r.mu.Unlock()
+	entries, err := r.service.log.read(ctx, r.chatID, after)
+	if err != nil {
+		return // the next renewal tries again
+	}
+	r.mu.Lock()
+	r.take(after, entries)
+	waiting := r.waiting
+	user := lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID}
+	r.mu.Unlock()
+	r.flush()
+	if !waiting {
+		return
+	}
+	if err := r.service.queue.Add(ctx, user); err != nil {
+		r.service.logger.Warn("a waiting user could not be put back into the queue", "chat", r.chatID, "error", err)
+		return
+	}
+	r.mu.Lock()
+	taken := r.state.Support.ID != ""
+	r.mu.Unlock()
+	if taken {
+		r.service.unqueue(r.chatID)
+	}
+}

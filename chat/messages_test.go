@@ -1,0 +1,65 @@
+package chat
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"livesupport/lobby/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestGolden compares every message that the chat server sends with a file of
+// testdata: the protocol, byte by byte.
+func TestGolden(t *testing.T) {
+	const support = "7c270542e64a4dfbb2bc1c7793746674"
+	var waiting State
+	waiting.Apply(Event{
+		Kind: Registered, At: 1697998738000000, Username: "Nika",
+		UserID: "9d6d2db0cdb84d8ba67105670d94d641", ChatID: "d2464b5386044daf9e36ffd414260f67",
+	})
+	taken := waiting
+	taken.Apply(Event{Kind: SupportJoined, At: 1697998738000001, SupportID: support, SupportName: "Vika"})
+	talk := taken
+	talk.Apply(Event{Kind: Messaged, ID: "1", At: 1697998739360855, From: RoleUser, Content: "hey", MessageID: "m-1"})
+	talk.Apply(Event{Kind: Messaged, ID: "2", At: 1697998759000000, From: RoleSupport, SupportID: support,
+		Content: "<&> \"quoted\" \\ \x00\n \u2028 \U0001F600"})
+	early := waiting
+	early.Apply(Event{Kind: Messaged, ID: "1", At: 1697998739000000, From: RoleUser, Content: "anybody there?"})
+
+	for name, payload := range map[string][]byte{
+		"UserJoined":            userJoinedPayload(&waiting),
+		"SupportJoinedUser":     supportJoinedPayload(&taken),
+		"ChatMessage":           messagePayload(talk.UserID, &talk.Messages[0], false),
+		"ChatMessage-messageId": messagePayload(talk.UserID, &talk.Messages[0], true),
+		"ChatMessage-waiting":   messagePayload(early.UserID, &early.Messages[0], true),
+		"ChatMessage-escapes":   messagePayload(talk.UserID, &talk.Messages[1], false),
+		"ChatHistory":           historyPayload(&talk, false),
+		"ChatHistory-messageId": historyPayload(&talk, true),
+		"ChatHistory-empty":     historyPayload(&taken, false),
+		"ChatExpired":           chatExpiredPayload(waiting.ChatID),
+		"Error":                 wire.ErrUnavailable.Payload(""),
+		"Error-messageId":       errFull.Payload("m-1"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join("testdata", name+".json")
+			if *update {
+				if err := os.WriteFile(file, append(payload, '\n'), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(payload)+"\n" != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", payload, want)
+			}
+			if _, _, err := wire.Decode(payload); err != nil {
+				t.Errorf("not a message: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,400 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"livesupport/broker"
+	"livesupport/broker/redisdb"
+)
+
+// room is a chat on this server: its state as far as the log has been read, and
+// the sessions that take part here. It exists while a session needs it.
+type room struct {
+	service *Service
+	chatID  string
+	users   int // sessions that hold it, guarded by Service.mu
+
+	// entering is held by the Join that opens or renews the room; capacity 1.
+	entering chan struct{}
+
+	mu           sync.Mutex
+	state        State
+	last         int64 // position of the last entry applied
+	known        int64 // the furthest position heard of
+	reading      bool  // a goroutine reads what lies between
+	stale        bool  // there was a Gap: what has been read by now does not count
+	subscription broker.Subscription
+	subscribing  bool // a goroutine tries to get one
+	sessions     []*Session
+	pending      []*appending // events of this server that are not applied yet
+	waiting      bool         // its user is connected here and in the queue
+	deadline     time.Time    // when the chat expires, as far as this server knows
+	watched      bool         // Service.watch has been called
+	gone         bool
+}
+
+// appending is an event on its way into the log, and who waits for it.
+type appending struct {
+	id string
+	// applied is called under room.mu when the fold has taken the event.
+	applied func(Outcome)
+	began   time.Time
+	done    chan appended
+}
+
+// appended is what has become of an event.
+type appended struct {
+	outcome Outcome
+	seq     int64 // 0 unless it has been applied
+	late    bool  // it is in the log, and will be applied when what lies before it can be read
+	err     error
+}
+
+// append puts an event into the log and waits until the fold has taken it, less
+// than the five seconds of the protocol. applied, if not nil, is called in the
+// same locked step. Then it tells the sessions and the other servers.
+func (r *room) append(e Event, applied func(Outcome)) appended {
+	if r.service.outage.Load() {
+		return appended{err: errOutage}
+	}
+	entry := e.encode()
+	a := &appending{id: e.ID, applied: applied, began: time.Now(), done: make(chan appended, 1)}
+	r.mu.Lock()
+	if r.gone {
+		r.mu.Unlock()
+		return appended{err: errGone}
+	}
+	r.pending = append(r.pending, a)
+	r.mu.Unlock()
+	r.service.log.append(a.began.Add(storeTimeout), r.chatID, entry, func(seq int64, err error) {
+		r.appended(a, e, seq, err)
+	})
+	result := <-a.done
+	if e.Kind == SupportJoined && result.outcome == Applied {
+		r.dequeue() // who is told now that the chat is taken finds its user in no lobby
+	}
+	r.flush()
+	if errors.Is(result.err, errGone) {
+		r.expire()
+	}
+	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
+		r.service.storeFailed(r.chatID)
+	}
+	if result.err == nil {
+		r.publish(e.Kind, result, entry)
+	}
+	return result
+}
+
+// appended takes the store's answer. It is called in the order of the log's
+// positions and must not block.
+func (r *room) appended(a *appending, e Event, seq int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil && seq == 0 {
+		err = errGone
+	}
+	if err != nil {
+		r.settle(a, appended{err: err})
+		return
+	}
+	r.deadline = r.service.expiryFromNow()
+	r.offer(seq, e)
+	if slices.Contains(r.pending, a) { // something before it must be read first
+		time.AfterFunc(time.Until(a.began.Add(answerTimeout)), func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.settle(a, appended{late: true})
+		})
+	}
+}
+
+// offer takes an entry of the log at its position, from wherever it comes: it
+// is applied if it is the next one, and fetched in order if it is not. The
+// caller holds mu.
+func (r *room) offer(seq int64, e Event) {
+	switch {
+	case r.gone:
+	case seq == r.last+1:
+		r.apply(seq, e)
+	case seq > r.last:
+		r.read(seq)
+	case !r.isKnown(e):
+		// An entry where another one was: the log has lost its end and grown again.
+		r.last = 0
+		r.read(seq)
+	}
+}
+
+// isKnown reports whether an event that stands at a position already passed has
+// been taken into account. The caller holds mu.
+func (r *room) isKnown(e Event) bool {
+	if slices.ContainsFunc(r.pending, func(a *appending) bool { return a.id == e.ID }) {
+		return false
+	}
+	if e.Kind != Messaged {
+		return true
+	}
+	_, found := r.state.Find(e.From, e.MessageID, e.ID)
+	return found || len(r.state.Messages) >= MaxMessages || e.From == RoleSupport && e.SupportID != r.state.Support.ID
+}
+
+// apply folds the next entry and tells the sessions. The caller holds mu.
+func (r *room) apply(seq int64, e Event) {
+	own := slices.IndexFunc(r.pending, func(a *appending) bool { return e.ID != "" && a.id == e.ID })
+	support, waiting := r.state.Support, r.waiting
+	outcome := r.state.Apply(e)
+	r.last = seq
+	r.known = max(r.known, seq)
+	if outcome == Applied {
+		switch e.Kind {
+		case Messaged:
+			r.deadline = r.service.expiryFromNow()
+			r.deliver(r.state.lastMessage())
+		case SupportJoined:
+			if support != r.state.Support {
+				r.supportJoined()
+				if waiting && own < 0 {
+					r.service.unqueue(r.chatID) // append does it for our own
+				}
+			}
+		}
+	}
+	if own >= 0 {
+		a := r.pending[own]
+		if a.applied != nil {
+			a.applied(outcome)
+		}
+		r.settle(a, appended{outcome: outcome, seq: seq})
+	}
+}
+
+// settle answers whoever waits for an event, once. The caller holds mu.
+func (r *room) settle(a *appending, result appended) {
+	if i := slices.Index(r.pending, a); i >= 0 {
+		r.pending = slices.Delete(r.pending, i, i+1)
+		a.done <- result
+	}
+}
+
+// deliver queues a message to all sessions. The caller holds mu.
+func (r *room) deliver(m Message) {
+	var plain, withID []byte // each encoded once, when first needed
+	for _, s := range r.sessions {
+		frame := &plain
+		if s.echoesID && m.MessageID != "" {
+			frame = &withID
+		}
+		if *frame == nil {
+			*frame = r.service.frame(messagePayload(r.state.UserID, &m, frame == &withID))
+		}
+		s.peer.Queue(*frame)
+	}
+}
+
+// supportJoined tells the sessions who has taken the chat. The caller holds mu.
+func (r *room) supportJoined() {
+	frame := r.service.frame(supportJoinedPayload(&r.state))
+	for _, s := range r.sessions {
+		s.peer.Queue(frame)
+	}
+	if r.waiting {
+		r.waiting = false
+		r.deadline = r.service.expiryFromNow()
+		r.service.stopWaiting(r)
+	}
+}
+
+// dequeue takes the chat's user out of the queue, now or as soon as the store
+// can be reached.
+func (r *room) dequeue() {
+	ctx, cancel := context.WithTimeout(r.service.ctx, storeTimeout)
+	defer cancel()
+	if err := r.service.queue.Remove(ctx, r.chatID); err != nil {
+		r.service.unqueue(r.chatID)
+	}
+}
+
+// flush sends what is queued to the sessions.
+func (r *room) flush() {
+	var buf [4]*Session
+	r.mu.Lock()
+	sessions := append(buf[:0], r.sessions...)
+	r.mu.Unlock()
+	for _, s := range sessions {
+		s.peer.Flush()
+	}
+}
+
+// publish tells the other servers that attend the chat of a new entry. That a
+// support has joined is told in any case: it is rare, and observers may want to
+// know.
+func (r *room) publish(kind Kind, a appended, entry []byte) {
+	r.mu.Lock()
+	wanted := kind == SupportJoined || r.state.attendedByOthers(r.service.id)
+	known := r.known
+	r.mu.Unlock()
+	switch {
+	case a.late:
+		r.service.publish(r.chatID, known, nil)
+	case wanted:
+		r.service.publish(r.chatID, a.seq, entry)
+	}
+}
+
+// read sees to it that the log is read up to seq, where somebody has seen an
+// entry. The caller holds mu.
+func (r *room) read(seq int64) {
+	r.known = max(r.known, seq)
+	r.startReading()
+}
+
+// startReading reads the log once more, at least. The caller holds mu.
+func (r *room) startReading() {
+	if !r.reading && !r.gone {
+		r.reading = true
+		if !r.service.start(r.readMissing) {
+			r.reading = false
+		}
+	}
+}
+
+// readMissing reads the log from the store until nothing is missing.
+func (r *room) readMissing(ctx context.Context) {
+	pause := 50 * time.Millisecond
+	for {
+		r.mu.Lock()
+		after, known := r.last, r.known
+		r.stale = false
+		r.mu.Unlock()
+		entries, err := r.fetch(ctx, after)
+		if errors.Is(err, errGone) {
+			r.expire()
+			return
+		}
+		r.mu.Lock()
+		if err == nil {
+			r.take(after, entries)
+			if r.known == known {
+				r.known = r.last // what was heard of and is not there was lost with the log's end
+			}
+		}
+		if r.gone || ctx.Err() != nil || err == nil && r.known <= r.last && !r.stale {
+			r.reading = false
+			r.mu.Unlock()
+			r.flush()
+			return
+		}
+		r.mu.Unlock()
+		r.flush()
+		if err == nil {
+			continue
+		}
+		r.service.logger.Warn("reading a chat's log", "chat", r.chatID, "error", err)
+		sleep(ctx, pause)
+		pause = min(2*pause, time.Second)
+	}
+}
+
+func (r *room) fetch(ctx context.Context, after int64) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	entries, err := r.service.log.read(ctx, r.chatID, after)
+	if errors.Is(err, errDiverged) {
+		r.mu.Lock()
+		r.last = 0
+		r.mu.Unlock()
+		return nil, err
+	}
+	return entries, err
+}
+
+// take applies entries that stand behind position after. The caller holds mu.
+func (r *room) take(after int64, entries []string) {
+	if after == 0 && r.state.ChatID != "" && r.last == 0 {
+		r.rebuild(entries)
+		return
+	}
+	for i, entry := range entries {
+		if seq := after + int64(i) + 1; seq == r.last+1 {
+			r.apply(seq, decodeEvent([]byte(entry)))
+		}
+	}
+}
+
+// rebuild starts anew from a log whose end was lost: sessions get what they have
+// not seen. The caller holds mu.
+func (r *room) rebuild(entries []string) {
+	r.service.logger.Error("the store has lost the end of a chat's log", "chat", r.chatID)
+	seen := r.state
+	r.state = State{}
+	sessions := r.sessions
+	for i, entry := range entries {
+		e := decodeEvent([]byte(entry))
+		r.sessions = sessions
+		if _, old := seen.Find(e.From, e.MessageID, e.ID); old && e.Kind == Messaged || e.Kind == SupportJoined && e.SupportID == seen.Support.ID {
+			r.sessions = nil
+		}
+		r.apply(int64(i)+1, e)
+	}
+	r.sessions = sessions
+}
+
+// expire ends the chat on this server: it is gone from the store.
+func (r *room) expire() {
+	r.mu.Lock()
+	if r.gone {
+		r.mu.Unlock()
+		return
+	}
+	r.gone = true
+	sessions := slices.Clone(r.sessions)
+	for len(r.pending) > 0 {
+		r.settle(r.pending[0], appended{err: errGone})
+	}
+	waiting := r.waiting
+	r.waiting = false
+	r.mu.Unlock()
+	if waiting {
+		r.service.stopWaiting(r)
+		r.service.unqueue(r.chatID)
+	}
+	for _, s := range sessions {
+		s.expired()
+	}
+	r.service.forget(r)
+}
+
+// roomHandler is the room as the broker sees it.
+type roomHandler room
+
+// Message takes news of the chat from another server, or from this one.
+func (h *roomHandler) Message(payload []byte) {
+	r := (*room)(h)
+	seq, entry, err := decodeNews(payload)
+	if err != nil {
+		return // not ours
+	}
+	r.mu.Lock()
+	switch {
+	case entry != nil:
+		r.offer(seq, decodeEvent(entry))
+	case seq > r.last:
+		r.read(seq)
+	}
+	r.mu.Unlock()
+	r.flush()
+}
+
+// Gap reads what may have been missed.
+func (h *roomHandler) Gap() {
+	r := (*room)(h)
+	r.mu.Lock()
+	r.stale = true // a read that is under way may have missed it, too
+	r.startReading()
+	r.mu.Unlock()
+}

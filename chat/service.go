@@ -1,0 +1,461 @@
+package chat
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"livesupport/broker"
+	"livesupport/broker/redisdb"
+	"livesupport/lobby"
+	"livesupport/lobby/wire"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// storeTimeout bounds what a request waits for the store; with the last try
+// that has begun by then it stays below the five seconds of the protocol.
+const storeTimeout = 3 * time.Second
+
+// answerTimeout is when a sender gets an answer at the latest, though the event
+// is in the log already and only the fold has to wait for the store.
+const answerTimeout = 4500 * time.Millisecond
+
+// Config is what a Service needs.
+type Config struct {
+	DB     *redisdb.DB
+	Broker broker.Broker
+	Queue  *lobby.Queue
+	// TTL is how long a chat lives after its last Join or message.
+	TTL time.Duration
+	// MessageRate is how many messages a second one session may send, sustained;
+	// 0 means any number. MessageBurst is how many at once.
+	MessageRate  float64
+	MessageBurst int
+	// Frame makes of a payload what goes to a peer.
+	Frame   func(payload []byte) []byte
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Service is the chat server of one process, without its sockets. Its methods
+// may be called concurrently.
+type Service struct {
+	id       string // of this server, in Attended events
+	events   atomic.Int64
+	cfg      Config
+	db       *redisdb.DB
+	queue    *lobby.Queue
+	log      log
+	logger   *slog.Logger
+	frame    func([]byte) []byte
+	messages prometheus.Counter
+
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	ended   sync.WaitGroup
+	rooms   map[string]*room
+	expiry  expiryHeap
+	waiting map[*room]struct{} // whose users are in the queue because of this server
+	// What could not be done at once and is tried until it can:
+	unqueued map[string]struct{} // chats that must leave the queue
+	untold   map[string]int64    // chats whose news could not be published, with the position
+	retry    chan struct{}       // there is something in unqueued or untold; capacity 1
+
+	// outage is set while the store takes no appends, see storeFailed.
+	outage atomic.Bool
+}
+
+// New starts a Service. It need not reach store or broker to start.
+func New(cfg Config) *Service {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Service{
+		id:     wire.NewID()[:16],
+		cfg:    cfg,
+		db:     cfg.DB,
+		queue:  cfg.Queue,
+		log:    log{cfg.DB, cfg.TTL},
+		logger: cfg.Log,
+		frame:  cfg.Frame,
+		messages: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "livesupport_messages_total",
+			Help: "Chat messages that this server has accepted.",
+		}),
+		ctx:      ctx,
+		stop:     stop,
+		rooms:    map[string]*room{},
+		waiting:  map[*room]struct{}{},
+		unqueued: map[string]struct{}{},
+		untold:   map[string]int64{},
+		retry:    make(chan struct{}, 1),
+	}
+	cfg.Metrics.MustRegister(s.messages)
+	s.start(s.watchExpiry)
+	s.start(s.keepWaiting)
+	s.start(s.retryLoop)
+	return s
+}
+
+// Close ends the service's goroutines and joins them. Sockets must have been
+// closed before.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	s.ended.Wait()
+	return nil
+}
+
+// start runs f in a goroutine that Close joins; false once the service is
+// closed.
+func (s *Service) start(f func(context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.ended.Go(func() { f(s.ctx) })
+	return true
+}
+
+// Register makes a user with a fresh chat, which lives for the TTL unless its
+// user connects. The name must have passed wire.Name.
+func (s *Service) Register(ctx context.Context, name string) (lobby.User, error) {
+	u := lobby.User{Username: name, UserID: wire.NewID(), ChatID: wire.NewID()}
+	if err := s.db.AwaitTime(ctx); err != nil {
+		return u, err
+	}
+	err := s.log.create(ctx, Event{
+		Kind: Registered, At: s.now(),
+		UserID: u.UserID, Username: u.Username, ChatID: u.ChatID,
+	})
+	return u, err
+}
+
+// now is the time for events: the store's, the same on all servers.
+func (s *Service) now() int64 { return s.db.Now().UnixMicro() }
+
+// eventID makes an id that no other event has.
+func (s *Service) eventID() string {
+	return s.id + "-" + strconv.FormatInt(s.events.Add(1), 36)
+}
+
+// expiryFromNow is a deadline for a chat that has just been renewed. It is a
+// local reading, independent of the wall clock.
+func (s *Service) expiryFromNow() time.Time { return time.Now().Add(s.log.ttl) }
+
+// maxSessions is how many sessions of one chat a server takes, those that are
+// just joining included.
+const maxSessions = 16
+
+// hold returns the room of a chat for a session, made if need be; release must
+// follow. It returns nil when the room holds as many sessions as it can.
+func (s *Service) hold(chatID string) *room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.rooms[chatID]
+	if r != nil && r.users >= maxSessions {
+		return nil
+	}
+	if r == nil {
+		r = &room{service: s, chatID: chatID, entering: make(chan struct{}, 1)}
+		s.rooms[chatID] = r
+	}
+	r.users++
+	return r
+}
+
+// release undoes hold. The last one to leave closes the room.
+func (s *Service) release(r *room) {
+	s.mu.Lock()
+	r.users--
+	last := r.users == 0
+	if last && s.rooms[r.chatID] == r {
+		delete(s.rooms, r.chatID)
+	}
+	s.mu.Unlock()
+	if last {
+		r.close()
+	}
+}
+
+// forget takes an expired room out of the registry.
+func (s *Service) forget(r *room) {
+	s.mu.Lock()
+	if s.rooms[r.chatID] == r {
+		delete(s.rooms, r.chatID)
+	}
+	s.mu.Unlock()
+	r.close()
+}
+
+// publish tells the other servers of an entry, or, if it is nil, of a position.
+// What cannot be published now is made up for later by the position alone.
+func (s *Service) publish(chatID string, seq int64, entry []byte) {
+	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
+	defer cancel()
+	if err := s.cfg.Broker.Publish(ctx, topic(chatID), encodeNews(seq, entry)); err != nil {
+		s.logger.Debug("publishing news of a chat", "chat", chatID, "error", err)
+		s.tellLater(chatID, seq)
+	}
+}
+
+// tellLater publishes a position soon. It does not block.
+func (s *Service) tellLater(chatID string, seq int64) {
+	s.mu.Lock()
+	s.untold[chatID] = max(s.untold[chatID], seq)
+	s.mu.Unlock()
+	s.wakeRetry()
+}
+
+// errOutage refuses at once what would only wait for its turn to fail.
+var errOutage = errors.New("chat: the store takes nothing at present")
+
+// storeFailed notes that an append to a chat has waited in vain. From then on
+// appends are refused at once, lest the messages of one socket wait for each
+// other longer than a sender may be left without an answer, until the store
+// takes a write again.
+func (s *Service) storeFailed(chatID string) {
+	if !s.outage.CompareAndSwap(false, true) {
+		return
+	}
+	s.logger.Warn("the store takes no messages", "chat", chatID)
+	if !s.start(func(ctx context.Context) { s.awaitStore(ctx, chatID) }) {
+		s.outage.Store(false)
+	}
+}
+
+func (s *Service) awaitStore(ctx context.Context, chatID string) {
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		err := s.log.try(attempt, chatID)
+		cancel()
+		if err == nil {
+			s.outage.Store(false)
+			s.logger.Info("the store takes messages again")
+			return
+		}
+		sleep(ctx, 100*time.Millisecond)
+	}
+}
+
+func topic(chatID string) string { return "chat:" + chatID }
+
+// unqueue takes a chat out of the queue, soon. It does not block.
+func (s *Service) unqueue(chatID string) {
+	s.mu.Lock()
+	s.unqueued[chatID] = struct{}{}
+	s.mu.Unlock()
+	s.wakeRetry()
+}
+
+func (s *Service) wakeRetry() {
+	select {
+	case s.retry <- struct{}{}:
+	default:
+	}
+}
+
+// retryLoop does what unqueue and publish have left to do.
+func (s *Service) retryLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-s.retry:
+		case <-ctx.Done():
+		}
+		for !s.catchUp(ctx) && ctx.Err() == nil {
+			sleep(ctx, 250*time.Millisecond)
+		}
+	}
+}
+
+// catchUp tries once and reports whether nothing is left.
+func (s *Service) catchUp(ctx context.Context) bool {
+	s.mu.Lock()
+	unqueued, untold := s.unqueued, s.untold
+	s.unqueued, s.untold = map[string]struct{}{}, map[string]int64{}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for chatID := range unqueued {
+		if err := s.queue.Remove(ctx, chatID); err != nil {
+			break
+		}
+		delete(unqueued, chatID)
+	}
+	for chatID, seq := range untold {
+		if err := s.cfg.Broker.Publish(ctx, topic(chatID), encodeNews(seq, nil)); err != nil {
+			break
+		}
+		delete(untold, chatID)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for chatID := range unqueued {
+		s.unqueued[chatID] = struct{}{}
+	}
+	for chatID, seq := range untold {
+		s.untold[chatID] = max(s.untold[chatID], seq)
+	}
+	return len(s.unqueued)+len(s.untold) == 0
+}
+
+func (s *Service) startWaiting(r *room) {
+	s.mu.Lock()
+	s.waiting[r] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *Service) stopWaiting(r *room) {
+	s.mu.Lock()
+	delete(s.waiting, r)
+	s.mu.Unlock()
+}
+
+// keepWaiting renews the chats and the places of the users who wait here.
+func (s *Service) keepWaiting(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause := s.queue.RenewEvery()
+		if err := s.renewWaiting(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("renewing waiting users", "error", err)
+			pause = min(pause, 250*time.Millisecond) // there is no time to lose once the store is back
+		}
+		sleep(ctx, pause)
+	}
+}
+
+func (s *Service) renewWaiting(ctx context.Context) error {
+	s.mu.Lock()
+	rooms := make(map[string]*room, len(s.waiting))
+	ids := make([]string, 0, len(s.waiting))
+	for r := range s.waiting {
+		rooms[r.chatID] = r
+		ids = append(ids, r.chatID)
+	}
+	s.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	gone, err := s.log.keep(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range rooms {
+		r.renewed()
+	}
+	for _, id := range gone {
+		rooms[id].expire()
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(gone, id) })
+	missing, err := s.queue.Renew(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range missing {
+		rooms[id].waitAgain(ctx)
+	}
+	return nil
+}
+
+// expiryHeap orders rooms by the time at which to look whether they expired.
+type expiryHeap []expiryEntry
+
+type expiryEntry struct {
+	at   time.Time
+	room *room
+}
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(expiryEntry)) }
+func (h *expiryHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = expiryEntry{}
+	*h = old[:len(old)-1]
+	return last
+}
+
+// watch sees to it that a room is looked at when its deadline comes. A room is
+// watched once, for as long as it is open.
+func (s *Service) watch(r *room, at time.Time) {
+	s.mu.Lock()
+	heap.Push(&s.expiry, expiryEntry{at, r})
+	s.mu.Unlock()
+}
+
+// watchExpiry ends the rooms whose chats have expired. Messages only move a
+// room's deadline; the heap follows when the old one comes.
+func (s *Service) watchExpiry(ctx context.Context) {
+	interval := max(5*time.Millisecond, min(100*time.Millisecond, s.log.ttl/20))
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		s.expireDue(ctx, time.Now())
+	}
+}
+
+func (s *Service) expireDue(ctx context.Context, now time.Time) {
+	var due []*room
+	s.mu.Lock()
+	for len(s.expiry) > 0 && !s.expiry[0].at.After(now) {
+		due = append(due, heap.Pop(&s.expiry).(expiryEntry).room)
+	}
+	s.mu.Unlock()
+	var ids []string
+	rooms := due[:0]
+	for _, r := range due {
+		switch deadline, open := r.expiresAt(); {
+		case !open:
+		case deadline.After(now):
+			s.watch(r, deadline)
+		default:
+			rooms = append(rooms, r)
+			ids = append(ids, r.chatID)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	// The store decides: a Join on another server renews a chat without news.
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rest, err := s.log.rest(ctx, ids)
+	for i, r := range rooms {
+		switch {
+		case err != nil:
+			s.watch(r, now.Add(time.Second))
+		case rest[i] == 0:
+			r.expire()
+		default:
+			s.watch(r, now.Add(rest[i]))
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

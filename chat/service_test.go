@@ -1,0 +1,567 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"livesupport/broker"
+	"livesupport/broker/embedded"
+	"livesupport/broker/redisdb"
+	"livesupport/lobby"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// lossy is a broker in memory that loses, doubles and reorders payloads, as
+// bad as the contract of broker.Broker allows and then some: rooms must get
+// over it by what they find in the log.
+type lossy struct {
+	mu       sync.Mutex
+	random   *rand.Rand
+	handlers map[string][]*lossySubscription
+	held     [][2]any // payloads that come later: subscription, payload
+	down     bool     // takes nothing
+	reliable bool     // does none of that
+}
+
+type lossySubscription struct {
+	broker  *lossy
+	topic   string
+	mu      sync.Mutex
+	handler broker.Handler // nil when closed
+}
+
+func newLossy(seed int64) *lossy {
+	return &lossy{random: rand.New(rand.NewSource(seed)), handlers: map[string][]*lossySubscription{}}
+}
+
+func (l *lossy) Publish(_ context.Context, topic string, payload []byte) error {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return errors.New("down")
+	}
+	var now [][2]any
+	for _, s := range l.handlers[topic] {
+		luck := l.random.Intn(5)
+		if l.reliable {
+			luck = 4
+		}
+		switch luck {
+		case 0: // lost
+		case 1: // twice
+			now = append(now, [2]any{s, payload}, [2]any{s, payload})
+		case 2: // later
+			l.held = append(l.held, [2]any{s, payload})
+		default:
+			now = append(now, [2]any{s, payload})
+		}
+	}
+	if len(l.held) > 3 {
+		now = append(now, l.held...)
+		l.held = nil
+	}
+	l.mu.Unlock()
+	for _, d := range now {
+		d[0].(*lossySubscription).call(func(h broker.Handler) { h.Message(slices.Clone(d[1].([]byte))) })
+	}
+	return nil
+}
+
+func (l *lossy) Subscribe(_ context.Context, topic string, h broker.Handler) (broker.Subscription, error) {
+	s := &lossySubscription{broker: l, topic: topic, handler: h}
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return nil, errors.New("down")
+	}
+	l.handlers[topic] = append(l.handlers[topic], s)
+	l.mu.Unlock()
+	return s, nil
+}
+
+func (s *lossySubscription) call(f func(broker.Handler)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handler != nil {
+		f(s.handler)
+	}
+}
+
+func (s *lossySubscription) Close() {
+	s.broker.mu.Lock()
+	s.broker.handlers[s.topic] = slices.DeleteFunc(s.broker.handlers[s.topic], func(o *lossySubscription) bool { return o == s })
+	s.broker.mu.Unlock()
+	go s.call(func(broker.Handler) { s.handler = nil })
+}
+
+func (l *lossy) set(change func(*lossy)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
+}
+
+func (l *lossy) Ready() error { return nil }
+func (l *lossy) Close() error { return nil }
+
+// gap tells every subscriber that something may be missing, as it is.
+func (l *lossy) gap() {
+	l.mu.Lock()
+	var all []*lossySubscription
+	for _, list := range l.handlers {
+		all = append(all, list...)
+	}
+	l.mu.Unlock()
+	for _, s := range all {
+		s.call(broker.Handler.Gap)
+	}
+}
+
+// deployment is some chat servers on one store and one broker.
+type deployment struct {
+	t        testing.TB
+	client   redis.UniversalClient
+	broker   *lossy
+	services []*Service
+}
+
+func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deployment {
+	t.Helper()
+	store, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	d := &deployment{t: t, broker: newLossy(seed)}
+	log := slog.New(slog.DiscardHandler)
+	for range servers {
+		db, err := redisdb.Open(store.URL(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		d.client = db.Client()
+		queue := lobby.NewQueue(lobby.QueueConfig{
+			DB: db, Broker: d.broker, ChatTTL: ttl, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: log,
+		})
+		t.Cleanup(func() { queue.Close() })
+		s := New(Config{
+			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1,
+			Frame: func(b []byte) []byte { return append(b, '\n') },
+			Log:   log, Metrics: prometheus.NewRegistry(),
+		})
+		t.Cleanup(func() { s.Close() })
+		d.services = append(d.services, s)
+	}
+	return d
+}
+
+func (d *deployment) register() lobby.User {
+	d.t.Helper()
+	u, err := d.services[0].Register(d.t.Context(), "Nika")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return u
+}
+
+// peer is a client that keeps what it gets.
+type peer struct {
+	session *Session
+	mu      sync.Mutex
+	got     []string
+	code    int
+}
+
+func (p *peer) Queue(frames []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, strings.Split(strings.TrimSuffix(string(frames), "\n"), "\n")...)
+}
+
+func (p *peer) Flush() {}
+
+func (p *peer) Close(code int, _ string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.code = code
+}
+
+func (p *peer) frames(prefix string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for _, f := range p.got {
+		if strings.HasPrefix(f, prefix) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (p *peer) messages() []string { return p.frames(`{"type":"ChatMessage"`) }
+
+func (s *Service) connect(chatID string) *peer {
+	p := &peer{}
+	p.session = s.Connect(chatID, p)
+	return p
+}
+
+func (p *peer) send(format string, args ...any) { p.session.Receive(fmt.Appendf(nil, format, args...)) }
+
+func (p *peer) joinUser(u lobby.User) *peer {
+	p.send(`{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID)
+	return p
+}
+
+func (p *peer) joinSupport(u lobby.User, supportID string) *peer {
+	p.send(`{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika","supportId":%q}}`, u.UserID, supportID)
+	return p
+}
+
+func (p *peer) say(from Role, content string) {
+	p.send(`{"type":"ChatMessage","args":{"from":%q,"content":%q}}`, from, content)
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+// TestServersAgree lets both sides write on three servers at once, through a
+// broker that loses, doubles and reorders: every socket gets every message once,
+// all in one order, which is the history's.
+func TestServersAgree(t *testing.T) {
+	for seed := range int64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			d := deploy(t, 3, time.Minute, seed)
+			u := d.register()
+			users := []*peer{d.services[0].connect(u.ChatID).joinUser(u), d.services[1].connect(u.ChatID).joinUser(u)}
+			support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+			id := support.session.supportID
+			supports := []*peer{support, d.services[2].connect(u.ChatID).joinSupport(u, id)}
+
+			const each = 50
+			var senders sync.WaitGroup
+			for i, p := range append(users, supports...) {
+				from := RoleUser
+				if i >= len(users) {
+					from = RoleSupport
+				}
+				senders.Go(func() {
+					for n := range each {
+						p.say(from, fmt.Sprintf("%d-%d", i, n))
+					}
+				})
+			}
+			senders.Wait()
+			d.broker.gap()
+			all := append(users, supports...)
+			eventually(t, "everybody has all messages", func() bool {
+				for _, p := range all {
+					if len(p.messages()) < each*len(all) {
+						return false
+					}
+				}
+				return true
+			})
+			late := d.services[0].connect(u.ChatID).joinSupport(u, id)
+			history := late.frames(`{"type":"ChatHistory"`)
+			if len(history) != 1 {
+				t.Fatalf("history: %q", history)
+			}
+			var lines []string
+			for _, m := range users[0].messages() {
+				lines = append(lines, strings.TrimSuffix(strings.TrimPrefix(m, `{"type":"ChatMessage","args":`), "}"))
+			}
+			if want := `{"type":"ChatHistory","args":{"messages":[` + strings.Join(lines, ",") + `]}}`; history[0] != want {
+				t.Errorf("the history is not what came live:\n%s\n%s", history[0], want)
+			}
+			for i, p := range all {
+				if got := p.messages(); !slices.Equal(got, users[0].messages()) {
+					t.Errorf("peer %d saw another order", i)
+				}
+				if errors := p.frames(`{"type":"Error"`); len(errors) > 0 {
+					t.Errorf("peer %d: %q", i, errors)
+				}
+			}
+		})
+	}
+}
+
+func TestOneSupportOfMany(t *testing.T) {
+	d := deploy(t, 3, time.Minute, 1)
+	for range 20 {
+		u := d.register()
+		user := d.services[0].connect(u.ChatID).joinUser(u)
+		supports := make([]*peer, 9)
+		var joining sync.WaitGroup
+		for i := range supports {
+			supports[i] = d.services[i%3].connect(u.ChatID)
+			joining.Go(func() { supports[i].joinSupport(u, "") })
+		}
+		joining.Wait()
+		winners := 0
+		for _, p := range supports {
+			switch joined := p.frames(`{"type":"SupportJoinedUser"`); {
+			case len(joined) == 1 && p.code == 0:
+				winners++
+			case len(p.frames(`{"type":"Error","args":{"code":"already_taken"`)) != 1 || p.code != 1008 || len(joined) != 0:
+				t.Errorf("a loser got %q and close %d", p.got, p.code)
+			}
+		}
+		if winners != 1 {
+			t.Fatalf("%d winners", winners)
+		}
+		d.broker.gap()
+		eventually(t, "the user learns of the support", func() bool { return len(user.frames(`{"type":"SupportJoinedUser"`)) == 1 })
+	}
+}
+
+// TestLogThatLostItsEnd: a store that comes back without its latest entries
+// does not make servers overlook what is written from then on.
+func TestLogThatLostItsEnd(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	for i := range 5 {
+		user.say(RoleUser, fmt.Sprint("before ", i))
+	}
+	d.broker.gap()
+	eventually(t, "the support has them", func() bool { return len(support.messages()) == 5 })
+	if err := d.client.LTrim(t.Context(), key(u.ChatID), 0, -4).Err(); err != nil {
+		t.Fatal(err)
+	}
+	d.broker.set(func(l *lossy) { l.held = nil }) // it does not outlive what it tells of
+	support.say(RoleSupport, "after")
+	user.say(RoleUser, "after too")
+	d.broker.gap()
+	for _, p := range []*peer{user, support} {
+		eventually(t, "what was written after", func() bool { return len(p.messages()) == 7 })
+	}
+	late := d.services[0].connect(u.ChatID).joinUser(u)
+	if history := late.frames(`{"type":"ChatHistory"`); len(history) != 1 || strings.Count(history[0], `"content":`) != 4 || !strings.Contains(history[0], "after too") {
+		t.Errorf("history: %q", history)
+	}
+}
+
+// TestBrokerAway: while nothing can be published, the store has what is written,
+// and afterwards the other server's side gets it.
+func TestBrokerAway(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	d.broker.set(func(l *lossy) { l.down = true })
+	user.say(RoleUser, "hello")
+	if got := user.messages(); len(got) != 1 {
+		t.Fatalf("the sender's receipt: %q", got)
+	}
+	d.broker.set(func(l *lossy) { l.down = false })
+	eventually(t, "the other side has it", func() bool {
+		d.broker.gap() // this broker may lose the making up, too
+		return len(support.messages()) == 1
+	})
+}
+
+// TestMakingUp: what could not be published is made up for by its position
+// alone, without a Gap.
+func TestMakingUp(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	d.broker.set(func(l *lossy) { l.reliable = true })
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	user.say(RoleUser, "first")
+	d.broker.gap()
+	eventually(t, "the support has the first", func() bool { return len(support.messages()) == 1 })
+	d.broker.set(func(l *lossy) { l.down = true })
+	user.say(RoleUser, "second")
+	d.broker.set(func(l *lossy) { l.down = false })
+	eventually(t, "the support has the second", func() bool { return len(support.messages()) == 2 })
+}
+
+// TestNewsDuringAGap: an entry that is heard of while the log is read because of
+// a Gap, and that the reading came too early for, is not forgotten.
+func TestNewsDuringAGap(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	d.broker.set(func(l *lossy) { l.reliable = true })
+	u := d.register()
+	d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	for i := range 200 {
+		d.broker.gap()
+		// As another server would that could not publish the entry itself.
+		e := Event{ID: fmt.Sprint("elsewhere ", i), Kind: Messaged, From: RoleUser, Content: fmt.Sprint(i)}
+		seq, err := d.client.RPush(t.Context(), key(u.ChatID), e.encode()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.broker.Publish(t.Context(), topic(u.ChatID), encodeNews(seq, nil)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprint("the support has message ", i), func() bool { return len(support.messages()) == i+1 })
+	}
+}
+
+// TestStoredButNotReadable: a message that is in the log, behind entries that
+// cannot be read, keeps its sender waiting no longer than one that is not, and is
+// applied in its turn.
+func TestStoredButNotReadable(t *testing.T) {
+	service := &Service{closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return b }, log: log{ttl: time.Minute}}
+	r := &room{service: service, chatID: "c"}
+	r.take(0, []string{string(registered.encode())})
+	hidden, e := userSays("1", "a"), userSays("2", "b")
+	a := &appending{id: e.ID, began: time.Now().Add(50*time.Millisecond - answerTimeout), done: make(chan appended, 1)}
+	r.pending = append(r.pending, a)
+	r.appended(a, e, 3, nil)
+	if result := <-a.done; !result.late || result.err != nil {
+		t.Errorf("%+v", result)
+	}
+	r.take(1, []string{string(hidden.encode()), string(e.encode())})
+	if len(r.state.Messages) != 2 || len(r.pending) != 0 {
+		t.Errorf("%+v, pending %v", r.state.Messages, r.pending)
+	}
+}
+
+// TestJoiningWhileTheBrokerIsAway: who comes then is let in, and gets what the
+// other server's side has written as soon as the broker is back.
+func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	d.broker.set(func(l *lossy) { l.down = true })
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	user.say(RoleUser, "hello")
+	support.say(RoleSupport, "welcome")
+	if len(user.messages()) == 0 || len(support.messages()) == 0 {
+		t.Fatalf("no receipts: %q, %q", user.got, support.got)
+	}
+	d.broker.set(func(l *lossy) { l.down, l.reliable = false, true })
+	for _, p := range []*peer{user, support} {
+		eventually(t, "both messages", func() bool { return len(p.messages()) == 2 })
+	}
+	eventually(t, "the user learns of the support", func() bool { return len(user.frames(`{"type":"SupportJoinedUser"`)) == 1 })
+}
+
+func TestExpiry(t *testing.T) {
+	const ttl = 1200 * time.Millisecond // a waiting user is renewed four times in it
+	d := deploy(t, 2, ttl, 1)
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	start := time.Now()
+	eventually(t, "a waiting user's chat outlives its time to live", func() bool {
+		user.mu.Lock()
+		defer user.mu.Unlock()
+		if user.code != 0 {
+			t.Fatalf("closed after %v", time.Since(start))
+		}
+		return time.Since(start) > 2*ttl
+	})
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	for _, p := range []*peer{user, support} {
+		eventually(t, "closed at expiry", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.code == 1000
+		})
+		if got := p.frames(`{"type":"ChatExpired"`); len(got) != 1 {
+			t.Errorf("got %q", got)
+		}
+		p.session.Closed()
+	}
+	eventually(t, "nothing left in the store", func() bool { return len(d.client.Keys(t.Context(), "*").Val()) == 0 })
+	for i, s := range d.services {
+		s.mu.Lock()
+		if len(s.rooms)+len(s.waiting) != 0 {
+			t.Errorf("server %d keeps %d rooms, %d waiting", i, len(s.rooms), len(s.waiting))
+		}
+		s.mu.Unlock()
+	}
+}
+
+// TestExpiryOfAReopenedRoom: a room that is opened on a log with messages
+// expires like any other.
+func TestExpiryOfAReopenedRoom(t *testing.T) {
+	d := deploy(t, 1, 300*time.Millisecond, 1)
+	u := d.register()
+	first := d.services[0].connect(u.ChatID).joinUser(u)
+	first.say(RoleUser, "anybody there?")
+	first.session.Closed()
+	if n := len(d.services[0].rooms); n != 0 {
+		t.Fatalf("%d rooms without a session", n)
+	}
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[0].connect(u.ChatID).joinSupport(u, "")
+	for _, p := range []*peer{user, support} {
+		eventually(t, "closed at expiry", func() bool { return len(p.frames(`{"type":"ChatExpired"`)) == 1 })
+	}
+}
+
+func TestSoManySockets(t *testing.T) {
+	d := deploy(t, 1, time.Minute, 1)
+	u := d.register()
+	var peers []*peer
+	for range maxSessions {
+		peers = append(peers, d.services[0].connect(u.ChatID).joinUser(u))
+	}
+	more := d.services[0].connect(u.ChatID).joinUser(u)
+	if got := more.frames(`{"type":"Error","args":{"code":"chat_full"`); len(got) != 1 || more.code != 1008 {
+		t.Errorf("one more got %q and close %d", more.got, more.code)
+	}
+	more.session.Closed()
+	peers[3].session.Closed()
+	if again := d.services[0].connect(u.ChatID).joinUser(u); len(again.frames(`{"type":"UserJoined"`)) != 1 {
+		t.Errorf("in place of one that left: %q", again.got)
+	}
+}
+
+func TestJunkOnTheTopic(t *testing.T) {
+	d := deploy(t, 1, time.Minute, 3)
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	user.say(RoleUser, "one")
+	for _, junk := range []string{"", "junk", "9", "1 {}", "2 {\"kind\":\"message\"}", "99 {\"kind\":\"message\",\"from\":\"User\",\"content\":\"forged\",\"id\":\"x\"}"} {
+		for range 5 {
+			if err := d.broker.Publish(t.Context(), topic(u.ChatID), []byte(junk)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	user.say(RoleUser, "two")
+	eventually(t, "both messages, nothing else", func() bool { return len(user.messages()) == 2 })
+	if late := d.services[0].connect(u.ChatID).joinUser(u); strings.Contains(strings.Join(late.got, ""), "forged") {
+		t.Error("junk has come into the history")
+	}
+}
+
+func TestOverdue(t *testing.T) {
+	d := deploy(t, 1, time.Minute, 1)
+	u := d.register()
+	p := d.services[0].connect(u.ChatID)
+	late := time.Now().Add(joinWithin + time.Second)
+	if !p.session.Overdue(late) || p.session.Overdue(time.Now()) {
+		t.Error("a session that has not joined is overdue after 60 s, and not before")
+	}
+	p.send(`{"type":"Join","args":{"userId":"nobody","from":"User"}}`)
+	if !p.session.Overdue(late) {
+		t.Error("a Join that failed counts")
+	}
+	if p.joinUser(u); p.session.Overdue(late) {
+		t.Error("a session that has joined is overdue")
+	}
+}

@@ -1,0 +1,249 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"livesupport/lobby/wire"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// maxContent is the largest number of characters in a message.
+	maxContent = 8000
+	// maxMessageID is the largest number of characters in a messageId.
+	maxMessageID = 64
+	// joinWithin is how long a socket may stay without a Join that succeeds.
+	joinWithin = 60 * time.Second
+)
+
+// Session is one socket of port 9000. Receive is called by one goroutine at a
+// time; Closed once, after the last Receive.
+type Session struct {
+	service   *Service
+	peer      wire.Peer
+	chatID    string
+	connected time.Time
+
+	// Set by the Join, before the session is in its room:
+	role      Role
+	supportID string // a Support's own; kept when a Join must be tried again
+	echoesID  bool
+	room      *room
+
+	joined  atomic.Bool
+	limiter *rate.Limiter // made with the first message
+}
+
+// Connect begins the session of a socket that was opened for a chat.
+func (s *Service) Connect(chatID string, peer wire.Peer) *Session {
+	return &Session{service: s, peer: peer, chatID: chatID, connected: time.Now()}
+}
+
+// Overdue reports whether the session should have joined by now. It may be
+// called concurrently.
+func (s *Session) Overdue(now time.Time) bool {
+	return !s.joined.Load() && now.Sub(s.connected) > joinWithin
+}
+
+// Closed ends the session.
+func (s *Session) Closed() {
+	if s.room != nil {
+		s.room.leave(s)
+		s.service.release(s.room)
+		s.room = nil
+	}
+}
+
+// Receive handles one text frame (PROTOCOL.md, "Chat server"). It returns when
+// the frame has been answered.
+func (s *Session) Receive(frame []byte) {
+	if wire.IsPong(frame) {
+		return
+	}
+	kind, args, err := wire.Decode(frame)
+	if err != nil {
+		s.refuse(err, "")
+		return
+	}
+	switch kind {
+	case wire.KindPong:
+	case kindJoin:
+		s.receiveJoin(args)
+	case kindChatMessage:
+		s.receiveMessage(args)
+	default:
+		s.refuse(wire.UnknownKind, "")
+	}
+}
+
+func (s *Session) send(payload []byte) {
+	s.peer.Queue(s.service.frame(payload))
+	s.peer.Flush()
+}
+
+func (s *Session) refuse(err *wire.Error, messageID string) {
+	if !s.echoesID {
+		messageID = ""
+	}
+	s.send(err.Payload(messageID))
+}
+
+// expired tells the client that the chat is gone.
+func (s *Session) expired() {
+	s.send(chatExpiredPayload(s.chatID))
+	s.peer.Close(wire.CloseNormal, "chat expired")
+}
+
+var (
+	errStranger = wire.NewError(wire.Forbidden, "These ids do not belong to this chat.")
+	errTaken    = wire.NewError(wire.AlreadyTaken, "Another support has this chat.")
+	errCrowded  = wire.NewError(wire.ChatFull, "This chat has as many connections as it can, please close another one.")
+	errFull     = wire.NewError(wire.ChatFull, "This chat holds as many messages as it can.")
+)
+
+func (s *Session) receiveJoin(args jsontext.Value) {
+	err := s.join(args)
+	var public *wire.Error
+	switch {
+	case err == nil:
+		s.joined.Store(true)
+	case errors.Is(err, errGone):
+		s.expired()
+	case errors.As(err, &public):
+		s.refuse(public, "")
+		switch public.Code {
+		case wire.Forbidden, wire.AlreadyTaken, wire.ChatFull:
+			s.peer.Close(wire.ClosePolicy, string(public.Code))
+		}
+	default:
+		s.service.logger.Warn("a Join failed", "chat", s.chatID, "error", err)
+		s.refuse(wire.ErrUnavailable, "")
+	}
+}
+
+// join checks the args and enters the room.
+func (s *Session) join(raw jsontext.Value) error {
+	var args joinArgs
+	if err := wire.DecodeArgs(raw, &args); err != nil {
+		return err
+	}
+	first := args.SupportID == ""
+	name, nameOK := wire.Name(args.SupportUserName)
+	switch {
+	case s.room != nil:
+		return wire.NewError(wire.BadRequest, "This socket has joined already.")
+	case args.From == "":
+		return wire.Missing("from")
+	case !args.From.valid():
+		return wire.NewError(wire.BadRequest, `The field "from" must be "User" or "Support".`)
+	case args.UserID == "":
+		return wire.Missing("userId")
+	case args.From == RoleSupport && first && args.SupportUserName == "":
+		return wire.Missing("supportUserName")
+	case args.From == RoleSupport && first && !nameOK:
+		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have 1 to 64 characters, none of them a control character.`)
+	}
+	s.role = args.From
+	s.echoesID = slices.Contains(args.Features, featureMessageID)
+
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	r := s.service.hold(s.chatID)
+	if r == nil {
+		return errCrowded
+	}
+	err := r.open(ctx, args.UserID)
+	if err == nil {
+		switch {
+		case s.role == RoleUser:
+			err = r.joinUser(ctx, s, args.SupportID)
+		case first:
+			if s.supportID == "" {
+				s.supportID = wire.NewID()
+			}
+			err = r.joinSupport(s, name)
+		default:
+			err = r.rejoinSupport(s, args.SupportID)
+		}
+	}
+	if err != nil {
+		s.echoesID = false
+		s.service.release(r)
+		return err
+	}
+	s.room = r
+	return nil
+}
+
+func (s *Session) receiveMessage(raw jsontext.Value) {
+	if s.room == nil {
+		s.refuse(wire.NewError(wire.NotJoined, "Send a Join first."), "")
+		return
+	}
+	var args messageArgs
+	if err := wire.DecodeArgs(raw, &args); err != nil {
+		s.refuse(err, "")
+		return
+	}
+	messageID := ""
+	if args.MessageID != nil {
+		messageID = *args.MessageID
+		if n := utf8.RuneCountInString(messageID); n < 1 || n > maxMessageID {
+			s.refuse(wire.NewError(wire.BadRequest, `The field "messageId" must have 1 to 64 characters.`), "")
+			return
+		}
+	}
+	if err := s.checkMessage(&args); err != nil {
+		s.refuse(err, messageID)
+		return
+	}
+	err := s.room.write(s, args.Content, messageID)
+	switch {
+	case err == nil, errors.Is(err, errGone): // then the room has told this session too
+	default:
+		var public *wire.Error
+		if !errors.As(err, &public) && !errors.Is(err, errOutage) {
+			s.service.logger.Warn("a message could not be stored", "chat", s.chatID, "error", err)
+		}
+		s.refuse(wire.Public(err), messageID)
+	}
+}
+
+func (s *Session) checkMessage(args *messageArgs) *wire.Error {
+	switch {
+	case args.From == "":
+		return wire.Missing("from")
+	case args.Content == "":
+		return wire.Missing("content")
+	case s.service.outage.Load(): // and it does not count against the rate
+		return wire.ErrUnavailable
+	case !s.allowed():
+		return wire.NewError(wire.RateLimited, "You send too fast, please send this again a little later.")
+	case args.From != s.role:
+		return wire.NewError(wire.Forbidden, `The field "from" must be the role with which this socket has joined.`)
+	case args.UserID != "" && args.UserID != s.room.userID():
+		return errStranger
+	case utf8.RuneCountInString(args.Content) > maxContent:
+		return wire.NewError(wire.TooLarge, "A message holds at most 8,000 characters.")
+	}
+	return nil
+}
+
+// allowed counts a message against the session's rate.
+func (s *Session) allowed() bool {
+	cfg := &s.service.cfg
+	if cfg.MessageRate == 0 {
+		return true
+	}
+	if s.limiter == nil {
+		s.limiter = rate.NewLimiter(rate.Limit(cfg.MessageRate), cfg.MessageBurst)
+	}
+	return s.limiter.Allow()
+}
