@@ -1,0 +1,78 @@
+package web
+
+import (
+	"errors"
+	"strings"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// status maps the codes of refusals to HTTP (PROTOCOL.md, "HTTP errors").
+func status(code wire.Code) int {
+	switch code {
+	case wire.Unauthorized:
+		return fiber.StatusUnauthorized
+	case wire.Forbidden:
+		return fiber.StatusForbidden
+	case wire.Unavailable:
+		return fiber.StatusServiceUnavailable
+	case wire.RateLimited:
+		return fiber.StatusTooManyRequests
+	}
+	return fiber.StatusBadRequest
+}
+
+func notFound(*fiber.Ctx) error { return fiber.ErrNotFound }
+
+// answerError answers every error of a route, or of Fiber itself, as JSON and
+// without internals.
+func (s *Server) answerError(c *fiber.Ctx, err error) error {
+	var public *wire.Error
+	var http *fiber.Error
+	switch {
+	case errors.As(err, &public):
+	case errors.As(err, &http):
+		return sendError(c, http.Code, codeOf(http.Code), sentenceOf(http.Code))
+	default:
+		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)
+		public = wire.ErrUnavailable
+	}
+	if public.Code == wire.Unavailable {
+		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	return sendError(c, status(public.Code), string(public.Code), public.Message)
+}
+
+func sendError(c *fiber.Ctx, status int, code, message string) error {
+	type body struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Status(status).JSON(struct {
+		Error body `json:"error"`
+	}{body{code, message}})
+}
+
+// codeOf makes "not_found" of 404.
+func codeOf(status int) string {
+	return strings.ReplaceAll(strings.ToLower(fiber.NewError(status).Message), " ", "_")
+}
+
+func sentenceOf(status int) string {
+	switch status {
+	case fiber.StatusNotFound:
+		return "There is nothing here."
+	case fiber.StatusUpgradeRequired:
+		return "This is a WebSocket route: send an upgrade request."
+	case fiber.StatusMethodNotAllowed:
+		return "This route takes GET only."
+	case fiber.StatusRequestHeaderFieldsTooLarge:
+		return "The headers of this request are too large."
+	case fiber.StatusRequestEntityTooLarge:
+		return "The body of this request is too large."
+	}
+	return "This request cannot be served."
+}

@@ -1,0 +1,198 @@
+package web
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	// maxMessage is the largest message in bytes, whole or in fragments
+	// (PROTOCOL.md, "too_large": a larger one closes 1009).
+	maxMessage = 64 << 10
+	// smallBuffer is what an idle socket keeps for reading.
+	smallBuffer = 512
+)
+
+// TextFrame makes an unmasked text frame. Frames may be joined.
+func TextFrame(payload []byte) []byte { return frame(ws.OpText, payload) }
+
+func frame(op ws.OpCode, payload []byte) []byte {
+	b := make([]byte, 0, 10+len(payload))
+	b = append(b, 0x80|byte(op))
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, byte(n))
+	case n <= 0xffff:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	return append(b, payload...)
+}
+
+func closeFrame(code int, reason string) []byte {
+	return frame(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason))
+}
+
+// violation is a breach of RFC 6455, or of our limits, by the client.
+type violation struct {
+	code   int
+	reason string
+}
+
+func (v *violation) Error() string { return v.reason }
+
+var errTooBig = &violation{wire.CloseTooBig, "a message holds at most 65,536 bytes"}
+
+// frameReader cuts the bytes of a connection into frames. It reads as much as
+// its buffer takes, so a small frame costs one system call.
+type frameReader struct {
+	conn       net.Conn
+	buf        []byte // what has been read and not been used: buf[from:to]
+	from, to   int
+	heard      func() // called after each read
+	fragmented bool   // between the first and the last fragment of a message
+	skip       int64  // bytes of a frame that is too big to be looked at
+}
+
+// next returns the next frame, unmasked. The payload is valid until the
+// following call. Errors are those of the connection, or a *violation.
+func (r *frameReader) next() (ws.Header, []byte, error) {
+	if r.from == r.to && cap(r.buf) > smallBuffer {
+		r.buf, r.from, r.to = nil, 0, 0
+	}
+	for {
+		h, size, err := parseHeader(r.buf[r.from:r.to])
+		if err != nil {
+			return h, nil, err
+		}
+		if size == 0 {
+			if err := r.fill(ws.MaxHeaderSize); err != nil {
+				return h, nil, err
+			}
+			continue
+		}
+		state := ws.StateServerSide
+		if r.fragmented {
+			state = state.Set(ws.StateFragmented)
+		}
+		if err := ws.CheckHeader(h, state); err != nil {
+			return h, nil, &violation{wire.CloseProtocol, err.Error()}
+		}
+		if h.Length > maxMessage {
+			r.skip = int64(size) + h.Length
+			return h, nil, errTooBig
+		}
+		whole := size + int(h.Length)
+		if r.to-r.from < whole {
+			if err := r.fill(whole); err != nil {
+				return h, nil, err
+			}
+			continue
+		}
+		payload := r.buf[r.from+size : r.from+whole]
+		r.from += whole
+		ws.Cipher(payload, h.Mask, 0)
+		if !h.OpCode.IsControl() {
+			r.fragmented = !h.Fin
+		}
+		return h, payload, nil
+	}
+}
+
+// fill reads once, with room for a frame of need bytes.
+func (r *frameReader) fill(need int) error {
+	if r.from > 0 {
+		r.to = copy(r.buf, r.buf[r.from:r.to])
+		r.from = 0
+	}
+	if need > len(r.buf) {
+		grown := make([]byte, max(need, smallBuffer))
+		copy(grown, r.buf[:r.to])
+		r.buf = grown
+	}
+	n, err := r.conn.Read(r.buf[r.to:])
+	r.to += n
+	r.heard()
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// skipFrame passes over the frame that was too big.
+func (r *frameReader) skipFrame() error {
+	for r.skip > 0 {
+		if r.from == r.to {
+			r.from, r.to = 0, 0
+			if err := r.fill(smallBuffer); err != nil {
+				return err
+			}
+		}
+		n := min(r.skip, int64(r.to-r.from))
+		r.from += int(n)
+		r.skip -= n
+	}
+	return nil
+}
+
+// parseHeader reads the header at the start of b and returns its size; 0 if b
+// does not hold all of it.
+func parseHeader(b []byte) (h ws.Header, size int, err error) {
+	if len(b) < 2 {
+		return h, 0, nil
+	}
+	h.Fin = b[0]&0x80 != 0
+	h.Rsv = b[0] & 0x70 >> 4
+	h.OpCode = ws.OpCode(b[0] & 0x0f)
+	h.Masked = b[1]&0x80 != 0
+	h.Length = int64(b[1] & 0x7f)
+	size = 2
+	switch h.Length {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	mask := size
+	if h.Masked {
+		size += 4
+	}
+	if len(b) < size {
+		return h, 0, nil
+	}
+	switch mask {
+	case 4:
+		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+	case 10:
+		if b[2]&0x80 != 0 {
+			return h, 0, &violation{wire.CloseProtocol, ws.ErrHeaderLengthMSB.Error()}
+		}
+		h.Length = int64(binary.BigEndian.Uint64(b[2:]))
+	}
+	if h.Masked {
+		copy(h.Mask[:], b[mask:])
+	}
+	return h, size, nil
+}
+
+// parseClose checks the payload of a close frame and returns the code with
+// which to answer.
+func parseClose(payload []byte) (int, error) {
+	if len(payload) == 0 {
+		return wire.CloseNormal, nil
+	}
+	if len(payload) == 1 {
+		return 0, errors.New("close frame without a whole code")
+	}
+	code, reason := ws.ParseCloseFrameData(payload)
+	if code > 4999 { // RFC 6455, 7.4.2: not for anybody
+		return 0, ws.ErrProtocolStatusCodeNotInUse
+	}
+	return int(code), ws.CheckCloseFrameData(code, reason)
+}

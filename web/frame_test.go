@@ -1,0 +1,248 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gobwas/ws"
+)
+
+// trickle is a connection from which reads return at most step bytes.
+type trickle struct {
+	net.Conn
+	data []byte
+	step int
+}
+
+func (c *trickle) Read(p []byte) (int, error) {
+	if len(c.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.data[:min(c.step, len(c.data))])
+	c.data = c.data[n:]
+	return n, nil
+}
+
+func masked(f ws.Frame) []byte {
+	return ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(f.Header.OpCode, f.Header.Fin, bytes.Clone(f.Payload))))
+}
+
+func TestFrameReader(t *testing.T) {
+	big := strings.Repeat("x", maxMessage)
+	var stream []byte
+	sizes := []int{0, 1, 125, 126, 127, 500, 512, 513, 65535, 65536}
+	for _, n := range sizes {
+		stream = append(stream, masked(ws.NewTextFrame([]byte(big[:n])))...)
+	}
+	for _, step := range []int{1, 7, 512, 100000} {
+		r := &frameReader{conn: &trickle{data: stream, step: step}, heard: func() {}}
+		for _, n := range sizes {
+			h, payload, err := r.next()
+			if err != nil || h.OpCode != ws.OpText || string(payload) != big[:n] {
+				t.Fatalf("step %d, size %d: %v, %d bytes, %v", step, n, h, len(payload), err)
+			}
+		}
+		if _, _, err := r.next(); err != io.EOF {
+			t.Fatalf("at the end: %v", err)
+		}
+		if cap(r.buf) > smallBuffer {
+			t.Errorf("step %d: an idle socket keeps %d bytes", step, cap(r.buf))
+		}
+	}
+}
+
+func TestFrameReaderRefuses(t *testing.T) {
+	rsv := masked(ws.NewTextFrame([]byte("x")))
+	rsv[0] |= 0x40
+	reserved := masked(ws.NewFrame(3, true, []byte("x")))
+	tooBig := masked(ws.NewTextFrame(make([]byte, maxMessage+1)))
+	msb := []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	for name, test := range map[string]struct {
+		data []byte
+		code int
+	}{
+		"not masked":             {ws.MustCompileFrame(ws.NewTextFrame([]byte("x"))), wire.CloseProtocol},
+		"reserved bit":           {rsv, wire.CloseProtocol},
+		"reserved opcode":        {reserved, wire.CloseProtocol},
+		"long control frame":     {masked(ws.NewPingFrame(make([]byte, 126))), wire.CloseProtocol},
+		"fragmented control":     {masked(ws.NewFrame(ws.OpPing, false, nil)), wire.CloseProtocol},
+		"continuation of what":   {masked(ws.NewFrame(ws.OpContinuation, true, nil)), wire.CloseProtocol},
+		"new one in a fragment":  {append(masked(ws.NewFrame(ws.OpText, false, nil)), masked(ws.NewTextFrame(nil))...), wire.CloseProtocol},
+		"length with a sign":     {msb, wire.CloseProtocol},
+		"more than a message is": {tooBig, wire.CloseTooBig},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &frameReader{conn: &trickle{data: test.data, step: 100000}, heard: func() {}}
+			var err error
+			for err == nil {
+				_, _, err = r.next()
+			}
+			var v *violation
+			if !errors.As(err, &v) || v.code != test.code {
+				t.Errorf("got %v, want close %d", err, test.code)
+			}
+		})
+	}
+}
+
+func TestFrameSizes(t *testing.T) {
+	for _, n := range []int{0, 125, 126, 65535, 65536, 70000} {
+		want := ws.MustCompileFrame(ws.NewTextFrame(make([]byte, n)))
+		if got := TextFrame(make([]byte, n)); !bytes.Equal(got, want) {
+			t.Errorf("a frame of %d bytes: %x", n, got[:12])
+		}
+	}
+}
+
+// FuzzFrames reads any bytes in pieces of any size: never a panic, never more
+// than a message may have, and the same frames whatever the pieces.
+func FuzzFrames(f *testing.F) {
+	f.Add(masked(ws.NewTextFrame([]byte(`{"type":"Load"}`))), 3)
+	f.Add(append(masked(ws.NewFrame(ws.OpText, false, []byte("a"))), masked(ws.NewFrame(ws.OpContinuation, true, []byte("b")))...), 1)
+	f.Add(masked(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye"))), 100)
+	f.Fuzz(func(t *testing.T, data []byte, step int) {
+		read := func(step int) (out []string) {
+			r := &frameReader{conn: &trickle{data: bytes.Clone(data), step: step}, heard: func() {}}
+			for {
+				h, payload, err := r.next()
+				if err != nil {
+					return out
+				}
+				if len(payload) > maxMessage {
+					t.Fatal("too long a payload")
+				}
+				if h.OpCode == ws.OpClose {
+					parseClose(payload)
+				}
+				out = append(out, string(rune(h.OpCode))+string(payload))
+			}
+		}
+		whole, pieces := read(len(data)+1), read(max(1, min(step, len(data))))
+		if strings.Join(whole, "\n") != strings.Join(pieces, "\n") {
+			t.Fatalf("%d frames at once, %d in pieces", len(whole), len(pieces))
+		}
+	})
+}
+
+// echo is a session that sends back what it gets.
+type echo struct {
+	peer   wire.Peer
+	closed chan struct{}
+}
+
+func (e *echo) Receive(text []byte) {
+	e.peer.Queue(TextFrame(bytes.Clone(text)))
+	e.peer.Flush()
+}
+func (e *echo) Overdue(time.Time) bool { return false }
+func (e *echo) Closed()                { close(e.closed) }
+
+// connection opens a socket on a hub and returns the client's side.
+func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s *Socket
+	e := &echo{closed: make(chan struct{})}
+	h.open(server, nil, func(peer wire.Peer) session {
+		s, e.peer = peer.(*Socket), peer
+		return e
+	})
+	client.SetDeadline(time.Now().Add(20 * time.Second))
+	return client.(*net.TCPConn), s, e
+}
+
+func newTestHub(t *testing.T, interval, idle time.Duration) *hub {
+	h := newHub(interval, idle, 1000)
+	t.Cleanup(func() {
+		ctx, cancel := contextWithTimeout()
+		defer cancel()
+		h.shutdown(ctx)
+	})
+	return h
+}
+
+// TestSlowClient: pieces wait for a client that does not read, up to the bound;
+// then it is closed with 1013, at a frame's end, and nobody is held up.
+func TestSlowClient(t *testing.T) {
+	h := newTestHub(t, time.Hour, time.Hour)
+	client, s, e := connection(t, h)
+	piece := TextFrame(bytes.Repeat([]byte("x"), 32<<10))
+	queued := 0
+	for ; !s.isClosing(); queued++ {
+		s.Queue(piece)
+		s.Flush()
+		if queued > 10_000 {
+			t.Fatal("no bound")
+		}
+	}
+	if queued < queueBound {
+		t.Errorf("closed after %d pieces", queued)
+	}
+	got := 0
+	for {
+		f, err := ws.ReadFrame(client)
+		if err != nil {
+			t.Fatalf("after %d frames: %v", got, err)
+		}
+		if f.Header.OpCode == ws.OpClose {
+			if code, _ := ws.ParseCloseFrameData(f.Payload); code != wire.CloseTryLater {
+				t.Errorf("closed with %d", code)
+			}
+			break
+		}
+		got++
+	}
+	if got >= queued {
+		t.Errorf("got %d of %d pieces: nothing was dropped", got, queued)
+	}
+	client.Close()
+	<-e.closed
+}
+
+// TestManyPiecesAtOnce: a client that reads gets any number of pieces.
+func TestManyPiecesAtOnce(t *testing.T) {
+	h := newTestHub(t, time.Hour, time.Hour)
+	client, s, _ := connection(t, h)
+	const pieces = 50_000
+	go func() {
+		for range pieces {
+			s.Queue(TextFrame([]byte("x")))
+		}
+		s.Flush()
+	}()
+	r := &frameReader{conn: client, heard: func() {}}
+	var size int
+	buf := make([]byte, 64<<10)
+	for size < pieces*3 {
+		n, err := r.conn.Read(buf)
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", size, err)
+		}
+		size += n
+	}
+}
+
+func contextWithTimeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 5*time.Second)
+}

@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gobwas/ws"
+)
+
+// hub owns the sockets of one server: their goroutines, and one heartbeat for
+// all of them.
+type hub struct {
+	idle  time.Duration
+	limit int       // sockets at once
+	start time.Time // origin of clock
+	tick  time.Duration
+	stop  chan struct{}
+	ended sync.WaitGroup // sockets, their writers, the heartbeat
+
+	mu     sync.Mutex
+	closed bool
+	count  int
+	// Each socket sits in the slot whose turn came last when it was added: its
+	// next ping comes one interval later. One slot has its turn each tick.
+	slots   [][]*Socket
+	current int
+}
+
+// sendBuffer is how many bytes the system keeps for a client, about: enough for
+// 1 MB/s to a client 100 ms away.
+const sendBuffer = 128 << 10
+
+var pingFrame = frame(ws.OpText, []byte("ping"))
+
+// newHub starts a heartbeat that sends every socket a ping each interval, and
+// closes those from which nothing has come for longer than idle. It takes limit
+// sockets at once.
+func newHub(interval, idle time.Duration, limit int) *hub {
+	const finest = 10 * time.Millisecond
+	n := max(1, min(100, int(interval/finest)))
+	h := &hub{
+		idle:  idle,
+		limit: limit,
+		start: time.Now(),
+		tick:  interval / time.Duration(n),
+		stop:  make(chan struct{}),
+		slots: make([][]*Socket, n),
+	}
+	h.ended.Go(h.beat)
+	return h
+}
+
+// clock is a monotonic time in nanoseconds.
+func (h *hub) clock() int64 { return int64(time.Since(h.start)) }
+
+// open takes a connection over and serves it in a goroutine of its own. early
+// is what the client has sent already; connect makes the session.
+func (h *hub) open(conn net.Conn, early []byte, connect func(wire.Peer) session) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetWriteBuffer(sendBuffer) // what the system holds for a client that does not read
+	}
+	s := &Socket{hub: h, conn: conn, raw: rawConn(conn)}
+	s.noteHeard()
+	s.session = connect(s)
+	s.Queue(pingFrame)
+	if code, reason := h.add(s); code != 0 {
+		s.Close(code, reason)
+		conn.Close()
+		s.session.Closed()
+		return
+	}
+	s.Flush()
+	go s.serve(&frameReader{conn: conn, buf: early, to: len(early), heard: s.noteHeard})
+}
+
+// full reports whether no more sockets are taken at present.
+func (h *hub) full() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count >= h.limit
+}
+
+// add takes a socket in, or returns the code and reason to close it with.
+func (h *hub) add(s *Socket) (code int, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return wire.CloseAway, "server shutting down"
+	case h.count >= h.limit: // filled up since the upgrade was let through
+		return wire.CloseTryLater, "the server has as many sockets as it takes"
+	}
+	h.ended.Add(1)
+	h.count++
+	s.slot = h.current
+	s.index = len(h.slots[s.slot])
+	h.slots[s.slot] = append(h.slots[s.slot], s)
+	return 0, ""
+}
+
+func (h *hub) remove(s *Socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	slot := h.slots[s.slot]
+	last := slot[len(slot)-1]
+	slot[s.index], last.index = last, s.index
+	slot[len(slot)-1] = nil
+	h.slots[s.slot] = slot[:len(slot)-1]
+	h.count--
+}
+
+func (h *hub) beat() {
+	ticker := time.NewTicker(h.tick)
+	defer ticker.Stop()
+	var due []*Socket
+	for {
+		select {
+		case <-ticker.C:
+		case <-h.stop:
+			return
+		}
+		h.mu.Lock()
+		h.current = (h.current + 1) % len(h.slots)
+		due = append(due[:0], h.slots[h.current]...)
+		h.mu.Unlock()
+		now, clock := time.Now(), h.clock()
+		for _, s := range due {
+			switch {
+			case clock-s.heard.Load() > int64(h.idle):
+				s.Close(wire.CloseNormal, "nothing was heard for too long")
+			case s.session.Overdue(now):
+				s.Close(wire.ClosePolicy, "no Join in time")
+			default:
+				s.Queue(pingFrame)
+				s.Flush()
+			}
+		}
+		clear(due)
+	}
+}
+
+// all returns the sockets that are open.
+func (h *hub) all() []*Socket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]*Socket, 0, h.count)
+	for _, slot := range h.slots {
+		out = append(out, slot...)
+	}
+	return out
+}
+
+// shutdown closes every socket with 1001 and waits for their ends; when ctx
+// ends first, their connections are cut.
+func (h *hub) shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	first := !h.closed
+	h.closed = true
+	h.mu.Unlock()
+	if first {
+		close(h.stop)
+	}
+	for _, s := range h.all() {
+		s.Close(wire.CloseAway, "server shutting down")
+	}
+	done := make(chan struct{})
+	go func() {
+		h.ended.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, s := range h.all() {
+		s.conn.Close()
+	}
+	<-done // the store's timeouts bound what a session still does
+	return ctx.Err()
+}

@@ -1,0 +1,181 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// Site is what the pages are told about the deployment.
+type Site struct {
+	// ChatURL is where browsers reach the chat server, without a slash at the
+	// end. If empty, pages take their own address with ChatPort.
+	ChatURL string
+	// ChatPort and LobbyPort are the ports on which the servers listen.
+	ChatPort, LobbyPort string
+	// ChatTTL is how long a chat lives without a message.
+	ChatTTL time.Duration
+}
+
+const (
+	// revisit makes browsers ask each time whether a file is still the same.
+	revisit = "no-cache"
+	// brief is for the one file whose address other sites have: they need not
+	// ask on every page, and a new version is there within minutes.
+	brief = "public, max-age=300, stale-while-revalidate=86400"
+	// forever is for files whose address changes with them.
+	forever = "public, max-age=31536000, immutable"
+)
+
+// A file of the pages, as it is sent.
+type file struct {
+	kind         string
+	body, zipped []byte
+	etag         string
+}
+
+// servePages serves the page of a port and what it loads. Everything that a page
+// names is relative to it, so a proxy may put it under any path.
+func (s *Server) servePages(page string) {
+	files, version := loadPages(s.options.Site)
+	s.app.Get("/", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), s.options.Site.ChatURL))
+		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+		return files[page].send(c, revisit)
+	})
+	s.app.Get("/assets/:version/:file", func(c *fiber.Ctx) error {
+		f, ok := files[c.Params("file")]
+		if !ok || strings.HasSuffix(c.Params("file"), ".html") {
+			return fiber.ErrNotFound
+		}
+		// Another version is asked for while servers are being replaced.
+		if c.Params("version") != version {
+			return f.send(c, revisit)
+		}
+		return f.send(c, forever)
+	})
+	if page != chatPage {
+		return
+	}
+	s.app.Get("/widget.js", func(c *fiber.Ctx) error { return files["widget.js"].send(c, brief) })
+	for _, name := range []string{"client.js", "connection.js"} {
+		s.app.Get("/"+name, func(c *fiber.Ctx) error { return files[name].send(c, revisit) })
+	}
+}
+
+const (
+	chatPage  = "visitor.html"
+	lobbyPage = "agent.html"
+)
+
+// loadPages reads the embedded files, fills in what they are told, and returns
+// them with their version, which changes with any of them.
+func loadPages(site Site) (map[string]*file, string) {
+	names, err := fs.Glob(pages, "pages/*")
+	if err != nil {
+		panic(err) // the pattern is right
+	}
+	hash := sha256.New()
+	bodies := make(map[string][]byte)
+	for _, name := range names {
+		body, err := pages.ReadFile(name)
+		if err != nil {
+			panic(err) // the folder is embedded
+		}
+		hash.Write(body)
+		bodies[path.Base(name)] = body
+	}
+	version := hex.EncodeToString(hash.Sum(nil)[:8])
+	fill := strings.NewReplacer(
+		"{{version}}", version,
+		"{{chatURL}}", site.ChatURL, // Config has checked that it is safe in HTML
+		"{{chatPort}}", site.ChatPort,
+		"{{lobbyPort}}", site.LobbyPort,
+		"{{ttl}}", strconv.FormatInt(site.ChatTTL.Milliseconds(), 10),
+	)
+	kinds := map[string]string{
+		".html": fiber.MIMETextHTMLCharsetUTF8,
+		".js":   fiber.MIMETextJavaScriptCharsetUTF8,
+		".css":  "text/css; charset=utf-8",
+	}
+	files := make(map[string]*file)
+	for name, body := range bodies {
+		if name == "widget.js" || path.Ext(name) == ".html" {
+			body = []byte(fill.Replace(string(body)))
+		}
+		sum := sha256.Sum256(body)
+		files[name] = &file{
+			kind:   kinds[path.Ext(name)],
+			body:   body,
+			zipped: zip(body),
+			etag:   `W/"` + hex.EncodeToString(sum[:8]) + `"`,
+		}
+	}
+	return files, version
+}
+
+func zip(body []byte) []byte {
+	var zipped bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // a level that there is
+	_, _ = w.Write(body)                                       // memory takes it
+	_ = w.Close()
+	return zipped.Bytes()
+}
+
+func (f *file) send(c *fiber.Ctx, caching string) error {
+	c.Set(fiber.HeaderContentType, f.kind)
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	// Other sites load the widget, even those that are isolated from others.
+	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	c.Set(fiber.HeaderCacheControl, caching)
+	c.Set(fiber.HeaderETag, f.etag)
+	c.Vary(fiber.HeaderAcceptEncoding)
+	if c.Fresh() {
+		return c.SendStatus(fiber.StatusNotModified)
+	}
+	if c.AcceptsEncodings("gzip", "identity") == "gzip" {
+		c.Set(fiber.HeaderContentEncoding, "gzip")
+		return c.Send(f.zipped)
+	}
+	return c.Send(f.body)
+}
+
+// plainHost is a host that a content security policy can name.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+
+// policy lets a page load its own files, and connect to its own host on any port
+// and to the chat server's URL. A proxy may have taken TLS away from the request,
+// so either scheme may be the page's.
+func policy(host, chatURL string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	connect := "'self'"
+	if plainHost.MatchString(host) {
+		for _, scheme := range []string{"http", "https", "ws", "wss"} {
+			connect += " " + scheme + "://" + host + ":*"
+		}
+	} else {
+		connect += " http: https: ws: wss:" // an IPv6 address cannot be named
+	}
+	if u, err := url.Parse(chatURL); err == nil && u.Host != "" {
+		connect += " " + u.Scheme + "://" + u.Host + " " + strings.Replace(u.Scheme, "http", "ws", 1) + "://" + u.Host
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src " + connect +
+		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}

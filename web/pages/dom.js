@@ -1,0 +1,93 @@
+/**
+ * Makes an element. A property of props is set as such if the element has it, else as an
+ * attribute; on… is a listener, class the class, dataset its entries.
+ * @param {string} tag
+ * @param {object} props
+ * @param {...(Node|string)} children
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "class") element.className = value;
+    else if (key === "dataset") Object.assign(element.dataset, value);
+    else if (key in element && !key.startsWith("aria")) element[key] = value;
+    else element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const ICONS = {
+  chat: "M4 5.5A1.5 1.5 0 0 1 5.5 4h13A1.5 1.5 0 0 1 20 5.5v9a1.5 1.5 0 0 1-1.5 1.5H11l-4.5 4v-4h-1A1.5 1.5 0 0 1 4 14.5z",
+  close: "M6 6l12 12M18 6L6 18",
+  down: "M6 9.5l6 6 6-6",
+  back: "M14.5 6l-6 6 6 6",
+  send: "M12 19V5M5.5 11.5L12 5l6.5 6.5",
+  sound: "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11",
+  mute: "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9.5l5 5M20.5 9.5l-5 5",
+  bell: "M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4",
+  bellOff: "M6 16.5V11c0-1 .25-2 .7-2.8M9.5 5.5A6 6 0 0 1 18 11v4M4.5 18h13M10 20.5h4M4 4l16 16",
+  help: "M9.2 9a2.9 2.9 0 1 1 4.3 2.6c-.9.5-1.5 1.1-1.5 2.1v.3M12 17.2v.3",
+  replies: "M13 3.5L5 13.5h6l-1 7 8-10h-6z",
+};
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A line drawing of 24 by 24 that takes the text's colour and is hidden from assistive technology. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", `icon icon-${name}`);
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** Changes a text only if it is another one, so that nothing is announced or laid out in vain. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Gives an icon button its picture and its name. */
+export function label(button, picture, text) {
+  if (button.getAttribute("aria-label") === text) return;
+  button.setAttribute("aria-label", text);
+  button.title = text;
+  button.replaceChildren(icon(picture));
+}
+
+/** Minutes and seconds of a span in ms, such as 2:05. */
+export function clock(span) {
+  const seconds = Math.max(0, Math.floor(span / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+const LINK = /https?:\/\/[^\s<>"]+/gi;
+const TRAILING = /[.,;:!?'"»”’)\]]+$/;
+
+/** A text with its http addresses as links. Nothing in it is ever read as HTML. */
+export function linked(text) {
+  const fragment = document.createDocumentFragment();
+  let from = 0;
+  for (const { 0: found, index } of text.matchAll(LINK)) {
+    let address = found.replace(TRAILING, "");
+    if (found.startsWith(")", address.length) && address.includes("(")) address += ")"; // as in Wikipedia's
+    if (!URL.canParse(address)) continue;
+    fragment.append(text.slice(from, index), h("a", {
+      href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc", textContent: address,
+    }));
+    from = index + address.length;
+  }
+  fragment.append(text.slice(from));
+  return fragment;
+}
+
+const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s){1,16}$/u;
+
+/** Whether a text is a few emoji and nothing else. */
+export function onlyEmoji(text) {
+  return text.trim() !== "" && ONLY_EMOJI.test(text);
+}

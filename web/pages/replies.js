@@ -1,0 +1,69 @@
+import { h } from "./dom.js";
+
+/** The agent's canned replies: a dialog to choose one from, and to edit them in. */
+export class Replies {
+  #t;
+  #store;
+
+  /**
+   * @param {(key: string) => string} t
+   * @param {import("./storage.js").Store} store keeps the list
+   * @param {(text: string) => void} chosen
+   */
+  constructor(t, store, chosen) {
+    this.#t = t;
+    this.#store = store;
+    this.chosen = chosen;
+    this.list = h("ul", { class: "choices" });
+    this.none = h("p", { class: "note" }, t("repliesNone"));
+    this.editor = h("textarea", { rows: 8, dir: "auto", "aria-label": t("replies"), "aria-describedby": "replies-hint" });
+    this.choosing = h("div", {}, this.list, this.none,
+      h("div", { class: "choice" },
+        h("button", { type: "button", onclick: () => this.#edit() }, t("repliesEdit")),
+        h("button", { type: "button", onclick: () => this.element.close() }, t("cancel"))));
+    this.editing = h("form", { onsubmit: (event) => this.#save(event) },
+      this.editor, h("p", { class: "note", id: "replies-hint" }, t("repliesHint")),
+      h("div", { class: "choice" },
+        h("button", { type: "button", onclick: () => this.#choose() }, t("cancel")),
+        h("button", { class: "primary" }, t("save"))));
+    this.element = h("dialog", { class: "replies", "aria-labelledby": "replies-title" },
+      h("h2", { id: "replies-title" }, t("replies")), this.choosing, this.editing);
+  }
+
+  open() {
+    this.#choose();
+    this.element.showModal();
+  }
+
+  get #replies() {
+    const t = this.#t;
+    return this.#store.get("replies") ?? [t("reply1"), t("reply2"), t("reply3")];
+  }
+
+  #choose() {
+    const all = this.#replies;
+    this.list.replaceChildren(...all.map((text) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => this.#insert(text) }, text))));
+    this.none.hidden = all.length > 0;
+    this.choosing.hidden = false;
+    this.editing.hidden = true;
+    this.list.querySelector("button")?.focus();
+  }
+
+  #edit() {
+    this.editor.value = this.#replies.join("\n");
+    this.choosing.hidden = true;
+    this.editing.hidden = false;
+    this.editor.focus();
+  }
+
+  #save(event) {
+    event.preventDefault();
+    this.#store.set("replies", this.editor.value.split("\n").map((line) => line.trim()).filter(Boolean));
+    this.#choose();
+  }
+
+  #insert(text) {
+    this.element.close();
+    this.chosen(text);
+  }
+}

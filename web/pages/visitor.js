@@ -1,0 +1,261 @@
+import { Chat, register } from "./client.js";
+import { chime, TitleFlash } from "./attention.js";
+import { Conversation } from "./conversation.js";
+import { clock, h, label, write } from "./dom.js";
+import { onColour } from "./colour.js";
+import { ofTab, Outbox, shared } from "./storage.js";
+import { reason, speak } from "./strings.js";
+
+/** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
+const WARNING = 30_000;
+
+/**
+ * Puts the chat button on a page. Nothing of the page reaches into it and it reaches into nothing
+ * of the page, but for the title while messages are unread.
+ *
+ * @param {string} base the chat server's URL
+ * @param {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
+ *          language?: string, name?: string}} options the data attributes of the pasted line
+ * @param {number} ttl how long a chat lives without a message, in ms
+ */
+export async function start(base, options, ttl) {
+  if (document.querySelector("livesupport-chat")) return; // the line is there twice
+  const sheets = await Promise.all(["chat.css", "visitor.css"].map(async (name) => {
+    const response = await fetch(new URL(name, import.meta.url));
+    if (!response.ok) throw new Error(`${name}: ${response.status}`);
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(await response.text());
+    return sheet;
+  }));
+  const host = document.createElement("livesupport-chat");
+  const root = host.attachShadow({ mode: "open" });
+  root.adoptedStyleSheets = sheets; // a style element would need the page's CSP to allow it
+  const widget = new Widget(base, options, ttl);
+  root.append(widget.element);
+  document.body.append(host);
+  // 1 rem as the user has set it: the page's root may have any size.
+  widget.element.style.setProperty("--rem", getComputedStyle(host).fontSize);
+}
+
+class Widget {
+  #base;
+  #ttl;
+  #t;
+  /** @type {Chat|null} */
+  #chat = null;
+  #outbox = null;
+  #ended = false;
+  #isOpen = false;
+  #unread = 0;
+  #title = new TitleFlash();
+
+  constructor(base, options, ttl) {
+    this.#base = base;
+    this.#ttl = ttl;
+    const { t, lang, dir } = speak(options.language, document.documentElement.lang, navigator.language);
+    this.#t = t;
+    this.title = options.title || t("title");
+    this.greeting = options.greeting || t("greeting");
+    this.store = shared(`livesupport ${base} `);
+    this.tab = ofTab(`livesupport ${base} `);
+    this.conversation = new Conversation(t, lang, this.tab);
+
+    this.launcher = h("button", { type: "button", class: "launcher", "aria-expanded": "false", "aria-controls": "panel", onclick: () => this.#toggle(!this.#isOpen) });
+    this.sound = h("button", { type: "button", class: "tool", onclick: () => this.#switchSound() });
+    const close = h("button", { type: "button", class: "tool", onclick: () => this.#toggle(false) });
+    label(close, "down", t("close"));
+    this.status = h("p", { class: "status", role: "status" });
+    this.name = h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto", value: options.name ?? "" });
+    this.first = h("textarea", { id: "first", rows: 3, required: true, dir: "auto", maxLength: 8_000 });
+    this.problem = h("p", { class: "hint", role: "alert" });
+    this.begin = h("button", { class: "primary" }, t("startChat"));
+    this.form = h("form", { class: "start", onsubmit: (event) => this.#start(event) },
+      h("p", { class: "greeting", dir: "auto" }, this.greeting),
+      h("label", {}, h("span", {}, t("yourName")), this.name),
+      h("label", {}, h("span", {}, t("firstMessage")), this.first),
+      this.problem, this.begin);
+    this.warning = h("p", { class: "warning", hidden: true });
+    this.over = h("div", { class: "over", hidden: true }, h("button", { type: "button", class: "primary", onclick: () => this.#again() }, t("newChat")));
+    this.panel = h("section", { class: "panel", id: "panel", role: "dialog", "aria-label": this.title, hidden: true },
+      h("header", {}, h("h2", { dir: "auto" }, this.title), this.sound, close),
+      this.status, this.form, this.conversation.element, this.warning, this.over);
+    this.element = h("div", { class: "livesupport", lang, dir, dataset: { position: options.position === "left" ? "left" : "right" } },
+      this.panel, this.launcher);
+    this.panel.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      this.#toggle(false);
+    });
+    this.#dress(options.colour || options.color);
+
+    this.store.watch("chat", (participant) => this.#elsewhere(participant));
+    this.store.watch("read", () => this.#count());
+    document.addEventListener("visibilitychange", () => this.#read());
+    setInterval(() => this.#tick(), 1_000);
+
+    const participant = this.store.get("chat");
+    if (participant) this.#join(participant);
+    this.#toggle(this.tab.get("open") === true, false);
+    this.#render();
+  }
+
+  #dress(colour) {
+    const on = colour && onColour(colour);
+    if (!on) return;
+    for (const area of ["accent", "deep"]) {
+      this.element.style.setProperty(`--${area}`, colour);
+      this.element.style.setProperty(`--on-${area}`, on);
+    }
+  }
+
+  async #start(event) {
+    event.preventDefault();
+    const t = this.#t;
+    const text = this.first.value;
+    if (!text.trim()) return this.first.focus();
+    this.begin.disabled = true;
+    write(this.begin, t("starting"));
+    write(this.problem, "");
+    try {
+      const participant = await register(this.#base, this.name.value);
+      this.#join(participant);
+      this.#chat.send(text);
+      this.first.value = "";
+      this.#render();
+      this.conversation.text.focus();
+    } catch (error) {
+      write(this.problem, reason(t, error.code));
+    } finally {
+      this.begin.disabled = false;
+      write(this.begin, t("startChat"));
+    }
+  }
+
+  #join(participant) {
+    const before = this.#chat;
+    this.#chat = null; // lest its last change be taken for the new one's
+    before?.close();
+    this.#ended = false;
+    this.#outbox = new Outbox(this.store, participant.chatId);
+    const chat = new Chat(this.#base, participant, this.#outbox.load());
+    this.#chat = chat;
+    chat.addEventListener("change", () => chat === this.#chat && this.#changed());
+    chat.addEventListener("history", () => this.#count());
+    chat.addEventListener("message", ({ detail }) => this.#came(detail));
+    this.#changed();
+    chat.open();
+  }
+
+  #changed() {
+    const { state, problem, participant, outbox } = this.#chat;
+    const over = state === "ended" || (state === "closed" && problem !== "");
+    if (over !== this.#ended || !over) this.store.set("chat", over ? null : participant);
+    this.#ended = over;
+    this.#outbox.save(over ? [] : outbox);
+    this.#render();
+  }
+
+  /** Another tab has begun a chat, or has found that this one is over. */
+  #elsewhere(participant) {
+    if (!participant || participant.chatId === this.#chat?.participant.chatId) return;
+    this.#join(participant);
+    this.#count();
+  }
+
+  #again() {
+    const { username } = this.#chat.participant;
+    this.#chat = null;
+    this.#ended = false;
+    this.#unread = 0;
+    this.name.value = username;
+    this.#render();
+    this.first.focus();
+  }
+
+  #toggle(open, focus = true) {
+    this.#isOpen = open;
+    this.tab.set("open", open);
+    this.panel.hidden = !open;
+    this.launcher.setAttribute("aria-expanded", String(open));
+    this.#read();
+    this.#render();
+    if (open) this.conversation.toEnd();
+    if (!focus) return;
+    if (!open) this.launcher.focus();
+    else if (!this.#chat) (this.name.value ? this.first : this.name).focus();
+    else if (!this.#ended) this.conversation.text.focus();
+  }
+
+  #came(message) {
+    if (message.from !== "Support") return;
+    const unseen = !this.#isOpen || document.hidden;
+    this.#count();
+    if (!unseen) return;
+    if (this.store.get("mute") !== true) chime();
+    this.#title.show(this.#t("titleUnread", { count: this.#unread }));
+  }
+
+  /** What the visitor has read is remembered for all tabs: the time of the last message. */
+  #read() {
+    if (this.#isOpen && !document.hidden && this.#chat?.messages.length) {
+      this.store.set("read", this.#chat.messages.at(-1).timestamp);
+    }
+    this.#count();
+  }
+
+  #count() {
+    const { messages = [] } = this.#chat ?? {};
+    const looking = this.#isOpen && !document.hidden;
+    if (looking && messages.length) this.store.set("read", messages.at(-1).timestamp);
+    const read = this.store.get("read") ?? "";
+    this.#unread = messages.filter(({ from, timestamp }) => from === "Support" && timestamp > read).length;
+    this.#render();
+  }
+
+  #switchSound() {
+    const mute = this.store.get("mute") !== true;
+    this.store.set("mute", mute);
+    if (!mute) chime();
+    this.#render();
+  }
+
+  #line() {
+    const t = this.#t;
+    const { state, participant } = this.#chat;
+    switch (state) {
+      case "connected": return t("connectedWith", { name: participant.supportUserName ?? t("agent") });
+      default: return t(state);
+    }
+  }
+
+  #render() {
+    const t = this.#t;
+    const chat = this.#chat;
+    const state = this.#ended ? "ended" : chat?.state ?? "none";
+    this.element.dataset.state = state;
+    write(this.status, chat ? this.#line() : "");
+    this.form.hidden = chat !== null;
+    this.conversation.element.hidden = chat === null;
+    if (chat) this.conversation.show(chat);
+    this.over.hidden = !this.#ended;
+    this.#tick();
+
+    const mute = this.store.get("mute") === true;
+    label(this.sound, mute ? "mute" : "sound", t(mute ? "soundOn" : "soundOff"));
+    const count = this.#isOpen ? 0 : this.#unread;
+    const name = this.#isOpen ? t("close") : count ? t("openUnread", { count }) : t("open");
+    if (this.launcher.getAttribute("aria-label") === name) return;
+    label(this.launcher, this.#isOpen ? "down" : "chat", name);
+    if (count) this.launcher.append(h("span", { class: "badge", "aria-hidden": "true" }, count > 99 ? "99+" : String(count)));
+  }
+
+  /** A chat that runs out says so in time. */
+  #tick() {
+    const left = this.#chat?.state === "connected" ? this.#chat.renewed + this.#ttl - Date.now() : Infinity;
+    const before = this.warning.hidden;
+    this.warning.hidden = left > Math.min(WARNING, this.#ttl / 2);
+    if (this.warning.hidden) return;
+    write(this.warning, this.#t("endsIn", { time: clock(left) }));
+    if (before) write(this.conversation.live, this.warning.textContent); // read out once, not each second
+  }
+}

@@ -1,0 +1,289 @@
+// Package web speaks HTTP and WebSocket: it puts chat.Service behind port 9000
+// and lobby.Lobby behind port 9001. Fiber serves HTTP and the upgrade; from then
+// on a connection is a Socket of ours.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"livesupport/chat"
+	"livesupport/lobby"
+	"livesupport/lobby/wire"
+
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/gofiber/fiber/v2/middleware/cors"
+	recovery "github.com/gofiber/fiber/v2/middleware/recover"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	// headerTimeout bounds the reading of a request.
+	headerTimeout = 10 * time.Second
+	// keepAlive is how long a connection without a request stays open.
+	keepAlive = 60 * time.Second
+	// headerBytes bounds the headers of a request.
+	headerBytes = 8 << 10
+	// bodyBytes bounds the body; no route takes one.
+	bodyBytes = 4 << 10
+	// registerTimeout bounds a registration.
+	registerTimeout = 3 * time.Second
+)
+
+// Options are what both servers need.
+type Options struct {
+	// AllowedOrigins are the origins of pages that may use the server; "*" for
+	// any. Clients that send no Origin are no pages and may.
+	AllowedOrigins []string
+	// PingInterval is the time between two heartbeats of a socket.
+	PingInterval time.Duration
+	// IdleTimeout is how long nothing may come from a socket.
+	IdleTimeout time.Duration
+	// MaxSockets is how many sockets the server has at once, and how many
+	// connections that are none yet.
+	MaxSockets int
+	// Site is what the pages are told.
+	Site Site
+	// Ready tells what is missing, nil if nothing is.
+	Ready   func() error
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+}
+
+// Server is one of the two servers.
+type Server struct {
+	app     *fiber.App
+	hub     *hub
+	options Options
+
+	mu       sync.Mutex
+	listener net.Listener
+	closed   bool
+}
+
+// NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
+func NewChat(service *chat.Service, options Options) *Server {
+	s := newServer(options, chatPage)
+	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return register(c, service) })
+	s.app.Get("/chat/:chatId",
+		func(c *fiber.Ctx) error {
+			if !wire.ValidID(c.Params("chatId")) {
+				return fiber.ErrNotFound
+			}
+			return c.Next()
+		},
+		s.upgrade(func(c *websocket.Conn) func(wire.Peer) session {
+			chatID := c.Params("chatId") // contrib has copied it
+			return func(peer wire.Peer) session { return service.Connect(chatID, peer) }
+		}))
+	s.app.Use(notFound)
+	return s
+}
+
+// NewLobby makes the lobby (PROTOCOL.md, "Lobby").
+func NewLobby(l *lobby.Lobby, options Options) *Server {
+	s := newServer(options, lobbyPage)
+	s.app.Get("/users", s.upgrade(func(*websocket.Conn) func(wire.Peer) session {
+		return func(peer wire.Peer) session { return l.Connect(peer) }
+	}))
+	s.app.Use(notFound)
+	return s
+}
+
+func newServer(options Options, page string) *Server {
+	s := &Server{options: options, hub: newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets)}
+	s.app = fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		CaseSensitive:         true,
+		ReadTimeout:           headerTimeout,
+		WriteTimeout:          headerTimeout,
+		IdleTimeout:           keepAlive,
+		ReadBufferSize:        headerBytes,
+		BodyLimit:             bodyBytes,
+		Concurrency:           options.MaxSockets,
+		ErrorHandler:          s.answerError,
+	})
+	s.app.Server().KeepHijackedConns = true
+	s.app.Server().Logger = (*quietLogger)(options.Log)
+	s.app.Use(recovery.New())
+	s.app.Use(cors.New(cors.Config{
+		AllowOrigins: strings.Join(options.AllowedOrigins, ","),
+		AllowMethods: "GET,HEAD,OPTIONS",
+		MaxAge:       3600,
+	}))
+	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") })
+	s.app.Get("/readyz", func(c *fiber.Ctx) error {
+		if err := options.Ready(); err != nil {
+			return wire.ErrUnavailable
+		}
+		return c.SendString("ok")
+	})
+	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{})))
+	s.servePages(page)
+	return s
+}
+
+// register answers GET /user/join/{userName}.
+func register(c *fiber.Ctx, service *chat.Service) error {
+	raw := c.Params("*")
+	if strings.Contains(raw, "/") {
+		return fiber.ErrNotFound
+	}
+	name, err := url.PathUnescape(raw) // a copy
+	name, ok := wire.Name(strings.Clone(name))
+	if err != nil || !ok {
+		return wire.NewError(wire.BadUsername, "A name has 1 to 64 characters, none of them a control character.")
+	}
+	// Not the request's own context: fasthttp's is no more than the server's, and
+	// reading it races with the server's shutdown.
+	ctx, cancel := context.WithTimeout(context.Background(), registerTimeout)
+	defer cancel()
+	user, err := service.Register(ctx, name)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.JSON(struct {
+		UserID   string `json:"userId"`
+		Username string `json:"username"`
+		ChatID   string `json:"chatId"`
+	}{user.UserID, user.Username, user.ChatID})
+}
+
+// upgrade makes a WebSocket route. connect returns what makes the session, from
+// a request that is no longer valid then.
+func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) fiber.Handler {
+	upgrade := websocket.New(func(c *websocket.Conn) {
+		conn, early, err := takeOver(c)
+		if err != nil {
+			s.options.Log.Warn("taking over an upgraded connection", "error", err)
+			c.NetConn().Close()
+			return
+		}
+		s.hub.open(conn, early, connect(c))
+	}, websocket.Config{
+		ReadBufferSize:  256, // ours take over; contrib's are not used
+		WriteBufferSize: 256,
+		RecoverHandler: func(c *websocket.Conn) {
+			if r := recover(); r != nil {
+				s.options.Log.Error("panic in an upgrade", "panic", r)
+				c.NetConn().Close()
+			}
+		},
+	})
+	return func(c *fiber.Ctx) error {
+		if !websocket.IsWebSocketUpgrade(c) {
+			c.Set(fiber.HeaderUpgrade, "websocket")
+			c.Set(fiber.HeaderConnection, "Upgrade")
+			return fiber.ErrUpgradeRequired
+		}
+		if !s.originAllowed(c.Get(fiber.HeaderOrigin)) {
+			return wire.NewError(wire.Forbidden, "Pages of this origin may not connect.")
+		}
+		if s.hub.full() {
+			return wire.NewError(wire.Unavailable, "The server has as many sockets as it takes; try again later.")
+		}
+		return upgrade(c)
+	}
+}
+
+// takeOver returns the raw connection, and what its client has sent behind the
+// upgrade request: Fiber has read that already.
+func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
+	wrapped := c.NetConn()
+	unwrapper, ok := wrapped.(interface{ UnsafeConn() net.Conn })
+	if !ok {
+		return nil, nil, errors.New("fasthttp does not give its connection away")
+	}
+	// With the deadline past, the wrapper's reader yields its buffer and no more.
+	if err := wrapped.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return nil, nil, err
+	}
+	var early []byte
+	var buf [smallBuffer]byte
+	for {
+		n, err := wrapped.Read(buf[:])
+		early = append(early, buf[:n]...)
+		if err != nil {
+			break
+		}
+	}
+	conn := unwrapper.UnsafeConn()
+	return conn, early, conn.SetDeadline(time.Time{})
+}
+
+func (s *Server) originAllowed(origin string) bool {
+	if origin == "" {
+		return true
+	}
+	for _, allowed := range s.options.AllowedOrigins {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// Serve serves until Shutdown, and then returns nil. It is called once.
+func (s *Server) Serve(l net.Listener) error {
+	l = &closeOnce{Listener: l}
+	s.mu.Lock()
+	s.listener = l
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return l.Close()
+	}
+	err := s.app.Listener(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	// Fiber calls a listener that breaks an orderly end.
+	return errors.Join(errors.New("the listener does not accept any more"), err)
+}
+
+// Shutdown ends the server: no new connections, a close frame with 1001 to
+// every socket, and the end of their sessions. When ctx ends before, what is
+// left is cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	var errs []error
+	if s.listener != nil {
+		errs = append(errs, s.listener.Close())
+	}
+	s.mu.Unlock()
+	errs = append(errs, s.hub.shutdown(ctx), s.app.ShutdownWithContext(ctx))
+	return errors.Join(errs...)
+}
+
+// closeOnce lets both of us close the listener: Fiber gives up a shutdown when
+// it finds it closed.
+type closeOnce struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *closeOnce) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// quietLogger lets fasthttp's reports of clients' faults through at debug level.
+type quietLogger slog.Logger
+
+func (l *quietLogger) Printf(format string, args ...any) {
+	(*slog.Logger)(l).Debug("http", "format", format, "args", args)
+}

@@ -1,0 +1,291 @@
+package web
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	// queueBound is how many pieces wait for a client that does not read
+	// (PROTOCOL.md, close code 1013).
+	queueBound = 256
+	// writeTimeout is how long a client may take to accept writePiece bytes.
+	writeTimeout = 20 * time.Second
+	writePiece   = 64 << 10
+	// closeTimeout is how long a client may take to answer a close frame.
+	closeTimeout = 2 * time.Second
+	// slowTimeout is that for a client which reads too slowly.
+	slowTimeout = 10 * time.Second
+	// lingerTimeout is how long the rest of what a client sends is read and
+	// dropped, lest a reset destroy the close frame on its way.
+	lingerTimeout = time.Second
+)
+
+// session is the protocol behind a socket: chat.Session or lobby.Agent.
+type session interface {
+	// Receive handles a text message; it must not keep the slice.
+	Receive(text []byte)
+	// Overdue reports whether the session should have joined by now.
+	Overdue(now time.Time) bool
+	// Closed ends the session, after the last Receive.
+	Closed()
+}
+
+// Socket is a WebSocket connection taken over from Fiber. One goroutine reads;
+// writing is done by whoever has something to write, without blocking, and by a
+// goroutine of its own only while the client takes less than it is sent. An idle
+// Socket has no timer and no other goroutine.
+//
+// Queue, Flush and Close may be called concurrently and never block.
+type Socket struct {
+	hub     *hub
+	conn    net.Conn
+	raw     syscall.RawConn // nil where the system offers none
+	session session
+	heard   atomic.Int64 // hub.clock at the last read
+
+	settled bool // the first request has been handled
+
+	slot, index int // in the hub, guarded by its lock
+
+	mu      sync.Mutex
+	queue   [][]byte // frames to be written, each piece one or more
+	writing bool     // somebody writes; the queue is theirs to empty
+	closing bool     // a close frame has been queued: nothing more goes out or in
+	dead    bool     // writing has failed
+
+	attempt writeAttempt
+}
+
+var _ wire.Peer = (*Socket)(nil)
+
+// Queue implements wire.Peer.
+func (s *Socket) Queue(frames []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.dead {
+		return
+	}
+	if len(s.queue) >= queueBound {
+		s.flush() // many pieces at once are not yet a slow client
+	}
+	if len(s.queue) >= queueBound {
+		s.queue = nil
+		s.close(wire.CloseTryLater, "the client reads too slowly", slowTimeout)
+		return
+	}
+	s.queue = append(s.queue, frames)
+}
+
+// Flush implements wire.Peer.
+func (s *Socket) Flush() {
+	s.mu.Lock()
+	s.flush()
+	s.mu.Unlock()
+}
+
+// Close implements wire.Peer.
+func (s *Socket) Close(code int, reason string) {
+	s.mu.Lock()
+	s.close(code, reason, closeTimeout)
+	s.mu.Unlock()
+}
+
+// close begins the closing handshake; the reading goroutine ends it, at the
+// latest after timeout. The caller holds mu.
+func (s *Socket) close(code int, reason string, timeout time.Duration) {
+	if s.closing || s.dead {
+		return
+	}
+	s.closing = true
+	s.queue = append(s.queue, closeFrame(code, reason))
+	s.flush()
+	s.conn.SetReadDeadline(time.Now().Add(timeout))
+}
+
+// flush writes the queue as far as the client takes it without waiting, and
+// leaves the rest to a goroutine. The caller holds mu; the system calls do not
+// block.
+func (s *Socket) flush() {
+	if s.writing || len(s.queue) == 0 {
+		return
+	}
+	if s.dead {
+		s.queue = nil
+		return
+	}
+	out := s.queue[0]
+	if len(s.queue) > 1 {
+		out = slices.Concat(s.queue...)
+	}
+	rest, err := s.attempt.write(s.raw, out)
+	if err != nil {
+		s.fail()
+		return
+	}
+	s.queue, rest = unwritten(s.queue, len(out)-len(rest))
+	if len(rest) > 0 {
+		s.writing = true
+		s.hub.ended.Go(func() { s.drain(rest) })
+	}
+}
+
+// unwritten takes away the first n bytes of a queue: the pieces that have been
+// written, and the rest of the one that has been begun.
+func unwritten(queue [][]byte, n int) (later [][]byte, begun []byte) {
+	i := 0
+	for i < len(queue) && n >= len(queue[i]) {
+		n -= len(queue[i])
+		queue[i] = nil
+		i++
+	}
+	if i == len(queue) {
+		return queue[:0], nil
+	}
+	begun = queue[i][n:]
+	return queue[i+1:], begun
+}
+
+// drain writes to a client that is slower than what it is sent: first the piece
+// that has been begun, then what is still queued by then.
+func (s *Socket) drain(out []byte) {
+	for {
+		var err error
+		for len(out) > 0 && err == nil {
+			n := min(writePiece, len(out))
+			s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+			_, err = s.conn.Write(out[:n])
+			out = out[n:]
+		}
+		s.mu.Lock()
+		if err != nil {
+			s.fail()
+		}
+		if s.dead || len(s.queue) == 0 {
+			s.conn.SetWriteDeadline(time.Time{})
+			s.writing = false
+			s.queue = nil
+			s.mu.Unlock()
+			return
+		}
+		out, s.queue = s.queue[0], s.queue[1:]
+		s.mu.Unlock()
+	}
+}
+
+// fail ends a connection that cannot be written to. The caller holds mu.
+func (s *Socket) fail() {
+	s.dead = true
+	s.queue = nil
+	s.conn.Close() // the reading goroutine notices
+}
+
+func (s *Socket) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing || s.dead
+}
+
+// serve reads until the connection ends, and then ends the session.
+func (s *Socket) serve(r *frameReader) {
+	err := s.read(r)
+	if err == errSettled {
+		// The Join has made the stack grow. A new goroutine starts with a small
+		// one, which is enough for a socket that is idle.
+		go s.serve(r)
+		return
+	}
+	var v *violation
+	if errors.As(err, &v) {
+		s.Close(v.code, v.reason)
+		s.linger(r)
+	}
+	s.mu.Lock()
+	s.dead = true
+	s.mu.Unlock()
+	s.conn.Close()
+	s.hub.remove(s)
+	s.session.Closed()
+	s.hub.ended.Done()
+}
+
+var errSettled = errors.New("the first request has been handled")
+
+func (s *Socket) noteHeard() { s.heard.Store(s.hub.clock()) }
+
+// read handles frames until the connection or the closing handshake ends.
+func (s *Socket) read(r *frameReader) error {
+	var fragments []byte // of a message that is not complete
+	var kind ws.OpCode   // of that message
+	for {
+		h, payload, err := r.next()
+		if err != nil {
+			return err
+		}
+		switch h.OpCode {
+		case ws.OpClose:
+			code, err := parseClose(payload)
+			if err != nil {
+				return &violation{wire.CloseProtocol, err.Error()}
+			}
+			s.Close(code, "")
+			return nil
+		case ws.OpPing:
+			s.Queue(frame(ws.OpPong, payload))
+			s.Flush()
+			continue
+		case ws.OpPong:
+			continue
+		}
+		if h.OpCode != ws.OpContinuation {
+			kind = h.OpCode
+		}
+		if len(fragments)+len(payload) > maxMessage {
+			return errTooBig
+		}
+		if !h.Fin {
+			fragments = append(fragments, payload...)
+			continue
+		}
+		if len(fragments) > 0 {
+			payload, fragments = append(fragments, payload...), nil
+		}
+		switch {
+		case s.isClosing():
+		case kind == ws.OpText:
+			s.session.Receive(payload)
+			if !s.settled && !wire.IsPong(payload) {
+				s.settled = true
+				return errSettled
+			}
+		default:
+			s.Queue(TextFrame(wire.NewError(wire.BadJSON, "Send JSON in text frames, not binary ones.").Payload("")))
+			s.Flush()
+		}
+	}
+}
+
+// linger reads and drops what the client still sends, for a short time.
+func (s *Socket) linger(r *frameReader) {
+	s.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+	if r.skip > 0 && r.skipFrame() == nil {
+		for {
+			h, _, err := r.next()
+			if err != nil || h.OpCode == ws.OpClose {
+				return
+			}
+		}
+	}
+	for r.fill(smallBuffer) == nil {
+		r.from = r.to
+	}
+}
