@@ -1,0 +1,280 @@
+// Package backend puts the project's packages together into servers: the
+// configuration, the start and the orderly end that the commands share. It
+// links no embedded server, so neither do chatserver and subscriber.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"livesupport/broker"
+	"livesupport/broker/redisdb"
+	"livesupport/chat"
+	"livesupport/lobby"
+	"livesupport/web"
+)
+
+// Parts says what of the system a process serves.
+type Parts uint8
+
+// The parts; a process may serve both.
+const (
+	Chat  Parts = 1 << iota // the chat server
+	Lobby                   // the lobby
+)
+
+// shutdownTimeout leaves one of the ten seconds in which a process has to end.
+const shutdownTimeout = 9 * time.Second
+
+// Backend is a running server of one or both parts.
+type Backend struct {
+	log                 *slog.Logger
+	chatAddr, lobbyAddr string
+
+	servers []*web.Server
+	ended   sync.WaitGroup // the goroutines of the servers
+	failed  chan error     // from a server that ended by itself; has room for all
+
+	steps   []step // what Shutdown closes, in the order of their start
+	closing sync.Once
+	closed  error
+}
+
+// step is one thing to close, and how long its closing may take.
+type step struct {
+	name  string
+	limit time.Duration
+	close func(context.Context) error
+}
+
+// Start opens the listeners of the parts and serves. It does not wait for the
+// store: until that answers, requests are refused as unavailable. ctx bounds
+// the start alone. A UsageError says that the configuration is at fault; of any
+// error nothing is left running.
+func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
+	if cfg.AgentSecret != "" {
+		return nil, UsageError(cfg.name("AGENT_SECRET") + " is set: agents' tokens are not supported by this version, and without them agents would not be checked; start without it")
+	}
+	b := &Backend{log: newLogger(cfg), failed: make(chan error, 2)}
+	if err := b.start(ctx, cfg, parts); err != nil {
+		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
+	var chatListener, lobbyListener net.Listener
+	var err error
+	if parts&Chat != 0 {
+		if chatListener, err = b.listen(ctx, cfg.name("CHAT_ADDR"), cfg.ChatAddr); err != nil {
+			return err
+		}
+		b.chatAddr = chatListener.Addr().String()
+	}
+	if parts&Lobby != 0 {
+		if lobbyListener, err = b.listen(ctx, cfg.name("LOBBY_ADDR"), cfg.LobbyAddr); err != nil {
+			return err
+		}
+		b.lobbyAddr = lobbyListener.Addr().String()
+	}
+
+	db, err := redisdb.Open(cfg.RedisURL, b.log)
+	if err != nil {
+		return usage(cfg.name("REDIS_URL"), cfg.RedisURL, err.Error())
+	}
+	b.onShutdown("store", 2*time.Second, db.Close) // a pipeline in flight takes up to 1.5 s
+	events, err := openBroker(cfg, db, b.log)
+	if err != nil {
+		return err
+	}
+	b.onShutdown("broker", 2*time.Second, events.Close)
+	queue := lobby.NewQueue(lobby.QueueConfig{
+		DB: db, Broker: events, Log: b.log,
+		ChatTTL: cfg.ChatTTL, ClaimTTL: cfg.ClaimTTL, LeaveGrace: cfg.LeaveGrace,
+	})
+	b.onShutdown("queue", 2500*time.Millisecond, queue.Close)
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	options := web.Options{
+		AllowedOrigins: cfg.AllowedOrigins,
+		PingInterval:   cfg.PingInterval,
+		IdleTimeout:    cfg.IdleTimeout,
+		MaxSockets:     cfg.MaxSockets,
+		Site: web.Site{
+			ChatURL:   cfg.ChatPublicURL,
+			ChatPort:  portOf(b.chatAddr, cfg.ChatAddr),
+			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
+			ChatTTL:   cfg.ChatTTL,
+		},
+		Ready:   func() error { return errors.Join(db.Ready(), events.Ready()) },
+		Log:     b.log,
+		Metrics: registry,
+	}
+	serve := func(name string, server *web.Server, l net.Listener) {
+		b.servers = append(b.servers, server)
+		b.ended.Go(func() {
+			if err := server.Serve(l); err != nil {
+				b.failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+		b.log.Info(name+" listens", "addr", l.Addr().String())
+	}
+	if parts&Lobby != 0 {
+		agents := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
+		b.onShutdown("lobby", 500*time.Millisecond, agents.Close)
+		serve("lobby", web.NewLobby(agents, options), lobbyListener)
+	}
+	if parts&Chat != 0 {
+		chats := chat.New(chat.Config{
+			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
+			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
+			Frame: web.TextFrame, Log: b.log, Metrics: registry,
+		})
+		b.onShutdown("chats", time.Second, chats.Close)
+		serve("chat server", web.NewChat(chats, options), chatListener)
+	}
+	b.steps = append(b.steps, step{"sockets", 3 * time.Second, b.closeSockets})
+	return nil
+}
+
+// portOf is the port on which a server listens: here, or else in a process with
+// the same configuration.
+func portOf(here, configured string) string {
+	if here == "" {
+		here = configured
+	}
+	_, port, _ := net.SplitHostPort(here)
+	return port
+}
+
+// openBroker is the one place that knows which brokers there are.
+func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (broker.Broker, error) {
+	if cfg.Broker != "nats" {
+		return broker.NewRedis(db, log), nil
+	}
+	events, err := broker.NewNATS(broker.NATSConfig{
+		URLs:        cfg.NATSURL,
+		Credentials: cfg.NATSCreds, CA: cfg.NATSCA, Cert: cfg.NATSCert, Key: cfg.NATSKey,
+		Replicas: cfg.NATSReplicas,
+		Memory:   cfg.NATSStorage == "memory",
+		Log:      log,
+	})
+	if err != nil {
+		return nil, UsageError("BROKER=nats: " + err.Error())
+	}
+	return events, nil
+}
+
+// listen opens the listener of a variable. A server closes its listener itself;
+// the step is for a start that ends before there is a server.
+func (b *Backend) listen(ctx context.Context, variable, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%q: %w", variable, addr, err)
+	}
+	b.onShutdown("listener", time.Second, func() error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return listener, nil
+}
+
+// ChatAddr is the host:port on which the chat server listens; empty without it.
+func (b *Backend) ChatAddr() string { return b.chatAddr }
+
+// LobbyAddr is the host:port on which the lobby listens; empty without it.
+func (b *Backend) LobbyAddr() string { return b.lobbyAddr }
+
+// Shutdown ends what Start has begun, the last first: no new connections, every
+// socket closed with 1001, then what is behind them down to the store. Every
+// step runs, and what goes wrong is joined. It returns within 9 s, earlier when
+// ctx ends; a step that hangs is left behind then. A second call waits for the
+// first and returns its result.
+func (b *Backend) Shutdown(ctx context.Context) error {
+	b.closing.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+		defer cancel()
+		var errs []error
+		for len(b.steps) > 0 {
+			last := b.steps[len(b.steps)-1]
+			b.steps = b.steps[:len(b.steps)-1]
+			errs = append(errs, last.run(ctx))
+		}
+		b.closed = errors.Join(errs...)
+	})
+	return b.closed
+}
+
+func (b *Backend) onShutdown(name string, limit time.Duration, close func() error) {
+	b.steps = append(b.steps, step{name, limit, func(context.Context) error { return close() }})
+}
+
+func (s step) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.close(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("close %s: %w", s.name, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close %s: not done in time", s.name)
+	}
+}
+
+// closeSockets ends all servers at once and joins their goroutines.
+func (b *Backend) closeSockets(ctx context.Context) error {
+	errs := make([]error, len(b.servers))
+	var wg sync.WaitGroup
+	for i, server := range b.servers {
+		wg.Go(func() { errs[i] = server.Shutdown(ctx) })
+	}
+	wg.Wait()
+	b.ended.Wait()
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends or a listener fails, then shuts down. Without a
+// failure before it, the error of the shutdown is returned.
+func Run(ctx context.Context, cfg Config, parts Parts) error {
+	b, err := Start(ctx, cfg, parts)
+	if err != nil {
+		return err
+	}
+	return b.run(ctx)
+}
+
+func (b *Backend) run(ctx context.Context) error {
+	var failure error
+	select {
+	case <-ctx.Done():
+		b.log.Info("shutting down")
+	case failure = <-b.failed:
+		b.log.Error("shutting down", "err", failure)
+	}
+	return errors.Join(failure, b.Shutdown(context.WithoutCancel(ctx)))
+}
+
+func newLogger(cfg Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

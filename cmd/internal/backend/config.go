@@ -1,0 +1,165 @@
+package backend
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Config is what a command is told by flags and environment. Parse fills and
+// checks it. AgentSecret and the two URLs may hold secrets: never log a Config.
+type Config struct {
+	ChatAddr     string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
+	LobbyAddr    string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
+	Broker       string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
+	RedisURL     string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
+	NATSURL      string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
+	NATSReplicas int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
+	NATSStorage  string        `name:"nats-storage" env:"NATS_STORAGE" default:"file" type:"storage" help:"Storage of the JetStream stream: file or memory."`
+	NATSCreds    string        `name:"nats-creds" env:"NATS_CREDS" type:"file" placeholder:"FILE" help:"Credentials file for NATS."`
+	NATSCA       string        `name:"nats-ca" env:"NATS_CA" type:"file" placeholder:"FILE" help:"PEM file of the certificates that NATS servers must be signed with. Makes TLS required, as tls:// does."`
+	NATSCert     string        `name:"nats-cert" env:"NATS_CERT" type:"file" placeholder:"FILE" help:"PEM file of the certificate to show to NATS servers, together with NATS_KEY."`
+	NATSKey      string        `name:"nats-key" env:"NATS_KEY" type:"file" placeholder:"FILE" help:"PEM file of the key of NATS_CERT."`
+	DataDir      string        `env:"DATA_DIR" default:"${data_dir}" type:"folder" help:"Folder in which an embedded NATS keeps its files, for one process at a time."`
+	ChatTTL      time.Duration `name:"chat-ttl" env:"CHAT_TTL" default:"120s" type:"time" help:"How long a chat lives without a Join or a message."`
+	IdleTimeout  time.Duration `env:"IDLE_TIMEOUT" default:"120s" type:"time" help:"How long a socket may send nothing at all before it is closed."`
+	PingInterval time.Duration `env:"PING_INTERVAL" default:"1s" type:"time" help:"Time between two heartbeats on a socket."`
+	ClaimTTL     time.Duration `name:"claim-ttl" env:"CLAIM_TTL" default:"15s" type:"time" help:"How long an agent who claimed a user has to join the chat."`
+	LeaveGrace   time.Duration `env:"LEAVE_GRACE" default:"10s" type:"time" help:"How long a waiting user may be without a socket before leaving the queue."`
+	MessageRate  float64       `env:"MESSAGE_RATE" default:"20" type:"rate" help:"Chat messages a second that one socket may send, sustained. 0 switches the limit off."`
+	MessageBurst int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
+	MaxSockets   int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
+
+	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy stands in front of it. Default: the host of the page that asks, with the port of CHAT_ADDR."`
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com. * allows all."`
+	AgentSecret    string   `env:"AGENT_SECRET" type:"secret" placeholder:"SECRET" help:"Secret that agents' tokens are made with. Not supported by this version: commands refuse to start with it."`
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" default:"info" type:"level" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat string     `env:"LOG_FORMAT" default:"text" type:"format" help:"Format of the log on standard error: text or json."`
+
+	// given has the flags that were set on the command line, by variable.
+	given map[string]string `kong:"-"`
+}
+
+// A UsageError is a configuration that cannot be started. Its text is one line
+// which names what the user set and what would be right, without secrets.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// Help is the error that Parse returns for --help. Its text is what to print.
+type Help string
+
+func (h Help) Error() string { return string(h) }
+
+// Parse reads the configuration of the command name from its arguments and
+// from the environment variables that lookup finds. A flag goes before its
+// variable, which goes before the default. An error is Help or a UsageError.
+func Parse(name string, args []string, lookup func(variable string) (string, bool)) (Config, error) {
+	cfg := Config{given: make(map[string]string)}
+	var help bytes.Buffer
+	asked := false
+	fromEnv := make(map[string]bool)
+	options := []kong.Option{
+		kong.Name(name),
+		kong.Description(descriptions[name]),
+		kong.Vars{"data_dir": dataDir()},
+		kong.Writers(&help, &help),
+		kong.Exit(func(int) { asked = true }),
+		kong.WithHyphenPrefixedParameters(true),
+		kong.ValueFormatter(describe),
+		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+			for _, variable := range flag.Envs {
+				if value, ok := lookup(variable); ok {
+					fromEnv[variable] = true
+					return value, nil
+				}
+			}
+			return nil, nil
+		})),
+	}
+	parser, err := kong.New(&cfg, append(options, mappers()...)...)
+	if err != nil {
+		return Config{}, err
+	}
+	for _, flag := range parser.Model.Flags {
+		// kong would read the process's environment; the resolver asks lookup.
+		flag.Tag.Envs = nil
+	}
+
+	parsed, err := parser.Parse(args)
+	if asked {
+		return Config{}, Help(help.String())
+	}
+	if bad := (badValue{}); errors.As(err, &bad) {
+		what := "--" + bad.flag
+		if fromEnv[bad.variable] {
+			what = bad.variable
+		}
+		return Config{}, usage(what, bad.value, bad.want)
+	}
+	if err != nil {
+		line := strings.NewReplacer("\r", " ", "\n", " ").Replace(err.Error())
+		return Config{}, UsageError(mask(line) + " (see --help)")
+	}
+	for _, step := range parsed.Path {
+		if flag := step.Flag; flag != nil && !step.Resolved && len(flag.Envs) > 0 {
+			cfg.given[flag.Envs[0]] = "--" + flag.Name
+		}
+	}
+	return cfg, nil
+}
+
+// What --help says of each command.
+var descriptions = map[string]string{
+	"chatserver":  "The chat server: users and agents talk here. Needs a Redis.",
+	"subscriber":  "The lobby: agents see here who waits. Needs a Redis.",
+	"livesupport": "Chat server and lobby in one process, with an embedded Redis unless REDIS_URL names one, and for BROKER=nats an embedded NATS unless NATS_URL names one.",
+}
+
+// name is what the user set: the flag if there was one, else the variable.
+func (c Config) name(variable string) string {
+	if flag, ok := c.given[variable]; ok {
+		return flag
+	}
+	return variable
+}
+
+// requireURLs refuses a configuration that leaves out a server.
+func (c Config) requireURLs() error {
+	if c.RedisURL == "" {
+		return UsageError("REDIS_URL is not set: want the URL of the store such as redis://localhost:6379")
+	}
+	if c.Broker == "nats" && c.NATSURL == "" {
+		return UsageError("NATS_URL is not set: want the URL of the broker such as nats://localhost:4222, because BROKER is nats")
+	}
+	return nil
+}
+
+func usage(what, value, want string) UsageError {
+	return UsageError(fmt.Sprintf("%s=%q: %s", what, mask(value), want))
+}
+
+// describe is the help of one flag: its sentence and its variable.
+func describe(value *kong.Value) string {
+	if value.Flag == nil || len(value.Flag.Envs) == 0 {
+		return value.Help
+	}
+	return value.Help + " ($" + value.Flag.Envs[0] + ")"
+}
+
+// dataDir is the default of DATA_DIR. A user without a home has no cache folder.
+func dataDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "livesupport")
+}

@@ -1,0 +1,359 @@
+package backend
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// environment is what Parse looks its variables up in.
+func environment(pairs ...string) func(string) (string, bool) {
+	env := make(map[string]string)
+	for i := 0; i < len(pairs); i += 2 {
+		env[pairs[i]] = pairs[i+1]
+	}
+	return func(variable string) (string, bool) {
+		value, ok := env[variable]
+		return value, ok
+	}
+}
+
+func TestParseDefaults(t *testing.T) {
+	t.Setenv("CHAT_ADDR", ":1") // not the environment that is given
+	cfg, err := Parse("livesupport", nil, environment())
+	require.NoError(t, err)
+	require.NotEmpty(t, cfg.DataDir)
+	cfg.DataDir = ""
+	require.Equal(t, Config{
+		ChatAddr:       ":9000",
+		LobbyAddr:      ":9001",
+		Broker:         "redis",
+		NATSReplicas:   1,
+		NATSStorage:    "file",
+		ChatTTL:        120 * time.Second,
+		IdleTimeout:    120 * time.Second,
+		PingInterval:   time.Second,
+		ClaimTTL:       15 * time.Second,
+		LeaveGrace:     10 * time.Second,
+		MessageRate:    20,
+		MessageBurst:   40,
+		MaxSockets:     100_000,
+		AllowedOrigins: []string{"*"},
+		LogLevel:       slog.LevelInfo,
+		LogFormat:      "text",
+		given:          map[string]string{},
+	}, cfg)
+}
+
+// variables has, for every variable, values that are right and what they give,
+// and values that are wrong and what the one line says is right.
+var variables = []struct {
+	variable string
+	field    func(Config) any
+	good     map[string]any
+	bad      []string
+	want     string
+}{
+	{
+		"CHAT_ADDR", func(c Config) any { return c.ChatAddr },
+		map[string]any{":0": ":0", "127.0.0.1:80": "127.0.0.1:80", "[::1]:65535": "[::1]:65535", "chat.example:9000": "chat.example:9000"},
+		[]string{"", "9000", ":", "::1:9000", ":65536", ":-1", ":http", "http://localhost:9000", "a b:1", ":9000/"},
+		"want host:port or :port with a port from 0 to 65535, such as :9000",
+	},
+	{
+		"LOBBY_ADDR", func(c Config) any { return c.LobbyAddr },
+		map[string]any{"localhost:0": "localhost:0"},
+		[]string{"localhost", "x:y"},
+		"want host:port or :port with a port from 0 to 65535, such as :9000",
+	},
+	{
+		"BROKER", func(c Config) any { return c.Broker },
+		map[string]any{"redis": "redis", "nats": "nats"},
+		[]string{"", "kafka", "Redis"},
+		"want redis or nats",
+	},
+	{
+		"REDIS_URL", func(c Config) any { return c.RedisURL },
+		map[string]any{
+			"":                       "",
+			"redis://localhost":      "redis://localhost",
+			"redis://u:p@h:6379/3":   "redis://u:p@h:6379/3",
+			"rediss://h:6379":        "rediss://h:6379",
+			"unix:///run/redis.sock": "unix:///run/redis.sock",
+			"redis://h:26379?master_name=m&addr=h2:26379": "redis://h:26379?master_name=m&addr=h2:26379",
+			"redis://[::1]:7000?addr=h2:7000":             "redis://[::1]:7000?addr=h2:7000",
+		},
+		[]string{"localhost:6379", "http://localhost", "redis:", "redis://", "redis://h:99999", "redis://h:x", "redis", "unix://"},
+		"want a URL such as redis://localhost:6379 or rediss://user:password@host:6379/0",
+	},
+	{
+		"NATS_URL", func(c Config) any { return c.NATSURL },
+		map[string]any{
+			"": "", "nats://localhost:4222": "nats://localhost:4222",
+			"nats://u:p@a:4222, tls://b": "nats://u:p@a:4222, tls://b",
+		},
+		[]string{"localhost:4222", "redis://localhost", "nats://a:4222,", "nats://a:x", "nats://"},
+		"want comma-separated URLs such as nats://localhost:4222",
+	},
+	{
+		"NATS_REPLICAS", func(c Config) any { return c.NATSReplicas },
+		map[string]any{"1": 1, "5": 5},
+		[]string{"", "0", "6", "-1", "1.5", "three"},
+		"want a whole number from 1 to 5",
+	},
+	{
+		"NATS_STORAGE", func(c Config) any { return c.NATSStorage },
+		map[string]any{"file": "file", "memory": "memory"},
+		[]string{"", "disk"},
+		"want file or memory",
+	},
+	{
+		"NATS_CREDS", func(c Config) any { return c.NATSCreds },
+		map[string]any{"": "", "config_test.go": "config_test.go"},
+		[]string{"nowhere.pem", "."},
+		"want the name of a file that can be read",
+	},
+	{
+		"NATS_CA", func(c Config) any { return c.NATSCA },
+		map[string]any{"": "", "config_test.go": "config_test.go"},
+		[]string{"nowhere.pem", "."},
+		"want the name of a file that can be read",
+	},
+	{
+		"NATS_CERT", func(c Config) any { return c.NATSCert },
+		map[string]any{"": "", "config_test.go": "config_test.go"},
+		[]string{"nowhere.pem", "."},
+		"want the name of a file that can be read",
+	},
+	{
+		"NATS_KEY", func(c Config) any { return c.NATSKey },
+		map[string]any{"": "", "config_test.go": "config_test.go"},
+		[]string{"nowhere.pem", "."},
+		"want the name of a file that can be read",
+	},
+	{
+		"DATA_DIR", func(c Config) any { return c.DataDir },
+		map[string]any{"/var/lib/livesupport": "/var/lib/livesupport"},
+		[]string{""},
+		"want a folder such as /var/lib/livesupport",
+	},
+	{
+		"CHAT_TTL", func(c Config) any { return c.ChatTTL },
+		map[string]any{"10ms": 10 * time.Millisecond, "1h30m": 90 * time.Minute},
+		[]string{"", "2 minutes", "120", "0s", "-1s", "1d"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"IDLE_TIMEOUT", func(c Config) any { return c.IdleTimeout },
+		map[string]any{"3s": 3 * time.Second},
+		[]string{"9ms", "1ns"},
+		"want a duration of at least 10ms such as 120s",
+	},
+	{
+		"PING_INTERVAL", func(c Config) any { return c.PingInterval },
+		map[string]any{"500ms": 500 * time.Millisecond},
+		[]string{"0", "second"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"CLAIM_TTL", func(c Config) any { return c.ClaimTTL },
+		map[string]any{"1s": time.Second},
+		[]string{"0s"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"LEAVE_GRACE", func(c Config) any { return c.LeaveGrace },
+		map[string]any{"1s": time.Second},
+		[]string{"-10s"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"MESSAGE_RATE", func(c Config) any { return c.MessageRate },
+		map[string]any{"0": 0.0, "0.5": 0.5, "1000": 1000.0},
+		[]string{"", "-1", "NaN", "+Inf", "fast"},
+		"want a number of messages a second such as 20, or 0 for no limit",
+	},
+	{
+		"MESSAGE_BURST", func(c Config) any { return c.MessageBurst },
+		map[string]any{"1": 1, "500": 500},
+		[]string{"", "0", "-3", "2.5", "99999999999"},
+		"want a whole number from 1 to 2147483647",
+	},
+	{
+		"MAX_SOCKETS", func(c Config) any { return c.MaxSockets },
+		map[string]any{"1": 1, "20000": 20_000},
+		[]string{"", "0", "-3", "many"},
+		"want a whole number from 1 to 2147483647",
+	},
+	{
+		"CHAT_PUBLIC_URL", func(c Config) any { return c.ChatPublicURL },
+		map[string]any{
+			"":                             "",
+			"https://Example.com":          "https://example.com",
+			"https://example.com:443/":     "https://example.com",
+			"http://a:8080/Support/chat//": "http://a:8080/Support/chat",
+			"http://[::1]:9000":            "http://[::1]:9000",
+		},
+		[]string{
+			"example.com", "ws://example.com", "https://", "https:///chat", "https://u:p@example.com", "https://*", "*",
+			"https://a?b", "https://a/b?c", "https://a#b", "https://a/<b>", "https://a/'b", "https://a/b c", "https://a//b",
+			"https://a:99999", "https://a,https://b", "https://a'b", "https://a;b",
+		},
+		"want a URL such as https://example.com or https://example.com/chat",
+	},
+	{
+		"ALLOWED_ORIGINS", func(c Config) any { return c.AllowedOrigins },
+		map[string]any{
+			"*":                                  []string{"*"},
+			"https://Example.com, http://a:3000": []string{"https://example.com", "http://a:3000"},
+			"https://a.example:443,http://b:80":  []string{"https://a.example", "http://b"},
+			"http://[::1]:8080,chrome-extension://ab": []string{"http://[::1]:8080", "chrome-extension://ab"},
+		},
+		[]string{
+			"", ",", "example.com", "https://example.com/", "https://example.com/chat", "https://*.example.com",
+			"https://u@example.com", "https://example.com:", "https://example.com:99999", "https://a?b", "null", "https://a,,https://b",
+		},
+		"want * or origins without a path, comma-separated, such as https://example.com,http://localhost:3000",
+	},
+	{
+		"AGENT_SECRET", func(c Config) any { return c.AgentSecret },
+		map[string]any{"": "", "s3cret": "s3cret"},
+		nil, "",
+	},
+	{
+		"LOG_LEVEL", func(c Config) any { return c.LogLevel },
+		map[string]any{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError},
+		[]string{"", "INFO+2", "verbose"},
+		"want debug, info, warn or error",
+	},
+	{
+		"LOG_FORMAT", func(c Config) any { return c.LogFormat },
+		map[string]any{"text": "text", "json": "json"},
+		[]string{"", "xml"},
+		"want text or json",
+	},
+}
+
+func flagOf(variable string) string {
+	return "--" + strings.ToLower(strings.ReplaceAll(variable, "_", "-"))
+}
+
+func TestParseEveryVariable(t *testing.T) {
+	for _, v := range variables {
+		t.Run(v.variable, func(t *testing.T) {
+			flag := flagOf(v.variable)
+			for value, want := range v.good {
+				cfg, err := Parse("chatserver", nil, environment(v.variable, value))
+				require.NoError(t, err, value)
+				require.Equal(t, want, v.field(cfg))
+				require.Equal(t, v.variable, cfg.name(v.variable))
+
+				for _, args := range [][]string{{flag + "=" + value}, {flag, value}} {
+					cfg, err = Parse("chatserver", args, environment())
+					require.NoError(t, err, args)
+					require.Equal(t, want, v.field(cfg))
+					require.Equal(t, flag, cfg.name(v.variable))
+				}
+			}
+			for _, value := range v.bad {
+				shown := `="` + mask(value) + `": ` + v.want
+
+				_, err := Parse("chatserver", nil, environment(v.variable, value))
+				require.Equal(t, UsageError(v.variable+shown), err)
+
+				for _, args := range [][]string{{flag + "=" + value}, {flag, value}} {
+					_, err = Parse("chatserver", args, environment())
+					require.Equal(t, UsageError(flag+shown), err, args)
+				}
+			}
+		})
+	}
+}
+
+func TestFlagGoesBeforeVariable(t *testing.T) {
+	cfg, err := Parse("chatserver", []string{"--chat-ttl=5s"}, environment("CHAT_TTL", "7s", "CLAIM_TTL", "8s"))
+	require.NoError(t, err)
+	require.Equal(t, 5*time.Second, cfg.ChatTTL)
+	require.Equal(t, 8*time.Second, cfg.ClaimTTL)
+	require.Equal(t, "--chat-ttl", cfg.name("CHAT_TTL"))
+	require.Equal(t, "CLAIM_TTL", cfg.name("CLAIM_TTL"))
+
+	_, err = Parse("chatserver", []string{"--chat-ttl=soon"}, environment("CHAT_TTL", "7s"))
+	require.ErrorContains(t, err, `--chat-ttl="soon"`)
+}
+
+func TestParseRefusesWhatIsNoFlag(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--chat-adr=:1"}, `unknown flag --chat-adr, did you mean "--chat-addr"? (see --help)`},
+		{[]string{"--port", "80"}, "unknown flag --port (see --help)"},
+		{[]string{"-x"}, `unknown flag -x, did you mean "-h"? (see --help)`},
+		{[]string{"start"}, "unexpected argument start (see --help)"},
+		{[]string{"a\nb"}, "unexpected argument a b (see --help)"},
+		{[]string{"redis://u:pass@h"}, "unexpected argument redis://***@h (see --help)"},
+		{[]string{"--chat-ttl"}, "--chat-ttl: want a value (see --help)"},
+		{[]string{"--agent-secret"}, "--agent-secret: want a value (see --help)"},
+		{[]string{"--agent-secret-file=s3cret"}, "unknown flag --agent-secret-file (see --help)"},
+	} {
+		_, err := Parse("chatserver", test.args, environment())
+		require.Equal(t, UsageError(test.want), err, test.args)
+	}
+}
+
+func TestBadValueIsOneLine(t *testing.T) {
+	_, err := Parse("chatserver", nil, environment("LOG_LEVEL", "in\nfo\x1b[31m"))
+	require.EqualError(t, err, `LOG_LEVEL="in\nfo\x1b[31m": want debug, info, warn or error`)
+}
+
+func TestHelpNamesEverything(t *testing.T) {
+	for _, name := range []string{"chatserver", "subscriber", "livesupport"} {
+		_, err := Parse(name, []string{"--help"}, environment("CHAT_TTL", "not looked at"))
+		var help Help
+		require.True(t, errors.As(err, &help), "%v", err)
+		text := help.Error()
+		require.Contains(t, text, "Usage: "+name)
+		for _, v := range variables {
+			require.Contains(t, text, flagOf(v.variable)+"=")
+			require.Contains(t, text, "$"+v.variable+")")
+		}
+		for _, value := range []string{`":9000"`, `":9001"`, `"redis"`, "120s", "15s", "10s", "=1s", "=20", "=40", "=*", "=info", `"text"`} {
+			require.Contains(t, text, value)
+		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                  "",
+		"120s":                              "120s",
+		":nine":                             ":nine",
+		"redis://localhost:6379/0":          "redis://localhost:6379/0",
+		"redis://user:secret@h:6379":        "redis://***@h:6379",
+		"redis://:se@cret@h":                "redis://***@h",
+		"redis://u:se/cr?et#x@h":            "redis://***@h",
+		"redis://u:secret@h:x?db=1":         "redis://***@h:x?db=1",
+		"redis://:secret":                   "redis://***",
+		"redis://h?sentinel_password=s&x=1": "redis://h?sentinel_password=***&x=1",
+		"redis://h?Password=secret":         "redis://h?Password=***",
+		"user:secret@h:6379":                "***@h:6379",
+		"nats://token@a:1,nats://u:p@b:2":   "nats://***@b:2",
+		"nats://a:1,nats://b:2":             "nats://a:1,nats://b:2",
+		"nats://a:1,nats://b:secret":        "nats://a:1,nats://***",
+	} {
+		require.Equal(t, want, mask(in))
+	}
+}
+
+func TestRequireURLs(t *testing.T) {
+	require.ErrorContains(t, Config{Broker: "redis"}.requireURLs(), "REDIS_URL is not set: want ")
+	require.ErrorContains(t, Config{Broker: "nats", NATSURL: "nats://h"}.requireURLs(), "REDIS_URL is not set: want ")
+	require.ErrorContains(t, Config{Broker: "nats", RedisURL: "redis://h"}.requireURLs(), "NATS_URL is not set: want ")
+	require.NoError(t, Config{Broker: "redis", RedisURL: "redis://h"}.requireURLs())
+	require.NoError(t, Config{Broker: "nats", RedisURL: "redis://h", NATSURL: "nats://h"}.requireURLs())
+}

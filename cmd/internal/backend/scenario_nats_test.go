@@ -1,0 +1,147 @@
+package backend_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+	"livesupport/cmd/internal/backend"
+)
+
+// startNATS starts an embedded server and returns its URL.
+func startNATS(t *testing.T) string {
+	t.Helper()
+	server, err := embedded.StartNATS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server.URL()
+}
+
+// nats is a stock client of the broker.
+func (w *world) nats() *nats.Conn {
+	w.Helper()
+	conn, err := nats.Connect(w.natsURL)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(conn.Close)
+	return conn
+}
+
+// hearNATS listens as `nats sub users` does.
+func (ch *channel) hearNATS() {
+	ch.w.Helper()
+	conn := ch.w.nats()
+	if _, err := conn.Subscribe("users", func(m *nats.Msg) { ch.hear(string(m.Data)) }); err != nil {
+		ch.w.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		ch.w.Fatal(err)
+	}
+}
+
+// usersPublisher returns what publishes on `users` with stock tools.
+func (w *world) usersPublisher() func(payload string) {
+	w.Helper()
+	var publish func(payload string) error
+	if w.natsURL != "" {
+		conn := w.nats()
+		publish = func(payload string) error { return conn.Publish("users", []byte(payload)) }
+	} else {
+		store := w.redis()
+		publish = func(payload string) error { return store.Publish(context.Background(), "users", payload).Err() }
+	}
+	return func(payload string) {
+		w.Helper()
+		if err := publish(payload); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// TestScenarioNATSAway takes NATS away in the middle of conversations.
+func TestScenarioNATSAway(t *testing.T) {
+	t.Parallel()
+	all := scenarios{}
+	for name, harm := range map[string]func(brokertest.Fault){"gone": brokertest.Fault.Cut, "says nothing": brokertest.Fault.Stall} {
+		all[name] = func(w *world) {
+			wire := brokertest.StartProxy(w.T, strings.TrimPrefix(startNATS(w.T), "nats://"))
+			p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
+				embeddedRedis(t, cfg)
+				cfg.Broker, cfg.NATSURL = "nats", "nats://"+wire.Addr()
+			}}
+			w.deployment = p.start(w.T, nil)
+			natsAway(w, wire, harm)
+		}
+	}
+	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
+}
+
+func natsAway(w *world, wire brokertest.Fault, harm func(brokertest.Fault)) {
+	agents := w.agents(2)
+	v := w.register("Nika")
+	user := w.userAt(w.chats[0], v)
+	each(agents, func(a *client) { a.expectAnnounced(v) })
+	near := w.supportAt(w.chats[0], v, "Vika")
+	user.expectSupportJoined()
+	each(agents, func(a *client) { a.expectRemoved(v) })
+	far := w.chatAt(w.chats[1], v)
+	far.rejoins("Support")
+	far.expectHistory()
+	said := []obj{user.said("before", near, far)}
+
+	harm(wire)
+	w.eventually("readiness says so", func() bool {
+		for _, addr := range slices.Concat(w.chats, w.lobbies) {
+			if r := w.get(addr, "/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(string(r.body), `"unavailable"`) {
+				return false
+			}
+		}
+		return true
+	})
+	for _, text := range []string{"one", "two", "three"} { // both sides of one server do not notice
+		start := time.Now()
+		said = append(said, user.said(text, near), near.said(text+"!", user))
+		if took := time.Since(start); took > time.Second {
+			w.Errorf("two messages took %v", took)
+		}
+	}
+	far.say("from the other server") // is accepted; first far learns what it has missed
+	for _, message := range said[1:] {
+		far.expect("ChatMessage", message)
+	}
+	last := far.expectMessage("Support", "from the other server")
+
+	late := w.register("Late") // a Join needs the store only
+	lateUser := w.userAt(w.chats[0], late)
+	each(agents, func(a *client) { a.expectAnnounced(late) }) // a lobby looks for itself
+	lateSupport := w.supportAt(w.chats[1], late, "Vika")
+	each(agents, func(a *client) { a.expectRemoved(late) })
+	welcome := lateSupport.said("welcome")
+
+	wire.Heal()
+	healed := time.Now()
+	lateUser.expectSupportJoined()
+	lateUser.expect("ChatMessage", welcome)
+	user.expect("ChatMessage", last)
+	near.expect("ChatMessage", last)
+	if took := time.Since(healed); took > 5*time.Second {
+		w.Errorf("made whole %v after NATS came back", took)
+	}
+	for _, addr := range slices.Concat(w.chats, w.lobbies) {
+		w.eventually("ready again", func() bool { return w.get(addr, "/readyz").status == http.StatusOK })
+	}
+	user.said("after", near, far)
+	users, _ := w.waiting("Dodo")
+	each(agents, func(a *client) { a.expectAnnounced(users[0]) })
+	each([]*client{user, near, far}, (*client).expectNothing)
+}

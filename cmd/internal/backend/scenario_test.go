@@ -1,0 +1,258 @@
+package backend_test
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+	"livesupport/cmd/internal/backend"
+)
+
+// The scenarios are the protocol page put into steps: they know a URL, a
+// WebSocket client that is not the server's, and nothing of the code behind.
+// Each runs in every place.
+
+// patience bounds every wait for something that must come.
+const patience = slowness * 5 * time.Second
+
+// quiet is how long a socket is watched for something that must not come.
+const quiet = 200 * time.Millisecond
+
+// A place is a backend with some servers in front of it.
+type place struct {
+	name  string
+	open  func(t *testing.T, cfg *backend.Config) // starts the backend and says where it is
+	split bool                                    // two chat servers and two lobbies instead of one process with both
+}
+
+var places = []place{
+	{"embedded/one process", embeddedRedis, false},
+	{"embedded/two of each", embeddedRedis, true},
+	{"redis-server/one process", redisServer, false},
+	{"redis-server/two of each", redisServer, true},
+	{"embedded with NATS/two of each", embeddedNATS, true},
+}
+
+func embeddedRedis(t *testing.T, cfg *backend.Config) {
+	t.Helper()
+	server, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	cfg.RedisURL = server.URL()
+}
+
+func embeddedNATS(t *testing.T, cfg *backend.Config) {
+	t.Helper()
+	embeddedRedis(t, cfg)
+	cfg.Broker, cfg.NATSURL = "nats", startNATS(t)
+}
+
+// redisServer starts a real one with an append-only file. Without the binary it
+// skips the place, or fails it where a real one is required.
+func redisServer(t *testing.T, cfg *backend.Config) {
+	t.Helper()
+	cfg.RedisURL = brokertest.StartRedisServer(t).URL()
+}
+
+// at is a backend that the scenario itself has started.
+func at(redisURL string) func(*testing.T, *backend.Config) {
+	return func(_ *testing.T, cfg *backend.Config) { cfg.RedisURL = redisURL }
+}
+
+// defaults are what a command has that is told nothing but where to listen.
+func defaults(t *testing.T) backend.Config {
+	t.Helper()
+	nothing := func(string) (string, bool) { return "", false }
+	cfg, err := backend.Parse("livesupport", nil, nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ChatAddr, cfg.LobbyAddr = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.LogLevel = slog.LevelError
+	return cfg
+}
+
+// A tuning changes the configuration of a deployment's servers.
+type tuning func(*backend.Config)
+
+func unlimited(c *backend.Config) { c.MessageRate = 0 }
+
+// A deployment is the servers of one place.
+type deployment struct {
+	redisURL       string
+	natsURL        string   // empty if Redis carries the events
+	chats, lobbies []string // addresses
+	backends       []*backend.Backend
+}
+
+// start opens the place for the length of the test, and waits until it is ready.
+func (p place) start(t *testing.T, tune tuning) *deployment {
+	t.Helper()
+	d := p.launch(t, tune)
+	w := d.world(t)
+	for _, addr := range slices.Concat(d.chats, d.lobbies) {
+		w.eventually("ready", func() bool { return w.get(addr, "/readyz").status == 200 })
+	}
+	return d
+}
+
+// launch is start without the wait.
+func (p place) launch(t *testing.T, tune tuning) *deployment {
+	t.Helper()
+	cfg := defaults(t)
+	p.open(t, &cfg)
+	d := &deployment{redisURL: cfg.RedisURL, natsURL: cfg.NATSURL}
+	if tune != nil {
+		tune(&cfg)
+	}
+	kinds := []backend.Parts{backend.Chat | backend.Lobby}
+	if p.split {
+		kinds = []backend.Parts{backend.Chat, backend.Chat, backend.Lobby, backend.Lobby}
+	}
+	for _, parts := range kinds {
+		b, err := backend.Start(context.Background(), cfg, parts)
+		if err != nil {
+			t.Fatalf("start: %v", err)
+		}
+		t.Cleanup(func() { stop(t, b) })
+		d.backends = append(d.backends, b)
+		if parts&backend.Chat != 0 {
+			d.chats = append(d.chats, b.ChatAddr())
+		}
+		if parts&backend.Lobby != 0 {
+			d.lobbies = append(d.lobbies, b.LobbyAddr())
+		}
+	}
+	return d
+}
+
+// stop shuts a backend down as SIGTERM does, within the protocol's bound.
+func stop(t *testing.T, b *backend.Backend) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// A world is a deployment as one scenario sees it. Whatever it opens is spread
+// over the servers in turn.
+type world struct {
+	*testing.T
+	*deployment
+	chatTurn, lobbyTurn atomic.Int32
+}
+
+func (d *deployment) world(t *testing.T) *world { return &world{T: t, deployment: d} }
+
+// nextChat and nextLobby take the servers in turn.
+func (w *world) nextChat() string  { return w.chats[int(w.chatTurn.Add(1)-1)%len(w.chats)] }
+func (w *world) nextLobby() string { return w.lobbies[int(w.lobbyTurn.Add(1)-1)%len(w.lobbies)] }
+
+// eventually polls until the condition holds.
+func (w *world) eventually(what string, holds func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(2 * patience); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+// pass lets time pass where that is what the scenario is about.
+func pass(d time.Duration) { time.Sleep(d) }
+
+// redis is a stock client of the store.
+func (w *world) redis() *redis.Client {
+	w.Helper()
+	options, err := redis.ParseURL(w.redisURL)
+	if err != nil {
+		w.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	w.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// scenarios by their name, which is a sentence of the protocol in short.
+type scenarios map[string]func(w *world)
+
+// A group prepares scenarios for one place and returns what runs them.
+type group func(t *testing.T, p place) (run func())
+
+// shared is a group of scenarios that do not mind each other: they share one
+// deployment.
+func shared(tune tuning, all scenarios) group {
+	return func(t *testing.T, p place) func() {
+		d := p.start(t, tune)
+		return func() {
+			atOnce(t, all, func(t *testing.T, run func(*world)) { run(d.world(t)) })
+		}
+	}
+}
+
+// alone is a group of scenarios that look at the whole queue, or stop something:
+// each has servers and a store of its own.
+func alone(tune tuning, all scenarios) group {
+	return func(t *testing.T, p place) func() {
+		return func() {
+			atOnce(t, all, func(t *testing.T, run func(*world)) { run(p.start(t, tune).world(t)) })
+		}
+	}
+}
+
+// inEveryPlace runs the groups. Scenarios mostly wait, for frames or for time to
+// pass, so they run at the same time, however few processors there are.
+func inEveryPlace(t *testing.T, groups ...group) {
+	t.Helper()
+	var running sync.WaitGroup
+	for _, p := range places {
+		running.Go(func() {
+			t.Run(p.name, func(t *testing.T) {
+				var running sync.WaitGroup
+				defer running.Wait()
+				for _, prepare := range groups {
+					running.Go(prepare(t, p))
+				}
+			})
+		})
+	}
+	running.Wait()
+}
+
+// oneByOne runs a group in one place after the other, with nothing beside it.
+func oneByOne(t *testing.T, prepare group) {
+	t.Helper()
+	for _, p := range places {
+		t.Run(p.name, func(t *testing.T) { prepare(t, p)() })
+	}
+}
+
+// crowd bounds the scenarios that run at the same time, so that what they
+// measure in time still means something on a small machine.
+var crowd = make(chan struct{}, 32)
+
+func atOnce(t *testing.T, all scenarios, run func(*testing.T, func(*world))) {
+	t.Helper()
+	var running sync.WaitGroup
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		running.Go(func() {
+			crowd <- struct{}{}
+			defer func() { <-crowd }()
+			t.Run(name, func(t *testing.T) { run(t, all[name]) })
+		})
+	}
+	running.Wait()
+}

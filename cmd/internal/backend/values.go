@@ -1,0 +1,257 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// badValue is the error of a value that a mapper refuses.
+type badValue struct {
+	flag, variable string
+	value          string
+	want           string
+}
+
+func (e badValue) Error() string { return e.want }
+
+// mappers are the types that the tags of Config name.
+func mappers() []kong.Option {
+	return []kong.Option{
+		mapper("address", address),
+		mapper("broker", oneOf("redis", "nats")),
+		mapper("redis-url", redisURL),
+		mapper("nats-url", natsURLs),
+		mapper("replicas", wholeNumber(1, 5)),
+		mapper("storage", oneOf("file", "memory")),
+		mapper("folder", folder),
+		mapper("file", file),
+		mapper("time", duration),
+		mapper("rate", rate),
+		mapper("burst", wholeNumber(1, math.MaxInt32)),
+		mapper("sockets", wholeNumber(1, math.MaxInt32)),
+		mapper("public-url", publicURL),
+		mapper("origins", origins),
+		mapper("secret", func(value string) (string, error) { return value, nil }),
+		mapper("level", level),
+		mapper("format", oneOf("text", "json")),
+	}
+}
+
+// mapper makes a kong type of a parser. The parser's error says what it wants.
+func mapper[T any](name string, parse func(value string) (T, error)) kong.Option {
+	return kong.NamedMapper(name, kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue(name)
+		if err != nil {
+			return err
+		}
+		if token.IsEOL() {
+			return errors.New("want a value")
+		}
+		value, err := parse(token.String())
+		if err != nil {
+			return badValue{
+				flag:     ctx.Value.Name,
+				variable: ctx.Value.Flag.Envs[0],
+				value:    token.String(),
+				want:     err.Error(),
+			}
+		}
+		target.Set(reflect.ValueOf(value))
+		return nil
+	}))
+}
+
+func oneOf(words ...string) func(string) (string, error) {
+	return func(value string) (string, error) {
+		if !slices.Contains(words, value) {
+			return "", errors.New("want " + strings.Join(words, " or "))
+		}
+		return value, nil
+	}
+}
+
+func wholeNumber(low, high int) func(string) (int, error) {
+	return func(value string) (int, error) {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("want a whole number from %d to %d", low, high)
+		}
+		return n, nil
+	}
+}
+
+func rate(value string) (float64, error) {
+	r, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(r >= 0) || math.IsInf(r, 0) {
+		return 0, errors.New("want a number of messages a second such as 20, or 0 for no limit")
+	}
+	return r, nil
+}
+
+// minDuration keeps a slip of the unit from turning a timer into a busy loop.
+const minDuration = 10 * time.Millisecond
+
+func duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	switch {
+	case err != nil || d <= 0:
+		return 0, errors.New("want a duration above zero such as 120s")
+	case d < minDuration:
+		return 0, fmt.Errorf("want a duration of at least %s such as 120s", minDuration)
+	}
+	return d, nil
+}
+
+func level(value string) (slog.Level, error) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	l, ok := levels[value]
+	if !ok {
+		return 0, errors.New("want debug, info, warn or error")
+	}
+	return l, nil
+}
+
+func folder(value string) (string, error) {
+	if value == "" {
+		return "", errors.New("want a folder such as /var/lib/livesupport")
+	}
+	return value, nil
+}
+
+func file(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	if _, err := os.ReadFile(value); err != nil {
+		return "", errors.New("want the name of a file that can be read")
+	}
+	return value, nil
+}
+
+func address(value string) (string, error) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil || strings.ContainsAny(host, " \t/@") || !isPort(port) {
+		return "", errors.New("want host:port or :port with a port from 0 to 65535, such as :9000")
+	}
+	return value, nil
+}
+
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func redisURL(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	u, err := url.Parse(value)
+	if err == nil && (isServer(u, "redis", "rediss") || u.Scheme == "unix" && u.Path != "") {
+		return value, nil
+	}
+	return "", errors.New("want a URL such as redis://localhost:6379 or rediss://user:password@host:6379/0")
+}
+
+func natsURLs(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	for server := range strings.SplitSeq(value, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || !isServer(u, "nats", "tls", "ws", "wss") {
+			return "", errors.New("want comma-separated URLs such as nats://localhost:4222")
+		}
+	}
+	return value, nil
+}
+
+func isServer(u *url.URL, schemes ...string) bool {
+	return slices.Contains(schemes, u.Scheme) && u.Host != "" && (u.Port() == "" || isPort(u.Port()))
+}
+
+// publicPath is a path that needs no escape, in HTML neither.
+var publicPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+
+// publicURL returns the URL in the form in which browsers show it, without a
+// slash at the end.
+func publicURL(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	value = strings.TrimRight(value, "/")
+	scheme, rest, _ := strings.Cut(value, "://")
+	host, path := rest, ""
+	if slash := strings.Index(rest, "/"); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
+	}
+	origin, err := origins(scheme + "://" + host)
+	scheme = strings.ToLower(scheme)
+	if err != nil || scheme != "http" && scheme != "https" || !publicPath.MatchString(path) || strings.ContainsAny(host, `,<>"'&;`) {
+		return "", errors.New("want a URL such as https://example.com or https://example.com/chat")
+	}
+	return origin[0] + path, nil
+}
+
+// origins returns the list in the form in which browsers send an origin: lower
+// case, without the scheme's own port.
+func origins(value string) ([]string, error) {
+	var list []string
+	for origin := range strings.SplitSeq(value, ",") {
+		origin = strings.TrimSpace(origin)
+		if origin == "*" {
+			list = append(list, origin)
+			continue
+		}
+		u, err := url.Parse(strings.ToLower(origin))
+		if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != strings.ToLower(origin) ||
+			strings.ContainsAny(u.Host, "* ") || strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()) {
+			return nil, errors.New("want * or origins without a path, comma-separated, such as https://example.com,http://localhost:3000")
+		}
+		if u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443" {
+			u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+		}
+		list = append(list, u.Scheme+"://"+u.Host)
+	}
+	return list, nil
+}
+
+var passwordParameter = regexp.MustCompile(`(?i)(password=)[^&]*`)
+
+// mask hides the passwords of URLs in s, which need not be well-formed: rather
+// too much is hidden than half a password shown.
+func mask(s string) string {
+	if at := strings.LastIndex(s, "@"); at >= 0 {
+		scheme, _, found := strings.Cut(s[:at], "://")
+		if found {
+			scheme += "://"
+		} else {
+			scheme = ""
+		}
+		s = scheme + "***" + s[at:]
+	} else {
+		servers := strings.Split(s, ",")
+		for i, server := range servers {
+			scheme, _, found := strings.Cut(server, "://")
+			if _, err := url.Parse(server); found && err != nil {
+				servers[i] = scheme + "://***"
+			}
+		}
+		s = strings.Join(servers, ",")
+	}
+	return passwordParameter.ReplaceAllString(s, "${1}***")
+}

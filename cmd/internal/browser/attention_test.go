@@ -1,0 +1,88 @@
+package browser_test
+
+import "testing"
+
+// elsewhere lets a page believe that it is hidden, and counts its sounds.
+const elsewhere = `
+	window.elsewhere = false;
+	window.sounds = 0;
+	Object.defineProperty(Document.prototype, "hidden", { get: () => window.elsewhere });
+	window.AudioContext = class extends AudioContext {
+		createOscillator() {
+			window.sounds++;
+			return super.createOscillator();
+		}
+	};
+	window.look = (away) => {
+		window.elsewhere = away;
+		document.dispatchEvent(new Event("visibilitychange"));
+	}`
+
+// TestUnreadMessages is a visitor who looks at another tab.
+func TestUnreadMessages(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	as := desktop
+	as.script = elsewhere
+	visitor, agent := s.visitor(as), s.agent(desktop, "Vika")
+	visitor.asks("Nika", "one")
+	agent.takes("Nika")
+	agent.says("two")
+	visitor.conversation("one", "two")
+	if title, sounds := get[string](visitor, `document.title`), get[int](visitor, `sounds`); title != "Livesupport" || sounds != 0 {
+		t.Errorf("what is seen is told with the title %q and %d sounds", title, sounds)
+	}
+	get[any](visitor, `look(true)`)
+	agent.says("three")
+	agent.says("four")
+	visitor.until("the title says so", `document.title === "(2) new messages"`)
+	visitor.until("heard twice, two notes each", `sounds === 4`)
+	get[any](visitor, `look(false)`)
+	visitor.until("the title is the page's own", `document.title === "Livesupport"`)
+
+	visitor.click(".panel [aria-label='Turn the sound off']")
+	get[any](visitor, `look(true)`)
+	agent.says("five")
+	visitor.until("the title says so", `document.title === "(1) new messages"`)
+	visitor.until("nothing is heard", `sounds === 4`)
+	visitor.reload()
+	visitor.until("off after a reload", `$(".panel [aria-label='Turn the sound on']")`)
+}
+
+// refusing is a server that does not take a certain message, as one that is full.
+const refusing = `
+	window.refuses = true;
+	window.WebSocket = class extends WebSocket {
+		send(data) {
+			if (!window.refuses || !data.includes('"content":"too much"')) return super.send(data);
+			const { messageId } = JSON.parse(data).args;
+			const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
+			setTimeout(() => this.onmessage({ data: JSON.stringify(answer) }));
+		}
+	}`
+
+func TestRefusedMessage(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	as := desktop
+	as.script = refusing
+	visitor := s.visitor(as)
+	visitor.asks("Nika", "one")
+	visitor.conversation("one")
+	visitor.says("too much")
+	visitor.shows(".refused .fate", "Not sent: this chat is full")
+	visitor.accessible("refused")
+	visitor.says("two") // goes on without it
+	visitor.until("sent", `$$(".messages .bubble").length === 2`)
+	visitor.reload()
+	visitor.shows(".refused .fate", "Not sent: this chat is full")
+	visitor.click(".refused .link:first-child")
+	visitor.shows(".refused .fate", "Not sent: this chat is full")
+	get[any](visitor, `void (refuses = false)`)
+	visitor.click(".refused .link:first-child")
+	visitor.conversation("one", "two", "too much")
+	get[any](visitor, `void (refuses = true)`)
+	visitor.says("too much")
+	visitor.click(".refused .link:last-child")
+	visitor.conversation("one", "two", "too much")
+}

@@ -1,0 +1,112 @@
+package browser_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+
+	"livesupport/cmd/internal/backend"
+)
+
+// offline cuts a window off, as a switch in the browser's devtools does, or ends
+// that.
+func (w *window) offline(off bool) {
+	w.Helper()
+	call(w, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: -1, Offline: off}},
+	})
+	call(w, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: off, DownloadThroughput: -1, UploadThroughput: -1})
+}
+
+func TestNetworkOffAndOn(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	visitor, agent := s.couple()
+
+	visitor.offline(true)
+	visitor.shows(".status", "No connection. Trying again…")
+	visitor.says("two")
+	visitor.says("three")
+	visitor.shows(".outbox .fate", "Will be sent when the connection is back")
+	agent.says("four")
+	agent.says("five")
+	agent.conversation("one", "four", "five")
+
+	visitor.offline(false)
+	visitor.connected()
+	all := []string{"one", "four", "five", "two", "three"}
+	visitor.conversation(all...)
+	agent.conversation(all...)
+
+	// The agent's network goes, and the page is loaded anew before it is back.
+	agent.offline(true)
+	agent.shows(".state", "Offline")
+	agent.shows(".lobby", "Offline")
+	agent.says("six")
+	visitor.says("seven")
+	agent.offline(false)
+	agent.reload()
+	agent.connected()
+	all = append(all, "seven", "six")
+	visitor.until("both messages are there", `$$(".messages .bubble").length === 7`)
+	if get[string](visitor, `$$(".messages .bubble")[5].textContent`) == "six" {
+		all[5], all[6] = "six", "seven" // the agent was back first
+	}
+	visitor.conversation(all...)
+	agent.conversation(all...)
+}
+
+func TestServerGoesAndComes(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	visitor, agent := s.couple()
+	s.restart()
+	for _, w := range []*window{visitor, agent} {
+		w.connected()
+	}
+	visitor.says("two")
+	agent.says("three")
+	visitor.conversation("one", "two", "three")
+	agent.conversation("one", "two", "three")
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.ChatTTL = 6 * time.Second })
+	// The pages themselves note what is there for seconds only.
+	noting := desktop
+	noting.script = `setInterval(() => {
+		const root = document.querySelector("livesupport-chat")?.shadowRoot ?? document;
+		window.warned ||= root.querySelector(".warning:not([hidden]), .talk .life.near")?.textContent;
+	}, 100)`
+	visitor, agent := s.visitor(noting), s.agent(noting, "Vika")
+	visitor.asks("Nika", "one")
+	agent.click(".queue button")
+	visitor.shows(".status", "This chat has ended, because nobody wrote for a while.")
+	visitor.until("warned of the end", `/^This chat ends in 0:0\d unless somebody writes\.$/.test(window.warned)`)
+	visitor.until("it was read out", `/^This chat ends in/.test($(".unseen[aria-live=polite]").textContent)`)
+	agent.until("the countdown was near its end", `/^Ends in 0:0\d without a message$/.test(window.warned)`)
+	agent.shows(".state", "This chat has ended: nobody wrote for a while.")
+	visitor.hides(".composer")
+	agent.hides(".composer")
+	visitor.shows(".bubble", "one") // may still be read
+
+	// A new one, with the name that is known.
+	visitor.click(".over .primary")
+	visitor.until("the name is there", `$("#name").value === "Nika" && root.activeElement === $("#first")`)
+	visitor.write("once more")
+	visitor.click(".start .primary")
+	agent.click(".queue button")
+	agent.until("the second conversation is there", `$$(".tab").length === 2`)
+
+	// It ends while the page is away.
+	visitor.visit("about:blank")
+	agent.until("ended", `$(".state").dataset.state === "ended"`)
+	agent.click(".talk > header .quiet")
+	agent.until("the ended one is closed without a question", `$$(".tab").length === 1`)
+	visitor.visit(s.chat)
+	visitor.shows(".status", "This chat has ended")
+	visitor.reload()
+	visitor.until("a fresh start", `shown($("#name"))`)
+}

@@ -1,0 +1,49 @@
+package browser_test
+
+import (
+	"testing"
+)
+
+func TestTalk(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	visitor, agent := s.visitor(desktop), s.agent(desktop, "Vika")
+	agent.shows(".waiting .empty", "Nobody is waiting.")
+
+	visitor.asks("Nika", "one")
+	visitor.shows(".status", "An agent will be with you soon")
+	agent.shows(".queue .name", "Nika")
+	agent.shows(".queue .since", "waits ")
+	visitor.says("two") // while waiting
+
+	agent.takes("Nika")
+	agent.shows(".waiting .empty", "Nobody is waiting.")
+	visitor.shows(".status", "You are talking to Vika")
+	agent.says("three")
+	visitor.conversation("one", "two", "three")
+	visitor.shows(".who", "Vika")
+	visitor.says("four")
+	visitor.shows(".fate", "Sent")
+	all := []string{"one", "two", "three", "four"}
+	agent.conversation(all...)
+
+	// Both come back from a reload.
+	visitor.reload()
+	visitor.shows(".status", "You are talking to Vika")
+	visitor.conversation(all...)
+	agent.reload()
+	agent.connected()
+	agent.conversation(all...)
+
+	// The visitor has a second tab.
+	tab := visitor.another(desktop)
+	tab.visit(s.chat)
+	tab.click(".launcher")
+	tab.conversation(all...)
+	tab.says("five")
+	agent.says("six")
+	all = append(all, "five", "six")
+	for _, w := range []*window{visitor, tab, agent} {
+		w.conversation(all...)
+	}
+}

@@ -1,0 +1,335 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// counts is what became of messages.
+type counts struct {
+	sent, acked  int
+	refusals     int // with an Error, and sent again
+	refusedJoins int
+	sockets      int
+	lost         int // seen or acknowledged, and not in the history
+	doubled      int // shown twice, or twice in the history
+	disordered   int // shown in another order than the history's
+	skipped      int // not shown between two that were
+	missing      int // in the history, and never shown
+	unanswered   int // neither receipt nor refusal in time
+	slowest      time.Duration
+	closed       map[int]int // sockets that the server ended, by close code; -1 without one
+	seen         map[string]bool
+	faults       []string
+}
+
+// conversation is a chat with both its sides.
+type conversation struct {
+	visitor
+	world    *world
+	interval time.Duration
+	talking  *atomic.Bool
+	user     *participant
+	agent    *participant
+
+	mu        sync.Mutex
+	supportID string
+	since     map[string]time.Time // when messages were written that have not come across
+	delays    []delay
+}
+
+// delay is how long a message took to the other side, and when it came.
+type delay struct {
+	at   time.Time
+	took time.Duration
+}
+
+func (c *conversation) support() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.supportID
+}
+
+func (c *conversation) setSupport(id string) {
+	c.mu.Lock()
+	c.supportID = id
+	c.mu.Unlock()
+}
+
+func (c *conversation) note(id string, at time.Time) {
+	c.mu.Lock()
+	c.since[id] = at
+	c.mu.Unlock()
+}
+
+func (c *conversation) delivered(id string, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if since, ok := c.since[id]; ok {
+		c.delays = append(c.delays, delay{at, at.Sub(since)})
+		delete(c.since, id)
+	}
+}
+
+// traffic is a number of conversations whose sides talk at a steady rate.
+type traffic struct {
+	world   *world
+	chats   []*conversation
+	talking atomic.Bool
+	ctx     context.Context // of the clients
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+}
+
+// talk begins the traffic and returns when messages flow in all chats.
+func (w *world) talk(s scale) *traffic {
+	w.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	tr := &traffic{world: w, ctx: ctx, stop: stop}
+	w.Cleanup(tr.end)
+	tr.talking.Store(true)
+	for i := range s.chats {
+		c := &conversation{
+			visitor: w.register(w.pick(""), fmt.Sprintf("Visitor%d", i)), world: w,
+			interval: s.interval, talking: &tr.talking, since: map[string]time.Time{},
+		}
+		c.user, c.agent = c.side("User"), c.side("Support")
+		tr.chats = append(tr.chats, c)
+		tr.ended.Go(func() { c.user.run(ctx) })
+		tr.ended.Go(func() { c.agent.run(ctx) })
+	}
+	tr.flows("at the beginning", 15*time.Second)
+	return tr
+}
+
+// queue adds users who wait, with clients as good as the others'.
+func (tr *traffic) queue(n int) []waiter {
+	tr.world.Helper()
+	var out []waiter
+	for i := range n {
+		v := tr.world.register(tr.world.pick(""), fmt.Sprintf("Waiting%d", i))
+		c := &conversation{visitor: v, world: tr.world, interval: time.Hour, talking: new(atomic.Bool)}
+		c.user = c.side("User")
+		tr.ended.Go(func() { c.user.run(tr.ctx) })
+		out = append(out, waiter{visitor: v})
+	}
+	return out
+}
+
+func (c *conversation) side(role string) *participant {
+	return &participant{chat: c, role: role, sends: map[string]int{}, shown: map[string]int{}, counts: counts{seen: map[string]bool{}, closed: map[int]int{}}}
+}
+
+// flows waits until a message that was written from now on has come across in
+// every chat, in both directions.
+func (tr *traffic) flows(when string, within time.Duration) {
+	tr.world.Helper()
+	type mark struct{ user, agent int }
+	marks := make([]mark, len(tr.chats))
+	for i, c := range tr.chats {
+		marks[i] = mark{c.user.written(), c.agent.written()}
+	}
+	eventually(tr.world.T, within, "messages flow "+when, func() bool {
+		for i, c := range tr.chats {
+			if !c.user.has(marks[i].agent+1) || !c.agent.has(marks[i].user+1) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (p *participant) written() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.number
+}
+
+// has reports whether a numbered message of the other side, or a later one, has
+// been shown.
+func (p *participant) has(number int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, digits, _ := strings.Cut(p.latest, "-")
+	latest, _ := strconv.Atoi(digits) // 0 before the first
+	return latest >= number
+}
+
+// end stops all clients.
+func (tr *traffic) end() {
+	tr.stop()
+	tr.ended.Wait()
+}
+
+// settle stops the writing, waits until every message has been acknowledged and
+// shown to both sides, reads every chat's history anew, and ends the clients.
+func (tr *traffic) settle(within time.Duration) counts {
+	tr.world.Helper()
+	tr.talking.Store(false)
+	settled := poll(within, func() bool {
+		for _, c := range tr.chats {
+			if !c.quiet() {
+				return false
+			}
+		}
+		return true
+	})
+	tr.end()
+	if !settled {
+		tr.world.Errorf("not settled within %v", within)
+	}
+	total := counts{closed: map[int]int{}}
+	seen := 0
+	for _, c := range tr.chats {
+		history, err := c.read()
+		if err != nil {
+			tr.world.Errorf("the history of %s: %v", c.ChatID, err)
+			continue
+		}
+		every := map[string]bool{}
+		for _, p := range []*participant{c.user, c.agent} {
+			for id := range p.seen {
+				every[id] = true
+			}
+			p.finish(history)
+			total.add(&p.counts)
+			if len(p.outbox) > 0 {
+				total.unanswered += len(p.outbox)
+				total.faults = append(total.faults, fmt.Sprintf("%s of %s: %d never acknowledged, the first %+v", p.role, c.ChatID, len(p.outbox), *p.outbox[0]))
+			}
+		}
+		seen += len(every)
+	}
+	tr.world.report(total, seen, tr.delays(time.Time{}, time.Now()))
+	return total
+}
+
+// finish compares with the final history.
+func (p *participant) finish(history []message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := map[string]bool{}
+	ids := make([]string, len(history))
+	for i, m := range history {
+		ids[i] = m.MessageID
+		if known[m.MessageID] {
+			p.doubled++
+			p.fail("%s is twice in the history", m.MessageID)
+		}
+		known[m.MessageID] = true
+		if !p.seen[m.MessageID] {
+			p.missing++
+			p.fail("%s is in the history and was never shown", m.MessageID)
+		}
+	}
+	p.compare(ids)
+	waiting := map[string]bool{}
+	for _, o := range p.outbox {
+		waiting[o.id] = true
+	}
+	for n := range p.number {
+		if id := fmt.Sprintf("%s-%d", p.role, n+1); !waiting[id] && !known[id] && !p.seen[id] {
+			p.lost++
+			p.fail("%s was acknowledged and is not in the history", id)
+		}
+	}
+}
+
+// quiet reports whether nothing is under way: all acknowledged, and both sides
+// have the same. The store's number of messages is compared at the end.
+func (c *conversation) quiet() bool {
+	c.user.mu.Lock()
+	defer c.user.mu.Unlock()
+	c.agent.mu.Lock()
+	defer c.agent.mu.Unlock()
+	return c.user.joined && c.agent.joined && len(c.user.outbox)+len(c.agent.outbox) == 0 && len(c.user.view) == len(c.agent.view)
+}
+
+// read gets the chat's history through a fresh socket.
+func (c *conversation) read() ([]message, error) {
+	conn, err := dial(context.Background(), c.world.pick(""), "/chat/"+c.ChatID)
+	if err != nil {
+		return nil, err
+	}
+	frames, stop := listen(conn)
+	defer stop()
+	if err := write(context.Background(), conn, c.agent.join()); err != nil {
+		return nil, err
+	}
+	text, err := next(frames, 6*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	var history struct {
+		Type string
+		Args struct{ Messages []message }
+	}
+	if err := json.Unmarshal([]byte(text), &history); err != nil {
+		return nil, err
+	}
+	if history.Type != "ChatHistory" {
+		return nil, errors.New("instead of the history: " + text)
+	}
+	return history.Args.Messages, nil
+}
+
+func (c *counts) add(o *counts) {
+	c.sent += o.sent
+	c.acked += o.acked
+	c.refusals += o.refusals
+	c.refusedJoins += o.refusedJoins
+	c.sockets += o.sockets
+	c.lost += o.lost
+	c.doubled += o.doubled
+	c.disordered += o.disordered
+	c.skipped += o.skipped
+	c.missing += o.missing
+	c.unanswered += o.unanswered
+	c.slowest = max(c.slowest, o.slowest)
+	for code, n := range o.closed {
+		c.closed[code] += n
+	}
+	c.faults = append(c.faults, o.faults...)
+}
+
+// report prints the counts in a line and wants the bad ones to be zero.
+func (w *world) report(c counts, seen int, delays []time.Duration) {
+	w.Helper()
+	w.Logf("%s: messages sent %d, seen %d, acknowledged %d; lost %d, doubled %d, out of order %d, skipped %d, not shown %d, unanswered %d; refused and sent again %d, slowest answer %v; sockets %d, closed by code %v; delivery %s",
+		w.Name(), c.sent, seen, c.acked, c.lost, c.doubled, c.disordered, c.skipped, c.missing, c.unanswered, c.refusals, c.slowest.Round(time.Millisecond), c.sockets, c.closed, percentiles(delays))
+	if c.lost+c.doubled+c.disordered+c.skipped+c.missing+c.unanswered+len(c.faults) > 0 || c.sent == 0 || c.sent != c.acked {
+		w.Errorf("not as promised:\n%s", strings.Join(c.faults[:min(len(c.faults), 10)], "\n"))
+	}
+}
+
+// delays are those of the messages that came across between two times.
+func (tr *traffic) delays(from, to time.Time) []time.Duration {
+	var out []time.Duration
+	for _, c := range tr.chats {
+		c.mu.Lock()
+		for _, d := range c.delays {
+			if d.at.After(from) && d.at.Before(to) {
+				out = append(out, d.took)
+			}
+		}
+		c.mu.Unlock()
+	}
+	return out
+}
+
+func percentiles(d []time.Duration) string {
+	if len(d) == 0 {
+		return "of none"
+	}
+	slices.Sort(d)
+	at := func(p int) time.Duration { return d[(len(d)-1)*p/100].Round(100 * time.Microsecond) }
+	return fmt.Sprintf("p50 %v, p99 %v, max %v", at(50), at(99), at(100))
+}

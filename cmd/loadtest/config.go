@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// common are the flags of every test.
+type common struct {
+	ChatURL  []string      `name:"chat-url" default:"http://127.0.0.1:9000" placeholder:"URL" help:"Chat servers, comma-separated. With several, the two sides of a chat are on different ones. (default: ${default})"`
+	LobbyURL []string      `name:"lobby-url" default:"http://127.0.0.1:9001" placeholder:"URL" help:"Lobbies, comma-separated. (default: ${default})"`
+	Source   []string      `placeholder:"IP" help:"Local addresses to connect from, comma-separated, in turns. By default the system chooses; for more than 10,000 connections over loopback on Linux, sixteen addresses of 127.0.0.0/8."`
+	Openers  int           `default:"16" help:"Chats or users that are opened at the same time."`
+	Duration time.Duration `default:"10s" help:"How long to put load on."`
+	Drain    time.Duration `default:"5s" help:"How long to wait at the end for what has not come yet."`
+	JSON     bool          `name:"json" help:"Print the summary as one JSON object."`
+}
+
+// chatOptions are the flags of the test of chats.
+type chatOptions struct {
+	Chats     int           `default:"100" help:"Chats, with a user and a support each."`
+	Rate      float64       `default:"100" help:"Messages a second, all chats together. A server takes 20 a second from one side of a chat unless its MESSAGE_RATE says otherwise."`
+	Count     int           `help:"Messages at most; 0 for as many as the duration holds."`
+	Size      int           `default:"200" help:"Bytes of content in a message."`
+	Warmup    time.Duration `default:"1s" help:"Load before the duration that does not count for the latencies."`
+	Settle    time.Duration `default:"2s" help:"Time between the opening and the load, in which the servers' CPU time at rest is measured."`
+	Direct    bool          `help:"Supports join their chats without claiming the users on the lobby."`
+	Histories int           `default:"10" help:"Chats whose history is compared at the end with what came live."`
+}
+
+// idleOptions are the flags of the test of idle connections.
+type idleOptions struct {
+	Conns  int  `default:"1000" help:"Connections: half of them users, half supports."`
+	Direct bool `help:"Supports join their chats without claiming the users on the lobby."`
+}
+
+// lobbyOptions are the flags of the test of lobbies.
+type lobbyOptions struct {
+	Agents    int     `default:"10" help:"Agents who watch the lobby."`
+	Pending   int     `help:"Users who wait before the load begins."`
+	Loads     int     `default:"5" help:"Loads of the pending users to measure, of either form."`
+	Joins     float64 `default:"10" help:"Users a second who come to wait; 0 for none."`
+	Count     int     `help:"Users at most who come; 0 for as many as the duration holds."`
+	Claims    int     `help:"Users to be claimed by the agents after that, each followed by a support who joins."`
+	ClaimRate float64 `default:"20" help:"Claims a second."`
+}
+
+// options are a whole command line: the common flags, and the test to run.
+type options struct {
+	common
+	test func(context.Context, *load) (*Summary, error)
+}
+
+// help is the error of parse for --help; its text is what to print.
+type help string
+
+func (h help) Error() string { return string(h) }
+
+// parse reads the command line. An error is help, or one line for the user.
+func parse(args []string) (options, error) {
+	var line struct {
+		common
+		Chat  chatOptions  `cmd:"" default:"withargs" help:"Messages in both directions at a fixed rate: latency, loss, duplicates, order. The default."`
+		Idle  idleOptions  `cmd:"" help:"Connections that only answer the heartbeat."`
+		Lobby lobbyOptions `cmd:"" help:"Agents who watch while users come: Load, UserJoined, claims."`
+	}
+	var text bytes.Buffer
+	asked := false
+	parser, err := kong.New(&line,
+		kong.Name("loadtest"),
+		kong.Description("Puts a running Livesupport under load and checks what it does. Exit code 0: all well; 1: the test could not run; 2: wrong flags; 3: something was lost, doubled, out of order, refused or cut."),
+		kong.Writers(&text, &text),
+		kong.Exit(func(int) { asked = true }),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: false}),
+	)
+	if err != nil {
+		return options{}, err
+	}
+	parsed, err := parser.Parse(args)
+	if asked {
+		return options{}, help(text.String())
+	}
+	if err != nil {
+		return options{}, fmt.Errorf("%w (see --help)", err)
+	}
+	o := options{common: line.common}
+	if err := o.common.check(); err != nil {
+		return options{}, err
+	}
+	switch name, _, _ := strings.Cut(parsed.Command(), " "); name {
+	case "idle":
+		err = line.Idle.check()
+		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.idle(ctx, line.Idle) }
+	case "lobby":
+		err = line.Lobby.check()
+		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.lobby(ctx, line.Lobby) }
+	default:
+		err = line.Chat.check()
+		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.chat(ctx, line.Chat) }
+	}
+	return o, err
+}
+
+const (
+	maxConnections = 200_000
+	maxRate        = 200_000
+	maxDuration    = 24 * time.Hour
+	maxContent     = 8_000 // of the protocol
+)
+
+// within returns an error unless low <= value <= high.
+func within[T int | float64 | time.Duration](flag string, value, low, high T) error {
+	if value >= low && value <= high { // not for NaN
+		return nil
+	}
+	return fmt.Errorf("--%s=%v: want %v to %v", flag, value, low, high)
+}
+
+// first returns the first error there is; joined ones would be several lines.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *common) check() error {
+	for _, list := range []struct {
+		flag string
+		urls []string
+	}{{"chat-url", c.ChatURL}, {"lobby-url", c.LobbyURL}} {
+		if len(list.urls) == 0 {
+			return fmt.Errorf("--%s: want a URL such as http://127.0.0.1:9000", list.flag)
+		}
+		for i, text := range list.urls {
+			u, err := url.Parse(text)
+			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" {
+				return fmt.Errorf("--%s=%q: want a URL such as http://127.0.0.1:9000", list.flag, text)
+			}
+			list.urls[i] = strings.TrimSuffix(text, "/")
+		}
+	}
+	for _, source := range c.Source {
+		if net.ParseIP(source) == nil {
+			return fmt.Errorf("--source=%q: want IP addresses of this machine, comma-separated", source)
+		}
+	}
+	return first(
+		within("openers", c.Openers, 1, 1000),
+		within("duration", c.Duration, 10*time.Millisecond, maxDuration),
+		within("drain", c.Drain, 0, time.Hour),
+	)
+}
+
+func (o *chatOptions) check() error {
+	return first(
+		within("chats", o.Chats, 1, maxConnections/2),
+		within("rate", o.Rate, 0.001, maxRate),
+		within("count", o.Count, 0, 1<<31),
+		within("size", o.Size, minContent, maxContent),
+		within("warmup", o.Warmup, 0, time.Hour),
+		within("settle", o.Settle, 0, time.Hour),
+		within("histories", o.Histories, 0, maxConnections),
+	)
+}
+
+func (o *idleOptions) check() error {
+	return within("conns", o.Conns, 2, maxConnections)
+}
+
+func (o *lobbyOptions) check() error {
+	if o.Claims > 0 && o.Joins == 0 && o.Pending < o.Claims {
+		return errors.New("--claims: want no more than there are users")
+	}
+	return first(
+		within("agents", o.Agents, 1, maxConnections),
+		within("pending", o.Pending, 0, maxConnections),
+		within("loads", o.Loads, 0, 1000),
+		within("joins", o.Joins, 0, maxRate),
+		within("count", o.Count, 0, maxConnections),
+		within("claims", o.Claims, 0, maxConnections),
+		within("claim-rate", o.ClaimRate, 0.001, maxRate),
+	)
+}
