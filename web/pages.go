@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -44,9 +45,10 @@ const (
 
 // A file of the pages, as it is sent.
 type file struct {
-	kind         string
-	body, zipped []byte
-	etag         string
+	kind   string
+	body   []byte
+	zipped func() []byte // made when first asked for: it takes longer than all else of a start
+	etag   string
 }
 
 // servePages serves the page of a port and what it loads. Everything that a page
@@ -122,7 +124,7 @@ func loadPages(site Site) (map[string]*file, string) {
 		files[name] = &file{
 			kind:   kinds[path.Ext(name)],
 			body:   body,
-			zipped: zip(body),
+			zipped: sync.OnceValue(func() []byte { return zip(body) }),
 			etag:   `W/"` + hex.EncodeToString(sum[:8]) + `"`,
 		}
 	}
@@ -150,7 +152,7 @@ func (f *file) send(c *fiber.Ctx, caching string) error {
 	}
 	if c.AcceptsEncodings("gzip", "identity") == "gzip" {
 		c.Set(fiber.HeaderContentEncoding, "gzip")
-		return c.Send(f.zipped)
+		return c.Send(f.zipped())
 	}
 	return c.Send(f.body)
 }
