@@ -2,10 +2,7 @@
 // agents in windows of their own, each with its own storage, on a backend with an
 // embedded Redis. Everything is done as people do it, by mouse and keyboard.
 //
-// They need chromium and take all processors for a minute, so they run alone:
-//
-//	LIVESUPPORT_REQUIRE_BROWSER=1 go test ./cmd/internal/browser
-//
-// and with -run Pictures -artifacts -outputdir DIR write pictures of the main
-// states.
+// They run where chromium is installed; LIVESUPPORT_REQUIRE_BROWSER=1 makes a
+// missing one a failure, 0 leaves them out. With -run Pictures -artifacts
+// -outputdir DIR they write pictures of the main states.
 package browser

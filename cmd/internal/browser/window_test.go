@@ -22,7 +22,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// requireBrowser is the environment variable which, set to 1, runs these tests.
+// requireBrowser is the environment variable that says what to do without a
+// browser: 1 fails these tests. 0 leaves them out even where there is one.
 const requireBrowser = "LIVESUPPORT_REQUIRE_BROWSER"
 
 // patience bounds every wait for something that must come.
@@ -47,8 +48,8 @@ func TestMain(m *testing.M) {
 func startChromium(t *testing.T) context.Context {
 	t.Helper()
 	program := ""
-	if os.Getenv(requireBrowser) != "1" {
-		t.Skipf("takes a minute of all processors: set %s=1", requireBrowser)
+	if os.Getenv(requireBrowser) == "0" {
+		t.Skipf("%s=0", requireBrowser)
 	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -56,8 +57,12 @@ func startChromium(t *testing.T) context.Context {
 			break
 		}
 	}
-	if program == "" {
+	switch {
+	case program != "":
+	case os.Getenv(requireBrowser) == "1":
 		t.Fatalf("%s=1, but there is no chromium", requireBrowser)
+	default:
+		t.Skip("there is no chromium")
 	}
 	chromium.once.Do(func() {
 		options := append(chromedp.DefaultExecAllocatorOptions[:],
