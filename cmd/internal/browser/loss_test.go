@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 
 	"livesupport/cmd/internal/backend"
 )
@@ -109,4 +110,48 @@ func TestExpiry(t *testing.T) {
 	visitor.shows(".status", "This chat has ended")
 	visitor.reload()
 	visitor.until("a fresh start", `shown($("#name"))`)
+}
+
+// frozen stops a window's code, timers and all, as a machine that sleeps does, or
+// lets it go on.
+func (w *window) frozen(yes bool) {
+	w.Helper()
+	state := page.SetWebLifecycleStateStateActive
+	if yes {
+		state = page.SetWebLifecycleStateStateFrozen
+	}
+	call(w, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+}
+
+// A lid is closed for longer than the server keeps a silent socket, with a
+// message under way.
+func TestLidClosed(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.IdleTimeout = 3 * time.Second })
+	visitor, agent := s.couple()
+	visitor.offline(true)
+	visitor.says("two")
+	visitor.frozen(true)
+	agent.says("three")
+	agent.conversation("one", "three")
+	time.Sleep(2 * s.cfg.IdleTimeout) // sleeping is what this is about
+	agent.says("four")
+	agent.conversation("one", "three", "four")
+
+	visitor.offline(false)
+	visitor.frozen(false)
+	visitor.connected()
+	all := []string{"one", "three", "four", "two"}
+	visitor.conversation(all...)
+	agent.conversation(all...)
+
+	// Once more with a network that stays: it is the server that ends the socket.
+	visitor.frozen(true)
+	time.Sleep(2 * s.cfg.IdleTimeout)
+	agent.says("five")
+	visitor.frozen(false)
+	visitor.says("six")
+	all = append(all, "five", "six")
+	visitor.conversation(all...)
+	agent.conversation(all...)
 }
