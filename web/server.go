@@ -35,6 +35,9 @@ const (
 	headerBytes = 8 << 10
 	// bodyBytes bounds the body; no route takes one.
 	bodyBytes = 4 << 10
+	// requestConns is room for requests where few sockets are allowed: what is
+	// over it, fasthttp refuses in plain text.
+	requestConns = 1024
 	// registerTimeout bounds a registration.
 	registerTimeout = 3 * time.Second
 )
@@ -48,8 +51,8 @@ type Options struct {
 	PingInterval time.Duration
 	// IdleTimeout is how long nothing may come from a socket.
 	IdleTimeout time.Duration
-	// MaxSockets is how many sockets the server has at once, and how many
-	// connections that are none yet.
+	// MaxSockets is how many sockets the server has at once. So many connections
+	// that are none yet it has besides, or requestConns if that is more.
 	MaxSockets int
 	// Site is what the pages are told.
 	Site Site
@@ -109,7 +112,7 @@ func newServer(options Options, page string) *Server {
 		IdleTimeout:           keepAlive,
 		ReadBufferSize:        headerBytes,
 		BodyLimit:             bodyBytes,
-		Concurrency:           options.MaxSockets,
+		Concurrency:           max(options.MaxSockets, requestConns),
 		ErrorHandler:          s.answerError,
 	})
 	s.app.Server().KeepHijackedConns = true
