@@ -13,7 +13,8 @@ import (
 )
 
 // FuzzReceive sends one frame of anything in a chat: it gets one answer, or none
-// if it answers the heartbeat; what is taken comes back byte for byte.
+// if it answers the heartbeat; what is taken comes back byte for byte, or as what
+// its messageId was first used for.
 func FuzzReceive(f *testing.F) {
 	for _, frame := range []string{
 		`{"type":"ChatMessage","args":{"from":"User","content":"hey"}}`,
@@ -32,6 +33,7 @@ func FuzzReceive(f *testing.F) {
 	s := deploy(f, 1, time.Hour, 1).services[0]
 	s.cfg.MessageRate = 0
 	var user *peer
+	var firsts map[string]string // by messageId, what a repetition is answered with
 	messages := MaxMessages
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if messages >= MaxMessages/2 {
@@ -42,7 +44,7 @@ func FuzzReceive(f *testing.F) {
 			if user != nil {
 				user.session.Closed()
 			}
-			user, messages = s.connect(u.ChatID).joinUser(u), 0
+			user, messages, firsts = s.connect(u.ChatID).joinUser(u), 0, make(map[string]string)
 		}
 		user.mu.Lock()
 		user.got = nil
@@ -79,7 +81,14 @@ func FuzzReceive(f *testing.F) {
 			if wrong := wire.DecodeArgs(args, &sent); wrong != nil || kind != kindChatMessage || sent.From != RoleUser {
 				t.Fatalf("taken, though it is %q", frame)
 			}
-			if answer.Args.Content != sent.Content || answer.Args.From != "User" || sent.Content == "" {
+			want := sent.Content
+			if sent.MessageID != nil {
+				if first, ok := firsts[*sent.MessageID]; ok {
+					want = first
+				}
+				firsts[*sent.MessageID] = want
+			}
+			if answer.Args.Content != want || answer.Args.From != "User" || sent.Content == "" {
 				t.Fatalf("%q comes back as %q", frame, got[0])
 			}
 			if strings.ContainsRune(got[0], '\n') {
