@@ -100,7 +100,7 @@ func (w *world) after(start time.Time, d time.Duration) {
 
 func TestScenarioExpiry(t *testing.T) {
 	t.Parallel()
-	const ttl = 2 * time.Second
+	const ttl = max(2, slowness) * time.Second // in which a chat must be set up
 	tune := func(c *backend.Config) { c.ChatTTL = ttl }
 	inEveryPlace(t, shared(tune, scenarios{
 		"a waiting user's chat does not expire": func(w *world) {
