@@ -64,7 +64,7 @@ type Event struct {
 }
 
 func (e Event) encode() []byte {
-	b, err := json.Marshal(e)
+	b, err := json.Marshal(&e) // of a value it would make a copy
 	if err != nil {
 		panic(err) // strings have been checked to be valid UTF-8
 	}

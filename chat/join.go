@@ -234,7 +234,7 @@ func (r *room) joinSupport(s *Session, name string) error {
 		return errTaken
 	}
 	entered := false
-	result := r.append(Event{
+	result := r.append(&Event{
 		Kind: SupportJoined, ID: r.service.eventID(), At: r.service.now(),
 		SupportID: s.supportID, SupportName: name,
 	}, func(outcome Outcome) {
@@ -298,7 +298,7 @@ func (r *room) write(s *Session, content, messageID string) error {
 	case full:
 		return errFull
 	}
-	e := Event{
+	e := &Event{
 		Kind: Messaged, ID: r.service.eventID(), At: r.service.now(),
 		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
 	}

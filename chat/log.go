@@ -27,7 +27,13 @@ type log struct {
 func key(chatID string) string { return "chat:{" + chatID + "}" }
 
 func (l log) expire(ctx context.Context, chatID string) *redis.BoolCmd {
-	return redis.NewBoolCmd(ctx, "pexpire", key(chatID), l.ttl.Milliseconds())
+	return l.expireKey(ctx, key(chatID))
+}
+
+// expireKey takes the key as the interface value that other commands share:
+// converting a string to one allocates.
+func (l log) expireKey(ctx context.Context, key any) *redis.BoolCmd {
+	return redis.NewBoolCmd(ctx, "pexpire", key, l.ttl.Milliseconds())
 }
 
 // do executes commands in a shared pipeline and returns the first error.
@@ -57,8 +63,9 @@ func (l log) create(ctx context.Context, e Event) error {
 // done must not block.
 func (l log) append(deadline time.Time, chatID string, entry []byte, done func(seq int64, err error)) {
 	ctx := context.Background() // the deadline bounds it
-	push := redis.NewIntCmd(ctx, "rpushx", key(chatID), entry)
-	expire := l.expire(ctx, chatID)
+	var key any = key(chatID)
+	push := redis.NewIntCmd(ctx, "rpushx", key, entry)
+	expire := l.expireKey(ctx, key)
 	l.db.Submit(deadline, func(err error) {
 		if err == nil {
 			err = push.Err()

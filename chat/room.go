@@ -57,7 +57,7 @@ type appended struct {
 // append puts an event into the log and waits until the fold has taken it, less
 // than the five seconds of the protocol. applied, if not nil, is called in the
 // same locked step. Then it tells the sessions and the other servers.
-func (r *room) append(e Event, applied func(Outcome)) appended {
+func (r *room) append(e *Event, applied func(Outcome)) appended {
 	if r.service.outage.Load() {
 		return appended{err: errOutage}
 	}
@@ -92,7 +92,7 @@ func (r *room) append(e Event, applied func(Outcome)) appended {
 
 // appended takes the store's answer. It is called in the order of the log's
 // positions and must not block.
-func (r *room) appended(a *appending, e Event, seq int64, err error) {
+func (r *room) appended(a *appending, e *Event, seq int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil && seq == 0 {
@@ -103,7 +103,7 @@ func (r *room) appended(a *appending, e Event, seq int64, err error) {
 		return
 	}
 	r.deadline = r.service.expiryFromNow()
-	r.offer(seq, e)
+	r.offer(seq, *e)
 	if slices.Contains(r.pending, a) { // something before it must be read first
 		time.AfterFunc(time.Until(a.began.Add(answerTimeout)), func() {
 			r.mu.Lock()

@@ -147,7 +147,8 @@ func (s *Service) now() int64 { return s.db.Now().UnixMicro() }
 
 // eventID makes an id that no other event has.
 func (s *Service) eventID() string {
-	return s.id + "-" + strconv.FormatInt(s.events.Add(1), 36)
+	id := append(make([]byte, 0, 32), s.id...)
+	return string(strconv.AppendInt(append(id, '-'), s.events.Add(1), 36))
 }
 
 // expiryFromNow is a deadline for a chat that has just been renewed. It is a

@@ -428,7 +428,7 @@ func TestStoredButNotReadable(t *testing.T) {
 	hidden, e := userSays("1", "a"), userSays("2", "b")
 	a := &appending{id: e.ID, began: time.Now().Add(50*time.Millisecond - answerTimeout), done: make(chan appended, 1)}
 	r.pending = append(r.pending, a)
-	r.appended(a, e, 3, nil)
+	r.appended(a, &e, 3, nil)
 	if result := <-a.done; !result.late || result.err != nil {
 		t.Errorf("%+v", result)
 	}

@@ -84,7 +84,7 @@ func (a *Agent) load(args jsontext.Value) *wire.Error {
 		return wire.Public(err)
 	}
 	l.mu.Lock()
-	a.peer.Queue(l.snapshot(request.Batch))
+	a.peer.Queue(l.pending.snapshot(request.Batch))
 	if a.loadedAt == 0 {
 		l.step++
 		a.loadedAt = l.step
@@ -93,24 +93,6 @@ func (a *Agent) load(args jsontext.Value) *wire.Error {
 	l.mu.Unlock()
 	a.peer.Flush()
 	return nil
-}
-
-// snapshot makes the frames that show the picture. The caller holds mu.
-func (l *Lobby) snapshot(batch bool) []byte {
-	var out []byte
-	if !batch {
-		for _, u := range l.pending.order {
-			out = append(out, l.cfg.Frame(u.json)...)
-		}
-		return out
-	}
-	users := make([]jsontext.Value, 0, l.pending.len())
-	for _, u := range l.pending.order {
-		users = append(users, u.json)
-	}
-	return l.cfg.Frame(wire.Encode(kindPendingUsers, struct {
-		Users []jsontext.Value `json:"users"`
-	}{users}))
 }
 
 // joinUser claims a user for this agent.

@@ -65,7 +65,7 @@ func New(cfg Config) *Lobby {
 		stop:    stop,
 		news:    make(chan struct{}, 1),
 		look:    make(chan struct{}, 1),
-		pending: newPicture(),
+		pending: newPicture(cfg.Frame),
 		removed: map[string]removal{},
 		agents:  map[*Agent]struct{}{},
 		own:     newRecent(),

@@ -246,7 +246,7 @@ func TestTimeStandsStill(t *testing.T) {
 }
 
 func TestPicture(t *testing.T) {
-	p := newPicture()
+	p := newPicture(webFrame)
 	random := rand.New(rand.NewSource(1))
 	places := map[int]int64{}
 	for step := range 5000 {

@@ -1,6 +1,7 @@
 package lobby
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -18,15 +19,15 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestGolden(t *testing.T) {
 	nika := User{"Nika", "9d6d2db0cdb84d8ba67105670d94d641", "d2464b5386044daf9e36ffd414260f67"}
 	dodo := User{"Dodo <&> \"", "b646273c1f8840b1ad296b40ef62f2c5", "2500f760be124d299f214c5f3aa0ecf2"}
-	l := &Lobby{cfg: Config{Frame: func(b []byte) []byte { return append(b, '\n') }}, pending: newPicture()}
-	empty := l.snapshot(true)
-	l.pending.add(dodo, 2, 1)
-	l.pending.add(nika, 1, 2)
+	p := newPicture(func(b []byte) []byte { return append(bytes.Clone(b), '\n') })
+	empty := p.snapshot(true)
+	p.add(dodo, 2, 1)
+	p.add(nika, 1, 2)
 	for name, payload := range map[string][]byte{
 		"UserJoined":         append(event{kindUserJoined, nika}.payload(), '\n'),
 		"RemoveUser":         append(event{kindRemoveUser, nika}.payload(), '\n'),
-		"snapshot":           l.snapshot(false),
-		"PendingUsers":       l.snapshot(true),
+		"snapshot":           p.snapshot(false),
+		"PendingUsers":       p.snapshot(true),
 		"PendingUsers-empty": empty,
 		"Error":              append(wire.UnknownKind.Payload(""), '\n'),
 	} {

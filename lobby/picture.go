@@ -11,17 +11,21 @@ type pendingUser struct {
 	User
 	place     int64
 	announced int64  // Lobby.step of the announcement
-	json      []byte // User, as the snapshot shows it
+	json      []byte // User, as a snapshot shows it in one message
+	frame     []byte // the same as a message of its own
 }
 
 // picture is the set of users to be seen, in the order of their places. Not
 // safe for concurrent use.
 type picture struct {
+	frame func(payload []byte) []byte
 	byID  map[string]*pendingUser // by user id
 	order []*pendingUser
 }
 
-func newPicture() picture { return picture{byID: map[string]*pendingUser{}} }
+func newPicture(frame func(payload []byte) []byte) picture {
+	return picture{frame: frame, byID: map[string]*pendingUser{}}
+}
 
 func (p *picture) get(userID string) *pendingUser { return p.byID[userID] }
 
@@ -36,7 +40,7 @@ func (p *picture) add(u User, place, step int64) bool {
 	if err != nil {
 		return false
 	}
-	added := &pendingUser{u, place, step, b}
+	added := &pendingUser{u, place, step, b, p.frame(b)}
 	p.byID[u.UserID] = added
 	p.order = slices.Insert(p.order, p.index(place), added)
 	return true
@@ -65,4 +69,28 @@ func (p *picture) index(place int64) int {
 		return int(u.place - place)
 	})
 	return i
+}
+
+// snapshot makes the frames that show the picture: a message for each user, or
+// one for all.
+func (p *picture) snapshot(batch bool) []byte {
+	if !batch {
+		frames := make([][]byte, len(p.order))
+		for i, u := range p.order {
+			frames[i] = u.frame
+		}
+		return slices.Concat(frames...)
+	}
+	size := 64
+	for _, u := range p.order {
+		size += len(u.json) + 1
+	}
+	b := append(make([]byte, 0, size), `{"type":"PendingUsers","args":{"users":[`...)
+	for i, u := range p.order {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, u.json...)
+	}
+	return p.frame(append(b, `]}}`...))
 }

@@ -284,11 +284,10 @@ type event struct {
 	User // for RemoveUser only the UserID is set
 }
 
-// Kinds of the messages that a lobby sends.
+// Kinds of the events.
 const (
-	kindUserJoined   = "UserJoined"
-	kindRemoveUser   = "RemoveUser"
-	kindPendingUsers = "PendingUsers"
+	kindUserJoined = "UserJoined"
+	kindRemoveUser = "RemoveUser"
 )
 
 // decodeEvent takes what anyone may have published; ok is false for what agents

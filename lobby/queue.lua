@@ -19,23 +19,33 @@ local chunk = 1000
 -- the whole queue. What was there is not to be found in the log for long.
 local kept, kept_for = 10000, math.min(ttl, 30000)
 local empty_ttl = math.min(ttl, 5000)
+-- The keys are given this much more than they need, so that not every call has
+-- to renew them all.
+local slack = math.ceil(ttl / 10)
 
 local function int(n) return string.format('%.0f', n) end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local known = redis.call('HMGET', meta, 'epoch', 'version', 'seen')
+local epoch, version, seen = known[1] or '', tonumber(known[2] or 0), known[3]
 local events = {}
+local fresh = false -- a key has come into being and has no time to live yet
 
 local function emit(place, event)
-  redis.call('HSETNX', meta, 'epoch', string.format('%d%06d', tonumber(time[1]), tonumber(time[2])))
-  redis.call('HINCRBY', meta, 'version', 1)
-  redis.call('RPUSH', log, int(now) .. ' ' .. place .. ' ' .. event)
+  if epoch == '' then
+    epoch = string.format('%d%06d', tonumber(time[1]), tonumber(time[2]))
+    redis.call('HSET', meta, 'epoch', epoch)
+  end
+  version = redis.call('HINCRBY', meta, 'version', 1)
+  local length = redis.call('RPUSH', log, int(now) .. ' ' .. place .. ' ' .. event)
+  if length == 1 then fresh = true end
+  if length > kept then redis.call('LTRIM', log, -kept, -1) end
   events[#events + 1] = event
 end
 
-local function emit_joined(chat, user)
-  local place = int(tonumber(redis.call('ZSCORE', places, chat)))
-  emit(place, '{"type":"UserJoined","args":' .. string.sub(user, 33) .. '}')
+local function emit_joined(place, user)
+  emit(int(tonumber(place)), '{"type":"UserJoined","args":' .. string.sub(user, 33) .. '}')
 end
 
 local function emit_removed(user)
@@ -44,14 +54,14 @@ end
 
 local function drop(chat)
   local user = redis.call('HGET', users, chat)
-  local claimed = redis.call('ZSCORE', claims, chat)
   redis.call('HDEL', users, chat)
   redis.call('ZREM', places, chat)
   redis.call('ZREM', present, chat)
-  redis.call('ZREM', claims, chat)
-  redis.call('HDEL', holders, chat)
-  -- The claim has removed a claimed user from the lists already.
-  if user and not claimed then emit_removed(user) end
+  if redis.call('ZREM', claims, chat) == 1 then
+    redis.call('HDEL', holders, chat) -- the claim has removed the user from the lists already
+  elseif user then
+    emit_removed(user)
+  end
 end
 
 local function sweep()
@@ -62,15 +72,14 @@ local function sweep()
     redis.call('ZREM', claims, chat)
     redis.call('HDEL', holders, chat)
     local user = redis.call('HGET', users, chat)
-    if user then emit_joined(chat, user) end
+    if user then emit_joined(redis.call('ZSCORE', places, chat), user) end
   end
 end
 
 -- While the store was away nobody could renew: those who were present then get
 -- the time to do so. The calls of a queue at work are less than this apart.
 local function forgive()
-  local seen = redis.call('HGET', meta, 'seen')
-  if not seen then return end
+  if not seen or now - tonumber(seen) <= lease / 16 then return end
   redis.call('HSET', meta, 'seen', int(now))
   if now - tonumber(seen) <= lease / 2 then return end
   local soonest = now + lease / 4
@@ -80,7 +89,6 @@ local function forgive()
 end
 
 local function trim()
-  redis.call('LTRIM', log, -kept, -1)
   for _ = 1, chunk do
     local oldest = redis.call('LINDEX', log, 0)
     if not oldest or tonumber(string.match(oldest, '^%d+')) > now - kept_for then return end
@@ -88,10 +96,12 @@ local function trim()
   end
 end
 
--- Nothing here outlives its chats for long, even if every server dies.
-local function touch()
-  local rest = math.max(ttl, redis.call('PTTL', meta))
-  if redis.call('ZCARD', places) == 0 then rest = empty_ttl end
+-- Nothing here outlives its chats for long, even if every server dies. The keys
+-- of a queue that was empty till now have little time left.
+local function touch(waiting)
+  local left = redis.call('PTTL', meta)
+  if waiting > 0 and left > ttl and not fresh then return end
+  local rest = waiting > 0 and math.max(ttl + slack, left) or empty_ttl
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, int(rest)) end
 end
 
@@ -101,9 +111,10 @@ local run = {}
 function run.add(chat, id, user)
   sweep()
   if redis.call('HSETNX', users, chat, id .. user) == 1 then
-    redis.call('ZADD', places, redis.call('HINCRBY', meta, 'place', 1), chat)
-    redis.call('HSET', meta, 'seen', int(now))
-    emit_joined(chat, id .. user)
+    local place = redis.call('HINCRBY', meta, 'place', 1)
+    redis.call('ZADD', places, place, chat)
+    if not seen then redis.call('HSET', meta, 'seen', int(now)) end
+    emit_joined(place, id .. user)
   end
   redis.call('ZADD', present, int(now + lease), chat)
 end
@@ -144,16 +155,17 @@ function run.claim(chat, id, holder, time)
   end
   redis.call('ZADD', claims, int(now + time), chat)
   redis.call('HSET', holders, chat, holder)
+  fresh = true
   emit_removed(user)
   return 'won'
 end
 
 -- sync epoch version: what has changed since. Result: {'events', log entries},
 -- or {'all', log tail, queue in the log's form} where the log does not tell.
-function run.sync(epoch, version)
+function run.sync(its_epoch, its_version)
   sweep()
-  local missed = tonumber(redis.call('HGET', meta, 'version') or 0) - version
-  if (redis.call('HGET', meta, 'epoch') or '') == epoch and missed >= 0 and missed <= redis.call('LLEN', log) then
+  local missed = version - its_version
+  if epoch == its_epoch and missed >= 0 and missed <= redis.call('LLEN', log) then
     return {'events', missed > 0 and redis.call('LRANGE', log, -missed, -1) or {}}
   end
   local pending = {}
@@ -169,11 +181,6 @@ end
 trim()
 forgive()
 local result = run[operation](unpack(ARGV, 4))
-if operation ~= 'sync' or #events > 0 then touch() end
-return {
-  redis.call('HGET', meta, 'epoch') or '',
-  tonumber(redis.call('HGET', meta, 'version') or 0),
-  redis.call('ZCARD', places) - redis.call('ZCARD', claims),
-  events,
-  result or '',
-}
+local waiting = redis.call('ZCARD', places)
+if operation ~= 'sync' or #events > 0 then touch(waiting) end
+return {epoch, version, waiting - redis.call('ZCARD', claims), events, result or ''}

@@ -41,7 +41,7 @@ func BenchmarkReadFrame(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				if _, payload, err := r.next(); err != nil || len(payload) != len(text) {
+				if _, _, payload, err := r.next(); err != nil || len(payload) != len(text) {
 					b.Fatal(err)
 				}
 			}

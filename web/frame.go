@@ -62,18 +62,18 @@ type frameReader struct {
 
 // next returns the next frame, unmasked. The payload is valid until the
 // following call. Errors are those of the connection, or a *violation.
-func (r *frameReader) next() (ws.Header, []byte, error) {
+func (r *frameReader) next() (op ws.OpCode, fin bool, payload []byte, err error) {
 	if r.from == r.to && cap(r.buf) > smallBuffer {
 		r.buf, r.from, r.to = nil, 0, 0
 	}
 	for {
 		h, size, err := parseHeader(r.buf[r.from:r.to])
 		if err != nil {
-			return h, nil, err
+			return 0, false, nil, err
 		}
 		if size == 0 {
 			if err := r.fill(ws.MaxHeaderSize); err != nil {
-				return h, nil, err
+				return 0, false, nil, err
 			}
 			continue
 		}
@@ -82,26 +82,26 @@ func (r *frameReader) next() (ws.Header, []byte, error) {
 			state = state.Set(ws.StateFragmented)
 		}
 		if err := ws.CheckHeader(h, state); err != nil {
-			return h, nil, &violation{wire.CloseProtocol, err.Error()}
+			return 0, false, nil, &violation{wire.CloseProtocol, err.Error()}
 		}
 		if h.Length > maxMessage {
 			r.skip = int64(size) + h.Length
-			return h, nil, errTooBig
+			return 0, false, nil, errTooBig
 		}
 		whole := size + int(h.Length)
 		if r.to-r.from < whole {
 			if err := r.fill(whole); err != nil {
-				return h, nil, err
+				return 0, false, nil, err
 			}
 			continue
 		}
-		payload := r.buf[r.from+size : r.from+whole]
+		payload = r.buf[r.from+size : r.from+whole]
 		r.from += whole
 		ws.Cipher(payload, h.Mask, 0)
 		if !h.OpCode.IsControl() {
 			r.fragmented = !h.Fin
 		}
-		return h, payload, nil
+		return h.OpCode, h.Fin, payload, nil
 	}
 }
 

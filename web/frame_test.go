@@ -45,12 +45,12 @@ func TestFrameReader(t *testing.T) {
 	for _, step := range []int{1, 7, 512, 100000} {
 		r := &frameReader{conn: &trickle{data: stream, step: step}, heard: func() {}}
 		for _, n := range sizes {
-			h, payload, err := r.next()
-			if err != nil || h.OpCode != ws.OpText || string(payload) != big[:n] {
-				t.Fatalf("step %d, size %d: %v, %d bytes, %v", step, n, h, len(payload), err)
+			op, _, payload, err := r.next()
+			if err != nil || op != ws.OpText || string(payload) != big[:n] {
+				t.Fatalf("step %d, size %d: %v, %d bytes, %v", step, n, op, len(payload), err)
 			}
 		}
-		if _, _, err := r.next(); err != io.EOF {
+		if _, _, _, err := r.next(); err != io.EOF {
 			t.Fatalf("at the end: %v", err)
 		}
 		if cap(r.buf) > smallBuffer {
@@ -83,7 +83,7 @@ func TestFrameReaderRefuses(t *testing.T) {
 			r := &frameReader{conn: &trickle{data: test.data, step: 100000}, heard: func() {}}
 			var err error
 			for err == nil {
-				_, _, err = r.next()
+				_, _, _, err = r.next()
 			}
 			var v *violation
 			if !errors.As(err, &v) || v.code != test.code {
@@ -112,17 +112,17 @@ func FuzzFrames(f *testing.F) {
 		read := func(step int) (out []string) {
 			r := &frameReader{conn: &trickle{data: bytes.Clone(data), step: step}, heard: func() {}}
 			for {
-				h, payload, err := r.next()
+				op, _, payload, err := r.next()
 				if err != nil {
 					return out
 				}
 				if len(payload) > maxMessage {
 					t.Fatal("too long a payload")
 				}
-				if h.OpCode == ws.OpClose {
+				if op == ws.OpClose {
 					parseClose(payload)
 				}
-				out = append(out, string(rune(h.OpCode))+string(payload))
+				out = append(out, string(rune(op))+string(payload))
 			}
 		}
 		whole, pieces := read(len(data)+1), read(max(1, min(step, len(data))))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -53,7 +54,9 @@ type Socket struct {
 	session session
 	heard   atomic.Int64 // hub.clock at the last read
 
-	settled bool // the first request has been handled
+	// Of the goroutine that reads:
+	kind    ws.OpCode // of the message that is being read
+	settled bool      // the first request has been handled
 
 	slot, index int // in the hub, guarded by its lock
 
@@ -222,56 +225,74 @@ var errSettled = errors.New("the first request has been handled")
 
 func (s *Socket) noteHeard() { s.heard.Store(s.hub.clock()) }
 
-// read handles frames until the connection or the closing handshake ends.
+// read handles frames until the connection or the closing handshake ends. It is
+// where an idle socket's goroutine waits: the frames of the functions from serve
+// down to the system must fit into the stack with which a goroutine starts
+// (TestIdleSocketIsSmall), so what is rare has functions of its own.
 func (s *Socket) read(r *frameReader) error {
 	var fragments []byte // of a message that is not complete
-	var kind ws.OpCode   // of that message
 	for {
-		h, payload, err := r.next()
+		op, fin, payload, err := r.next()
 		if err != nil {
 			return err
 		}
-		switch h.OpCode {
-		case ws.OpClose:
-			code, err := parseClose(payload)
-			if err != nil {
-				return &violation{wire.CloseProtocol, err.Error()}
+		if op.IsControl() {
+			if err := s.control(op, payload); err != nil {
+				return err
 			}
-			s.Close(code, "")
-			return nil
-		case ws.OpPing:
-			s.Queue(frame(ws.OpPong, payload))
-			s.Flush()
-			continue
-		case ws.OpPong:
 			continue
 		}
-		if h.OpCode != ws.OpContinuation {
-			kind = h.OpCode
+		if op != ws.OpContinuation {
+			s.kind = op
 		}
 		if len(fragments)+len(payload) > maxMessage {
 			return errTooBig
 		}
-		if !h.Fin {
+		if !fin {
 			fragments = append(fragments, payload...)
 			continue
 		}
 		if len(fragments) > 0 {
 			payload, fragments = append(fragments, payload...), nil
 		}
-		switch {
-		case s.isClosing():
-		case kind == ws.OpText:
-			s.session.Receive(payload)
-			if !s.settled && !wire.IsPong(payload) {
-				s.settled = true
-				return errSettled
-			}
-		default:
-			s.Queue(TextFrame(wire.NewError(wire.BadJSON, "Send JSON in text frames, not binary ones.").Payload("")))
-			s.Flush()
+		if s.take(payload) {
+			return errSettled
 		}
 	}
+}
+
+// control handles a control frame; io.EOF is the end of the connection.
+func (s *Socket) control(op ws.OpCode, payload []byte) error {
+	switch op {
+	case ws.OpClose:
+		code, err := parseClose(payload)
+		if err != nil {
+			return &violation{wire.CloseProtocol, err.Error()}
+		}
+		s.Close(code, "")
+		return io.EOF
+	case ws.OpPing:
+		s.Queue(frame(ws.OpPong, payload))
+		s.Flush()
+	}
+	return nil
+}
+
+// take handles a message, and reports whether it was the first request.
+func (s *Socket) take(payload []byte) bool {
+	switch {
+	case s.isClosing():
+	case s.kind == ws.OpText:
+		s.session.Receive(payload)
+		if !s.settled && !wire.IsPong(payload) {
+			s.settled = true
+			return true
+		}
+	default:
+		s.Queue(TextFrame(wire.NewError(wire.BadJSON, "Send JSON in text frames, not binary ones.").Payload("")))
+		s.Flush()
+	}
+	return false
 }
 
 // linger reads and drops what the client still sends, for a short time.
@@ -279,8 +300,8 @@ func (s *Socket) linger(r *frameReader) {
 	s.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	if r.skip > 0 && r.skipFrame() == nil {
 		for {
-			h, _, err := r.next()
-			if err != nil || h.OpCode == ws.OpClose {
+			op, _, _, err := r.next()
+			if err != nil || op == ws.OpClose {
 				return
 			}
 		}

@@ -25,7 +25,9 @@ type chatTest struct {
 	measuredFrom          atomic.Int64 // messages due from then on count for the latencies
 	sendingFor            time.Duration
 
-	histories, historiesWrong int // compared
+	histories, historiesWrong int       // compared
+	inHistories               int       // messages
+	rejoin                    latencies // the Joins for them
 }
 
 // conversation is a chat with both its sides.
@@ -67,7 +69,7 @@ func (l *load) chat(ctx context.Context, o chatOptions) (*Summary, error) {
 		load: l, options: o,
 		planned:  planned(o.Rate, o.Warmup+l.options.Duration, o.Count),
 		openings: newOpenings(),
-		delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies(),
+		delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies(), rejoin: newLatencies(),
 	}
 	servers, err := t.openAll(ctx, o.Chats, o.Direct)
 	if err != nil {
@@ -93,7 +95,7 @@ func (l *load) chat(ctx context.Context, o chatOptions) (*Summary, error) {
 
 // idle runs the test of idle connections: chats in which nobody writes.
 func (l *load) idle(ctx context.Context, o idleOptions) (*Summary, error) {
-	t := &chatTest{load: l, openings: newOpenings(), delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies()}
+	t := &chatTest{load: l, openings: newOpenings(), delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies(), rejoin: newLatencies()}
 	servers, err := t.openAll(ctx, o.Conns/2, o.Direct)
 	if err != nil {
 		return nil, err
@@ -315,6 +317,7 @@ func (t *chatTest) compareHistories(ctx context.Context) {
 			return
 		}
 		t.histories++
+		t.inHistories += count
 		if err != nil || count != live.from[0].got+live.from[1].got || fingerprint != live.order {
 			t.historiesWrong++
 		}
@@ -329,10 +332,12 @@ func (t *chatTest) history(ctx context.Context, c *conversation) (int, order, er
 	}
 	defer s.conn.Close()
 	join := encode("Join", map[string]any{"userId": c.UserID, "supportId": c.supportID, "username": c.Username, "from": roles[0]})
+	began := time.Now()
 	m, err := s.ask(join, "ChatHistory")
 	if err != nil {
 		return 0, 0, err
 	}
+	t.rejoin.record(time.Since(began))
 	var all order
 	for _, message := range m.Args.Messages {
 		_, number, _, ok := parseContent(message.Content, t.options.Size)

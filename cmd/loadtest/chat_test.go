@@ -40,6 +40,8 @@ func TestChat(t *testing.T) {
 			require.EqualValues(t, 5, c.Opening.Claim.Count)
 			require.EqualValues(t, 5, c.Opening.SupportJoin.Count)
 			require.Equal(t, 5, c.Histories)
+			require.EqualValues(t, 5, c.Rejoin.Count)
+			require.EqualValues(t, 16, c.MessagesPerHistory)
 			require.Positive(t, c.Delivery.P50)
 			require.GreaterOrEqual(t, c.Delivery.Max, c.Delivery.P99)
 			require.GreaterOrEqual(t, s.Seconds, 0.24, "79 intervals of 1/320 s")

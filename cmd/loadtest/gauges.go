@@ -115,6 +115,18 @@ type Server struct {
 	gross, net float64
 }
 
+// opening is the servers' CPU time, in seconds, from before the first connection
+// until all were open; 0 if one does not tell.
+func (g *gauges) opening() (cpu float64) {
+	for _, s := range g.all {
+		if s.err != nil {
+			return 0
+		}
+		cpu += s.atRest.cpu - s.empty.cpu
+	}
+	return cpu
+}
+
 func share(from, to reading) float64 {
 	if d := to.at.Sub(from.at).Seconds(); d > 0 {
 		return (to.cpu - from.cpu) / d

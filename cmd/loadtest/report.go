@@ -69,6 +69,9 @@ type Chats struct {
 
 	Histories      int `json:"histories"` // compared
 	HistoriesWrong int `json:"historiesWrong"`
+	// Rejoin is the Join for a history, of so many messages on average.
+	Rejoin             Percentiles `json:"rejoin"`
+	MessagesPerHistory float64     `json:"messagesPerHistory"`
 
 	Delivery Percentiles `json:"delivery"` // from when it was due to the other side
 	Receipt  Percentiles `json:"receipt"`  // and back to the sender
@@ -88,6 +91,9 @@ type Opening struct {
 	Announce    Percentiles `json:"announce"` // from there to UserJoined at an agent
 	Claim       Percentiles `json:"claim"`    // from JoinUser to RemoveUser
 	SupportJoin Percentiles `json:"supportJoin"`
+	// CPUMicros is the chat servers' CPU time for a connection that is opened and
+	// joins, half of a registration included.
+	CPUMicros float64 `json:"cpuMicrosPerJoin"`
 }
 
 func (l *load) newSummary(ctx context.Context, test string, began time.Time, seconds float64) *Summary {
@@ -139,9 +145,10 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 		Histories: t.histories, HistoriesWrong: t.historiesWrong,
 		Delivery: t.delivery.percentiles(), Receipt: t.receipt.percentiles(), SendLag: t.lag.percentiles(),
 		Opening: Opening{
-			t.openings.seconds, t.openings.register.percentiles(), t.openings.join.percentiles(),
-			t.openings.announce.percentiles(), t.openings.claim.percentiles(), t.openings.supportJoin.percentiles(),
+			Seconds: t.openings.seconds, Register: t.openings.register.percentiles(), Join: t.openings.join.percentiles(),
+			Announce: t.openings.announce.percentiles(), Claim: t.openings.claim.percentiles(), SupportJoin: t.openings.supportJoin.percentiles(),
 		},
+		Rejoin: t.rejoin.percentiles(),
 	}
 	s.Chats = c
 	for _, chat := range t.ready() {
@@ -149,6 +156,12 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 		c.account(chat)
 	}
 	s.Connections = 2 * c.Count
+	if c.Count > 0 {
+		c.Opening.CPUMicros = servers.opening() * 1e6 / float64(s.Connections)
+	}
+	if c.Histories > 0 {
+		c.MessagesPerHistory = float64(t.inHistories) / float64(c.Histories)
+	}
 	if seconds > 0 {
 		c.PerSecond = float64(c.Sent) / seconds
 	}
@@ -299,6 +312,7 @@ func (s *Summary) writeText(out io.Writer) error {
 		row("delivery", c.Delivery)
 		row("receipt", c.Receipt)
 		row("sent late by", c.SendLag)
+		row("Join for a history", c.Rejoin)
 	}
 	if v := s.Lobby; v != nil {
 		row("Load: first user", v.LoadFirst)
@@ -329,11 +343,11 @@ func (s *Summary) lines() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if c := s.Chats; c != nil {
-		add("chats: %d, opened in %.1f s", c.Count, c.Opening.Seconds)
+		add("chats: %d, opened in %.1f s, %.0f µs of the chat servers' CPU for each connection", c.Count, c.Opening.Seconds, c.Opening.CPUMicros)
 		if c.Planned > 0 {
 			add("messages: %d sent of %d, %.0f a second; %d copies; %d lost, %d duplicates, %d out of order, %d chats in different order",
 				c.Sent, c.Planned, c.PerSecond, c.Copies, c.Lost, c.Duplicates, c.OutOfOrder, c.Disagree)
-			add("histories: %d compared, %d wrong", c.Histories, c.HistoriesWrong)
+			add("histories: %d compared, of %.0f messages each, %d wrong", c.Histories, c.MessagesPerHistory, c.HistoriesWrong)
 			add("chat servers' CPU: %.0f µs a message, %.0f µs less what rest costs", c.CPUMicros, c.CPUMicrosNet)
 		}
 	}

@@ -1,0 +1,30 @@
+//go:build !race && (amd64 || arm64)
+
+package web
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+// TestIdleSocketIsSmall: the runtime starts goroutines with as much stack as
+// those that are there use on average. Idle sockets are most of them, and must
+// leave that at the smallest size.
+func TestIdleSocketIsSmall(t *testing.T) {
+	h := newTestHub(t, time.Hour, time.Hour)
+	for range 300 {
+		connection(t, h)
+	}
+	size := []metrics.Sample{{Name: "/gc/stack/starting-size:bytes"}}
+	var got uint64
+	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		metrics.Read(size)
+		if got = size[0].Value.Uint64(); got <= 2048 {
+			return
+		}
+	}
+	t.Errorf("an idle socket's goroutine has a stack of %d bytes", got)
+}
