@@ -2,6 +2,7 @@ package lobby
 
 import (
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -10,8 +11,9 @@ import (
 type pendingUser struct {
 	User
 	place     int64
-	announced int64  // Lobby.step of the announcement
-	json      []byte // User, as the snapshot shows it
+	announced int64     // Lobby.step of the announcement
+	json      []byte    // User, as the snapshot shows it
+	since     time.Time // of the wait, as far as this lobby knows
 }
 
 // picture is the set of users to be seen, in the order of their places. Not
@@ -36,7 +38,7 @@ func (p *picture) add(u User, place, step int64) bool {
 	if err != nil {
 		return false
 	}
-	added := &pendingUser{u, place, step, b}
+	added := &pendingUser{u, place, step, b, time.Now()}
 	p.byID[u.UserID] = added
 	p.order = slices.Insert(p.order, p.index(place), added)
 	return true
