@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -14,12 +15,15 @@ import (
 // hub owns the sockets of one server: their goroutines, and one heartbeat for
 // all of them.
 type hub struct {
-	idle  time.Duration
-	limit int       // sockets at once
-	start time.Time // origin of clock
-	tick  time.Duration
-	stop  chan struct{}
-	ended sync.WaitGroup // sockets, their writers, the heartbeat
+	idle    time.Duration
+	limit   int           // sockets at once
+	start   time.Time     // origin of clock
+	spread  time.Duration // over which shutdown closes the sockets
+	log     *slog.Logger
+	metrics metrics
+	tick    time.Duration
+	stop    chan struct{}
+	ended   sync.WaitGroup // sockets, their writers, the heartbeat
 
 	mu     sync.Mutex
 	closed bool
@@ -43,12 +47,14 @@ func newHub(interval, idle time.Duration, limit int) *hub {
 	const finest = 10 * time.Millisecond
 	n := max(1, min(100, int(interval/finest)))
 	h := &hub{
-		idle:  idle,
-		limit: limit,
-		start: time.Now(),
-		tick:  interval / time.Duration(n),
-		stop:  make(chan struct{}),
-		slots: make([][]*Socket, n),
+		idle:    idle,
+		limit:   limit,
+		start:   time.Now(),
+		log:     slog.New(slog.DiscardHandler),
+		metrics: newMetrics(""),
+		tick:    interval / time.Duration(n),
+		stop:    make(chan struct{}),
+		slots:   make([][]*Socket, n),
 	}
 	h.ended.Go(h.beat)
 	return h
@@ -92,10 +98,12 @@ func (h *hub) add(s *Socket) (code int, reason string) {
 	case h.closed:
 		return wire.CloseAway, "server shutting down"
 	case h.count >= h.limit: // filled up since the upgrade was let through
+		h.metrics.refused.Inc()
 		return wire.CloseTryLater, "the server has as many sockets as it takes"
 	}
 	h.ended.Add(1)
 	h.count++
+	h.metrics.opened.Inc()
 	s.slot = h.current
 	s.index = len(h.slots[s.slot])
 	h.slots[s.slot] = append(h.slots[s.slot], s)
@@ -154,18 +162,28 @@ func (h *hub) all() []*Socket {
 	return out
 }
 
-// shutdown closes every socket with 1001 and waits for their ends; when ctx
+// shutdown closes every socket with 1001, spread over some time lest the clients
+// come back to the other servers all at once, and waits for their ends; when ctx
 // ends first, their connections are cut.
 func (h *hub) shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	first := !h.closed
 	h.closed = true
 	h.mu.Unlock()
-	if first {
-		close(h.stop)
-	}
-	for _, s := range h.all() {
+	sockets := h.all()
+	begun := time.Now()
+	for i, s := range sockets {
+		due := time.Until(begun.Add(h.spread * time.Duration(i) / time.Duration(len(sockets))))
+		if due > time.Millisecond {
+			select {
+			case <-time.After(due):
+			case <-ctx.Done(): // no time any more
+			}
+		}
 		s.Close(wire.CloseAway, "server shutting down")
+	}
+	if first {
+		close(h.stop) // the heartbeat goes on until then
 	}
 	done := make(chan struct{})
 	go func() {

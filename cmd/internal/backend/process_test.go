@@ -45,6 +45,29 @@ func TestCommands(t *testing.T) {
 			require.Empty(t, stderr)
 		}
 	})
+	t.Run("version", func(t *testing.T) {
+		code, stdout, stderr := runToEnd(t, filepath.Join(dir, "chatserver"), []string{"--version"}, nil)
+		require.Zero(t, code)
+		require.Equal(t, versionLine("chatserver")+"\n", stdout)
+		require.Empty(t, stderr)
+	})
+	t.Run("healthcheck", func(t *testing.T) {
+		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
+		chat, _ := p.logged(t, "chat server listens")["addr"].(string)
+		lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
+		check := func(env ...string) (code int, stderr string) {
+			code, stdout, stderr := runToEnd(t, filepath.Join(dir, "livesupport"), []string{"--healthcheck"}, env)
+			require.Empty(t, stdout)
+			return code, stderr
+		}
+		require.Eventually(t, func() bool {
+			code, _ := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+lobby)
+			return code == 0
+		}, 10*time.Second, 20*time.Millisecond)
+		code, stderr := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+closedPort(t))
+		require.Equal(t, 1, code)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	})
 	redisURL, nowhere := startRedis(t), "redis://"+closedPort(t)
 	for name, test := range map[string]struct {
 		command string
