@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livesupport/lobby/wire"
@@ -21,6 +22,7 @@ type hub struct {
 	spread  time.Duration // over which shutdown closes the sockets
 	log     *slog.Logger
 	metrics metrics
+	warned  atomic.Int64 // clock when the log was last told that sockets are refused
 	tick    time.Duration
 	stop    chan struct{}
 	ended   sync.WaitGroup // sockets, their writers, the heartbeat
@@ -74,6 +76,9 @@ func (h *hub) open(conn net.Conn, early []byte, connect func(wire.Peer) session)
 	s.session = connect(s)
 	s.Queue(pingFrame)
 	if code, reason := h.add(s); code != 0 {
+		if code == wire.CloseTryLater {
+			h.refuse()
+		}
 		s.Close(code, reason)
 		conn.Close()
 		s.session.Closed()
@@ -90,6 +95,15 @@ func (h *hub) full() bool {
 	return h.count >= h.limit
 }
 
+// refuse notes that a socket was not taken, in the log once a minute.
+func (h *hub) refuse() {
+	h.metrics.refused.Inc()
+	now := h.clock()
+	if last := h.warned.Load(); (last == 0 || now-last > int64(time.Minute)) && h.warned.CompareAndSwap(last, now) {
+		h.log.Warn("refusing sockets, the server has as many as it takes", "limit", h.limit)
+	}
+}
+
 // add takes a socket in, or returns the code and reason to close it with.
 func (h *hub) add(s *Socket) (code int, reason string) {
 	h.mu.Lock()
@@ -98,7 +112,6 @@ func (h *hub) add(s *Socket) (code int, reason string) {
 	case h.closed:
 		return wire.CloseAway, "server shutting down"
 	case h.count >= h.limit: // filled up since the upgrade was let through
-		h.metrics.refused.Inc()
 		return wire.CloseTryLater, "the server has as many sockets as it takes"
 	}
 	h.ended.Add(1)

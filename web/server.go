@@ -193,7 +193,7 @@ func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) 
 			return wire.NewError(wire.Forbidden, "Pages of this origin may not connect.")
 		}
 		if s.hub.full() {
-			s.hub.metrics.refused.Inc()
+			s.hub.refuse()
 			return wire.NewError(wire.Unavailable, "The server has as many sockets as it takes; try again later.")
 		}
 		return upgrade(c)
