@@ -176,7 +176,7 @@ func TestFiguresExist(t *testing.T) {
 
 func TestAlertRules(t *testing.T) {
 	promtool := tool(t, "promtool")
-	run(t, ".", promtool, "check", "rules", "alerts.yml")
+	run(t, ".", promtool, "check", "config", "prometheus.yml") // and alerts.yml
 	run(t, ".", promtool, "test", "rules", "alerts_test.yml")
 }
 
