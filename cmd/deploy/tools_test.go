@@ -75,39 +75,48 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// startServers starts two of each server with an embedded Redis.
-func startServers(t *testing.T) (chats, lobbies []string, operators []string) {
+// servers are two processes with both servers each, on one embedded Redis.
+type servers struct {
+	backends       []*backend.Backend
+	chats, lobbies []string // addresses
+}
+
+func startServers(t *testing.T, flags ...string) *servers {
 	t.Helper()
 	redis, err := embedded.StartRedis()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
-	cfg, err := backend.Parse("livesupport", []string{
+	cfg, err := backend.Parse("livesupport", append(flags,
 		"--chat-addr=127.0.0.1:0", "--lobby-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
-		"--log-level=error", "--redis-url=" + redis.URL(),
-	}, func(string) (string, bool) { return "", false })
+		"--log-level=error", "--redis-url="+redis.URL(),
+	), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &servers{}
 	for range 2 {
 		b, err := backend.Start(t.Context(), cfg, backend.Chat|backend.Lobby)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			if err := b.Shutdown(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		chats, lobbies = append(chats, b.ChatAddr()), append(lobbies, b.LobbyAddr())
-		operators = append(operators, b.MetricsAddr())
-		s := plain("http://"+b.ChatAddr(), "http://"+b.LobbyAddr())
-		eventually(t, "the servers are ready", s.ready)
+		t.Cleanup(func() { stop(t, b) })
+		s.backends = append(s.backends, b)
+		s.chats, s.lobbies = append(s.chats, b.ChatAddr()), append(s.lobbies, b.LobbyAddr())
+		eventually(t, "the servers are ready", plain("http://"+b.ChatAddr(), "http://"+b.LobbyAddr()).ready)
 	}
-	return chats, lobbies, operators
+	return s
+}
+
+// stop ends a process as SIGTERM does; a second time does nothing.
+func stop(t *testing.T, b *backend.Backend) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -129,8 +138,8 @@ var figure = regexp.MustCompile(`livesupport_[a-z_]+`)
 // TestFiguresExist: whatever speaks of a metric speaks of one that there is, and
 // the README's table has all of them.
 func TestFiguresExist(t *testing.T) {
-	_, _, operators := startServers(t)
-	_, shown := plain("", "").body(t, "http://"+operators[0]+"/metrics")
+	all := startServers(t)
+	_, shown := plain("", "").body(t, "http://"+all.backends[0].MetricsAddr()+"/metrics")
 	types := map[string]string{}
 	for _, line := range regexp.MustCompile(`(?m)^# TYPE (livesupport_\S+) (\S+)$`).FindAllStringSubmatch(shown, -1) {
 		types[line[1]] = line[2]
@@ -350,7 +359,7 @@ func (s *site) expectSite(t *testing.T) {
 
 func TestNginx(t *testing.T) {
 	nginx := tool(t, "nginx")
-	chats, lobbies, _ := startServers(t)
+	all := startServers(t)
 	cert, key, pool := certificate(t, host)
 	dir, port := t.TempDir(), freePort(t)
 	text := read(t, "nginx.conf")
@@ -360,8 +369,8 @@ func TestNginx(t *testing.T) {
 		"\tlisten [::]:80;\n": "", "\tlisten [::]:443 ssl;\n": "",
 		"listen 80;":             "listen 127.0.0.1:" + freePort(t) + ";",
 		"listen 443 ssl;":        "listen 127.0.0.1:" + port + " ssl;",
-		"server 127.0.0.1:9000;": "server " + strings.Join(chats, "; server ") + ";",
-		"server 127.0.0.1:9001;": "server " + strings.Join(lobbies, "; server ") + ";",
+		"server 127.0.0.1:9000;": "server " + strings.Join(all.chats, "; server ") + ";",
+		"server 127.0.0.1:9001;": "server " + strings.Join(all.lobbies, "; server ") + ";",
 	} {
 		text = replace(t, text, old, new)
 	}
@@ -381,14 +390,14 @@ func TestNginx(t *testing.T) {
 func TestCaddy(t *testing.T) {
 	caddy := tool(t, "caddy")
 	run(t, ".", caddy, "validate", "--adapter", "caddyfile", "--config", "Caddyfile")
-	chats, lobbies, _ := startServers(t)
+	all := startServers(t)
 	cert, key, pool := certificate(t, host)
 	port := freePort(t)
 	text := read(t, "Caddyfile")
 	for old, new := range map[string]string{
 		"\n" + host + " {": "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\nhttps://" + host + ":" + port + " {\n\ttls " + cert + " " + key,
-		"127.0.0.1:9000":   strings.Join(chats, " "),
-		"127.0.0.1:9001":   strings.Join(lobbies, " "),
+		"127.0.0.1:9000":   strings.Join(all.chats, " "),
+		"127.0.0.1:9001":   strings.Join(all.lobbies, " "),
 	} {
 		text = replace(t, text, old, new)
 	}
@@ -403,15 +412,15 @@ func TestCaddy(t *testing.T) {
 func TestHAProxy(t *testing.T) {
 	haproxy := tool(t, "haproxy")
 	run(t, ".", haproxy, "-c", "-f", "haproxy.cfg")
-	chats, lobbies, _ := startServers(t)
+	all := startServers(t, "--drain-delay=3s") // as compose.scale.yml has it
 	chat, lobby := freePort(t), freePort(t)
 	text := read(t, "haproxy.cfg")
 	for old, new := range map[string]string{
 		"maxconn 100000": "maxconn 1000",
 		"bind :9000":     "bind 127.0.0.1:" + chat,
 		"bind :9001":     "bind 127.0.0.1:" + lobby,
-		"server-template chat 20 chatserver:9000":  "server a " + chats[0] + "\n  server b " + chats[1],
-		"server-template lobby 10 subscriber:9001": "server a " + lobbies[0] + "\n  server b " + lobbies[1],
+		"server-template chat 20 chatserver:9000":  "server a " + all.chats[0] + "\n  server b " + all.chats[1],
+		"server-template lobby 10 subscriber:9001": "server a " + all.lobbies[0] + "\n  server b " + all.lobbies[1],
 	} {
 		text = replace(t, text, old, new)
 	}
@@ -423,6 +432,12 @@ func TestHAProxy(t *testing.T) {
 	for range 4 {
 		s.converse(t)
 	}
+	talks := s.talks(t, 4)
+	talks.flows("at first", 20*time.Second)
+	stop(t, all.backends[0]) // while it drains, the proxy sees it and sends nobody there any more
+	talks.flows("one server stopped", 20*time.Second)
+	s.converse(t)
+	talks.settle()
 }
 
 // replace wants the text to be there.
