@@ -12,6 +12,7 @@ const (
 // a goroutine that exists only while there are some.
 type inbox struct {
 	handler Handler
+	metrics *metrics
 	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
 
 	mu      sync.Mutex
@@ -25,6 +26,7 @@ type inbox struct {
 func (i *inbox) put(payload []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.metrics.received.Inc()
 	if len(i.items) >= maxWaiting || i.bytes+len(payload) > maxWaitingBytes {
 		payload = nil
 	} else if payload == nil {
@@ -44,6 +46,9 @@ func (i *inbox) add(item []byte) {
 	n := len(i.items)
 	if i.closed || item == nil && n > 0 && i.items[n-1] == nil {
 		return
+	}
+	if item == nil {
+		i.metrics.gaps.Inc()
 	}
 	i.items = append(i.items, item)
 	i.bytes += len(item)

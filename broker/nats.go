@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 var (
@@ -141,6 +142,9 @@ func (b *NATS) Subscribe(ctx context.Context, topic string, h Handler) (Subscrip
 
 // Ready implements Broker. The stream itself must answer, once a second.
 func (b *NATS) Ready() error { return b.topics.err() }
+
+// Metrics are the Broker's figures, to be registered once.
+func (b *NATS) Metrics() []prometheus.Collector { return b.topics.metrics.collectors() }
 
 // Close implements Broker, and closes the connection.
 func (b *NATS) Close() error {

@@ -91,7 +91,7 @@ func (b *NATS) session() error {
 		return err // what has come live meanwhile is left to the next link's replay
 	}
 	b.link.Store(l)
-	b.topics.down.Store(nil)
+	b.topics.setUp()
 	b.log.Info("connected to NATS", "server", l.nc.ConnectedServerName(), "topics", len(l.subs))
 
 	var others sync.WaitGroup

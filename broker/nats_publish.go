@@ -27,6 +27,13 @@ const (
 // Publish implements Broker. nil means that the stream has stored the payload.
 // Without a deadline in ctx it gives up after 5 s.
 func (b *NATS) Publish(ctx context.Context, topic string, payload []byte) error {
+	began := time.Now()
+	err := b.publish(ctx, topic, payload)
+	b.topics.metrics.published(began, err)
+	return err
+}
+
+func (b *NATS) publish(ctx context.Context, topic string, payload []byte) error {
 	switch {
 	case b.topics.ctx.Err() != nil:
 		return ErrClosed

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"livesupport/broker/redisdb"
@@ -34,6 +36,13 @@ func NewRedis(db *redisdb.DB, log *slog.Logger) *Redis {
 
 // Publish implements Broker. Without a deadline in ctx it gives up after 5 s.
 func (b *Redis) Publish(ctx context.Context, topic string, payload []byte) error {
+	began := time.Now()
+	err := b.publish(ctx, topic, payload)
+	b.topics.metrics.published(began, err)
+	return err
+}
+
+func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error {
 	switch {
 	case b.topics.ctx.Err() != nil:
 		return ErrClosed
@@ -67,6 +76,9 @@ func (b *Redis) Ready() error {
 	}
 	return b.db.Ready()
 }
+
+// Metrics are the Broker's figures, to be registered once.
+func (b *Redis) Metrics() []prometheus.Collector { return b.topics.metrics.collectors() }
 
 // Close implements Broker. It does not close the DB.
 func (b *Redis) Close() error {

@@ -32,7 +32,7 @@ func (b *Redis) session() error {
 		return err
 	}
 	n := b.topics.connected()
-	b.topics.down.Store(nil)
+	b.topics.setUp()
 	b.log.Info("subscriptions connected", "topics", n)
 	err = b.serve(listener)
 	if b.topics.ctx.Err() == nil {

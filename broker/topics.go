@@ -23,11 +23,12 @@ const (
 // topics keeps the subscriptions of a broker, and what its present connection
 // knows of them.
 type topics struct {
-	ctx    context.Context // ends with close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup        // the broker's goroutines and running handlers
-	down   atomic.Pointer[error] // why there is no connection, nil if there is one
-	wake   chan struct{}         // todo is not empty
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup        // the broker's goroutines and running handlers
+	down    atomic.Pointer[error] // why there is no connection, nil if there is one
+	wake    chan struct{}         // todo is not empty
+	metrics metrics
 
 	mu     sync.Mutex
 	closed bool
@@ -71,7 +72,7 @@ func (s *subscription) Close() {
 }
 
 func newTopics() *topics {
-	ts := &topics{byName: make(map[string]*topic), wake: make(chan struct{}, 1)}
+	ts := &topics{byName: make(map[string]*topic), wake: make(chan struct{}, 1), metrics: newMetrics()}
 	ts.ctx, ts.cancel = context.WithCancel(context.Background())
 	ts.setDown(errors.New("broker: not connected yet"))
 	return ts
@@ -106,7 +107,16 @@ func (ts *topics) err() error {
 	return nil
 }
 
-func (ts *topics) setDown(err error) { ts.down.Store(&err) }
+func (ts *topics) setDown(err error) {
+	ts.down.Store(&err)
+	ts.metrics.up.Set(0)
+}
+
+func (ts *topics) setUp() {
+	ts.down.Store(nil)
+	ts.metrics.up.Set(1)
+	ts.metrics.connects.Inc()
+}
 
 // subscribe implements Broker.Subscribe.
 func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscription, error) {
@@ -123,7 +133,7 @@ func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscr
 		t = &topic{name: name}
 		ts.byName[name] = t
 	}
-	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, wg: &ts.wg}}
+	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, metrics: &ts.metrics, wg: &ts.wg}}
 	t.subs = append(t.subs, s)
 	if t.state == on {
 		s.standing = true

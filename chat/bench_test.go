@@ -173,7 +173,7 @@ func BenchmarkApply(b *testing.B) {
 // BenchmarkDeliver encodes a message, frames it and queues it to the two
 // sessions of a chat.
 func BenchmarkDeliver(b *testing.B) {
-	r := &room{service: &Service{frame: webFrame}, state: benchState(1)}
+	r := &room{service: &Service{metrics: newMetrics(), frame: webFrame}, state: benchState(1)}
 	for range 2 {
 		r.sessions = append(r.sessions, &Session{peer: &sink{}})
 	}

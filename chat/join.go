@@ -318,7 +318,7 @@ func (r *room) write(s *Session, content, messageID string) error {
 	case result.outcome == Refused:
 		return errStranger
 	case result.outcome == Applied:
-		r.service.messages.Inc()
+		r.service.metrics.messages.Inc()
 	}
 	s.peer.Flush()
 	return nil

@@ -35,6 +35,8 @@ type room struct {
 	deadline     time.Time    // when the chat expires, as far as this server knows
 	watched      bool         // Service.watch has been called
 	gone         bool
+	registered   int64 // when the user came, by the store's clock
+	answered     bool  // a support has written
 }
 
 // appending is an event on its way into the log, and who waits for it.
@@ -78,10 +80,14 @@ func (r *room) append(e *Event, applied func(Outcome)) appended {
 		r.dequeue() // who is told now that the chat is taken finds its user in no lobby
 	}
 	r.flush()
+	if e.Kind == Messaged && result.outcome == Applied {
+		r.service.metrics.local.Observe(time.Since(a.began).Seconds())
+	}
 	if errors.Is(result.err, errGone) {
 		r.expire()
 	}
 	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
+		r.service.metrics.unstored.Inc()
 		r.service.storeFailed(r.chatID)
 	}
 	if result.err == nil {
@@ -152,7 +158,15 @@ func (r *room) apply(seq int64, e Event) {
 	r.known = max(r.known, seq)
 	if outcome == Applied {
 		switch e.Kind {
+		case Registered:
+			r.registered = e.At
 		case Messaged:
+			if e.From == RoleSupport && !r.answered {
+				r.answered = true
+				if own >= 0 { // counted where it was written
+					r.service.metrics.answer.Observe(float64(e.At-r.registered) / 1e6)
+				}
+			}
 			r.deadline = r.service.expiryFromNow()
 			r.deliver(r.state.lastMessage())
 		case SupportJoined:
@@ -257,6 +271,7 @@ func (r *room) read(seq int64) {
 func (r *room) startReading() {
 	if !r.reading && !r.gone {
 		r.reading = true
+		r.service.metrics.rereads.Inc()
 		if !r.service.start(r.readMissing) {
 			r.reading = false
 		}
@@ -379,15 +394,27 @@ func (h *roomHandler) Message(payload []byte) {
 	if err != nil {
 		return // not ours
 	}
+	var e Event
+	if entry != nil {
+		e = decodeEvent(entry)
+	}
 	r.mu.Lock()
+	fresh := seq > r.last
+	if fresh && entry != nil {
+		r.service.metrics.receipt.Observe(r.service.since(e))
+	}
 	switch {
 	case entry != nil:
-		r.offer(seq, decodeEvent(entry))
-	case seq > r.last:
+		r.offer(seq, e)
+	case fresh:
 		r.read(seq)
 	}
+	delivered := fresh && e.Kind == Messaged && seq <= r.last
 	r.mu.Unlock()
 	r.flush()
+	if delivered {
+		r.service.metrics.remote.Observe(r.service.since(e))
+	}
 }
 
 // Gap reads what may have been missed.

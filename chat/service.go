@@ -41,21 +41,21 @@ type Config struct {
 	// Frame makes of a payload what goes to a peer.
 	Frame   func(payload []byte) []byte
 	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	Metrics prometheus.Registerer // gets the counter of messages; see Service.Metrics
 }
 
 // Service is the chat server of one process, without its sockets. Its methods
 // may be called concurrently.
 type Service struct {
-	id       string // of this server, in Attended events
-	events   atomic.Int64
-	cfg      Config
-	db       *redisdb.DB
-	queue    *lobby.Queue
-	log      log
-	logger   *slog.Logger
-	frame    func([]byte) []byte
-	messages prometheus.Counter
+	id      string // of this server, in Attended events
+	events  atomic.Int64
+	cfg     Config
+	db      *redisdb.DB
+	queue   *lobby.Queue
+	log     log
+	logger  *slog.Logger
+	frame   func([]byte) []byte
+	metrics metrics
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -79,17 +79,14 @@ type Service struct {
 func New(cfg Config) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
-		id:     wire.NewID()[:16],
-		cfg:    cfg,
-		db:     cfg.DB,
-		queue:  cfg.Queue,
-		log:    log{cfg.DB, cfg.TTL},
-		logger: cfg.Log,
-		frame:  cfg.Frame,
-		messages: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "livesupport_messages_total",
-			Help: "Chat messages that this server has accepted.",
-		}),
+		id:       wire.NewID()[:16],
+		cfg:      cfg,
+		db:       cfg.DB,
+		queue:    cfg.Queue,
+		log:      log{cfg.DB, cfg.TTL},
+		logger:   cfg.Log,
+		frame:    cfg.Frame,
+		metrics:  newMetrics(),
 		ctx:      ctx,
 		stop:     stop,
 		rooms:    map[string]*room{},
@@ -98,7 +95,7 @@ func New(cfg Config) *Service {
 		untold:   map[string]int64{},
 		retry:    make(chan struct{}, 1),
 	}
-	cfg.Metrics.MustRegister(s.messages)
+	cfg.Metrics.MustRegister(s.metrics.messages)
 	s.start(s.watchExpiry)
 	s.start(s.keepWaiting)
 	s.start(s.retryLoop)

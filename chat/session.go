@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ type Session struct {
 
 // Connect begins the session of a socket that was opened for a chat.
 func (s *Service) Connect(chatID string, peer wire.Peer) *Session {
+	s.metrics.joining.Inc()
 	return &Session{service: s, peer: peer, chatID: chatID, connected: time.Now()}
 }
 
@@ -52,8 +54,16 @@ func (s *Session) Overdue(now time.Time) bool {
 	return !s.joined.Load() && now.Sub(s.connected) > joinWithin
 }
 
+// LogValue names the session in the log.
+func (s *Session) LogValue() slog.Value { return slog.StringValue("chat " + s.chatID) }
+
 // Closed ends the session.
 func (s *Session) Closed() {
+	if s.joined.Load() {
+		s.service.metrics.of(s.role).Dec()
+	} else {
+		s.service.metrics.joining.Dec()
+	}
 	if s.room != nil {
 		s.room.leave(s)
 		s.service.release(s.room)
@@ -89,6 +99,7 @@ func (s *Session) send(payload []byte) {
 }
 
 func (s *Session) refuse(err *wire.Error, messageID string) {
+	s.service.metrics.refusals.Count(err.Code)
 	if !s.echoesID {
 		messageID = ""
 	}
@@ -114,6 +125,8 @@ func (s *Session) receiveJoin(args jsontext.Value) {
 	switch {
 	case err == nil:
 		s.joined.Store(true)
+		s.service.metrics.joining.Dec()
+		s.service.metrics.of(s.role).Inc()
 	case errors.Is(err, errGone):
 		s.expired()
 	case errors.As(err, &public):

@@ -2,6 +2,7 @@ package lobby
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"livesupport/lobby/wire"
@@ -26,12 +27,17 @@ const toldBound = 1000
 
 // Connect begins an agent's session.
 func (l *Lobby) Connect(peer wire.Peer) *Agent {
+	l.metrics.agents.Inc()
 	return &Agent{lobby: l, peer: peer, id: wire.NewID()}
 }
+
+// LogValue names the session in the log.
+func (a *Agent) LogValue() slog.Value { return slog.StringValue("agent") }
 
 // Closed ends the session. Claims run out by themselves.
 func (a *Agent) Closed() {
 	l := a.lobby
+	l.metrics.agents.Dec()
 	l.mu.Lock()
 	delete(l.agents, a)
 	l.mu.Unlock()
@@ -58,6 +64,7 @@ func (a *Agent) Receive(frame []byte) {
 		}
 	}
 	if err != nil {
+		a.lobby.metrics.refusals.Count(err.Code)
 		a.queue(err.Payload(""))
 		a.peer.Flush()
 	}
@@ -112,9 +119,10 @@ func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
 	defer cancel()
 	won, again, err := l.cfg.Queue.Claim(ctx, u.ChatID, u.UserID, a.id)
 	if err != nil {
-		l.cfg.Log.Warn("a claim failed", "error", err)
+		l.cfg.Log.Warn("a claim failed", "chat", u.ChatID, "error", err)
 		return wire.Public(err)
 	}
+	l.countClaim(u.UserID, won, again)
 	// Tells the loaded agents, this one included. If it fails, they learn a
 	// little later, and this agent is told below.
 	if err := l.refresh(ctx); err != nil {
@@ -130,6 +138,25 @@ func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
 	}
 	a.peer.Flush()
 	return nil
+}
+
+// countClaim is called before the picture shows the claim.
+func (l *Lobby) countClaim(userID string, won, again bool) {
+	switch {
+	case again:
+		l.metrics.again.Inc()
+	case !won:
+		l.metrics.lost.Inc()
+	default:
+		l.metrics.won.Inc()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if u := l.pending.get(userID); u != nil {
+			l.metrics.wait.Observe(time.Since(u.since).Seconds())
+		} else if r, ok := l.removed[userID]; ok { // another look has come first
+			l.metrics.wait.Observe(time.Since(r.since).Seconds())
+		}
+	}
 }
 
 // knowsGone reports whether this agent has had RemoveUser for a user since that

@@ -95,6 +95,7 @@ func BenchmarkUserJoined(b *testing.B) {
 		b.Run(fmt.Sprintf("agents=%d", agents), func(b *testing.B) {
 			l := &Lobby{
 				cfg:     Config{Frame: webFrame, Log: slog.New(slog.DiscardHandler)},
+				metrics: newMetrics(),
 				pending: newPicture(webFrame), removed: map[string]removal{}, agents: map[*Agent]struct{}{}, own: newRecent(),
 			}
 			t := &taker{}

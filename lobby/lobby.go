@@ -36,11 +36,12 @@ const (
 // look at the queue's log, at the latest every sweep interval and at once when
 // the topic brings news, tells what has changed; loaded agents get just that.
 type Lobby struct {
-	cfg   Config
-	stop  context.CancelFunc
-	ended sync.WaitGroup
-	news  chan struct{} // something was published; capacity 1
-	look  chan struct{} // held while looking at the queue; capacity 1
+	cfg     Config
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+	metrics metrics
+	news    chan struct{} // something was published; capacity 1
+	look    chan struct{} // held while looking at the queue; capacity 1
 
 	mu      sync.Mutex
 	epoch   string // what the picture shows: the queue's log up to version
@@ -54,8 +55,12 @@ type Lobby struct {
 	notices []byte   // frames that the loaded agents are to get next
 }
 
-// removal tells when a user was last announced and removed, in steps.
-type removal struct{ announced, removed int64 }
+// removal tells when a user was last announced and removed, in steps, and since
+// when they had waited.
+type removal struct {
+	announced, removed int64
+	since              time.Time
+}
 
 // New starts a Lobby. It need not reach store or broker to start.
 func New(cfg Config) *Lobby {
@@ -63,6 +68,7 @@ func New(cfg Config) *Lobby {
 	l := &Lobby{
 		cfg:     cfg,
 		stop:    stop,
+		metrics: newMetrics(),
 		news:    make(chan struct{}, 1),
 		look:    make(chan struct{}, 1),
 		pending: newPicture(cfg.Frame),
@@ -213,6 +219,9 @@ func (l *Lobby) joined(u User, place int64) {
 	if !l.pending.add(u, place, l.step+1) {
 		return
 	}
+	if before, ok := l.removed[u.UserID]; ok { // a claim has run out
+		l.pending.get(u.UserID).since = before.since
+	}
 	delete(l.removed, u.UserID)
 	l.broadcast(event{kindUserJoined, u}.payload())
 }
@@ -228,7 +237,7 @@ func (l *Lobby) gone(userID string) {
 		clear(l.removed)
 	}
 	l.broadcast(event{kindRemoveUser, u.User}.payload())
-	l.removed[userID] = removal{u.announced, l.step}
+	l.removed[userID] = removal{u.announced, l.step, u.since}
 }
 
 // broadcast notes a payload for all loaded agents. The caller holds mu.

@@ -2,6 +2,7 @@ package lobby
 
 import (
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -10,9 +11,10 @@ import (
 type pendingUser struct {
 	User
 	place     int64
-	announced int64  // Lobby.step of the announcement
-	json      []byte // User, as a snapshot shows it in one message
-	frame     []byte // the same as a message of its own
+	announced int64     // Lobby.step of the announcement
+	json      []byte    // User, as a snapshot shows it in one message
+	frame     []byte    // the same as a message of its own
+	since     time.Time // of the wait, as far as this lobby knows
 }
 
 // picture is the set of users to be seen, in the order of their places. Not
@@ -40,7 +42,7 @@ func (p *picture) add(u User, place, step int64) bool {
 	if err != nil {
 		return false
 	}
-	added := &pendingUser{u, place, step, b, p.frame(b)}
+	added := &pendingUser{u, place, step, b, p.frame(b), time.Now()}
 	p.byID[u.UserID] = added
 	p.order = slices.Insert(p.order, p.index(place), added)
 	return true

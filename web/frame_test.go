@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -144,6 +145,7 @@ func (e *echo) Receive(text []byte) {
 }
 func (e *echo) Overdue(time.Time) bool { return false }
 func (e *echo) Closed()                { close(e.closed) }
+func (e *echo) LogValue() slog.Value   { return slog.StringValue("echo") }
 
 // connection opens a socket on a hub and returns the client's side.
 func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {

@@ -2,8 +2,10 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livesupport/lobby/wire"
@@ -14,12 +16,16 @@ import (
 // hub owns the sockets of one server: their goroutines, and one heartbeat for
 // all of them.
 type hub struct {
-	idle  time.Duration
-	limit int       // sockets at once
-	start time.Time // origin of clock
-	tick  time.Duration
-	stop  chan struct{}
-	ended sync.WaitGroup // sockets, their writers, the heartbeat
+	idle    time.Duration
+	limit   int           // sockets at once
+	start   time.Time     // origin of clock
+	spread  time.Duration // over which shutdown closes the sockets
+	log     *slog.Logger
+	metrics metrics
+	warned  atomic.Int64 // clock when the log was last told that sockets are refused
+	tick    time.Duration
+	stop    chan struct{}
+	ended   sync.WaitGroup // sockets, their writers, the heartbeat
 
 	mu     sync.Mutex
 	closed bool
@@ -43,12 +49,14 @@ func newHub(interval, idle time.Duration, limit int) *hub {
 	const finest = 10 * time.Millisecond
 	n := max(1, min(100, int(interval/finest)))
 	h := &hub{
-		idle:  idle,
-		limit: limit,
-		start: time.Now(),
-		tick:  interval / time.Duration(n),
-		stop:  make(chan struct{}),
-		slots: make([][]*Socket, n),
+		idle:    idle,
+		limit:   limit,
+		start:   time.Now(),
+		log:     slog.New(slog.DiscardHandler),
+		metrics: newMetrics(""),
+		tick:    interval / time.Duration(n),
+		stop:    make(chan struct{}),
+		slots:   make([][]*Socket, n),
 	}
 	h.ended.Go(h.beat)
 	return h
@@ -68,6 +76,9 @@ func (h *hub) open(conn net.Conn, early []byte, connect func(wire.Peer) session)
 	s.session = connect(s)
 	s.Queue(pingFrame)
 	if code, reason := h.add(s); code != 0 {
+		if code == wire.CloseTryLater {
+			h.refuse()
+		}
 		s.Close(code, reason)
 		conn.Close()
 		s.session.Closed()
@@ -84,6 +95,15 @@ func (h *hub) full() bool {
 	return h.count >= h.limit
 }
 
+// refuse notes that a socket was not taken, in the log once a minute.
+func (h *hub) refuse() {
+	h.metrics.refused.Inc()
+	now := h.clock()
+	if last := h.warned.Load(); (last == 0 || now-last > int64(time.Minute)) && h.warned.CompareAndSwap(last, now) {
+		h.log.Warn("refusing sockets, the server has as many as it takes", "limit", h.limit)
+	}
+}
+
 // add takes a socket in, or returns the code and reason to close it with.
 func (h *hub) add(s *Socket) (code int, reason string) {
 	h.mu.Lock()
@@ -96,6 +116,7 @@ func (h *hub) add(s *Socket) (code int, reason string) {
 	}
 	h.ended.Add(1)
 	h.count++
+	h.metrics.opened.Inc()
 	s.slot = h.current
 	s.index = len(h.slots[s.slot])
 	h.slots[s.slot] = append(h.slots[s.slot], s)
@@ -154,18 +175,28 @@ func (h *hub) all() []*Socket {
 	return out
 }
 
-// shutdown closes every socket with 1001 and waits for their ends; when ctx
+// shutdown closes every socket with 1001, spread over some time lest the clients
+// come back to the other servers all at once, and waits for their ends; when ctx
 // ends first, their connections are cut.
 func (h *hub) shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	first := !h.closed
 	h.closed = true
 	h.mu.Unlock()
-	if first {
-		close(h.stop)
-	}
-	for _, s := range h.all() {
+	sockets := h.all()
+	begun := time.Now()
+	for i, s := range sockets {
+		due := time.Until(begun.Add(h.spread * time.Duration(i) / time.Duration(len(sockets))))
+		if due > time.Millisecond {
+			select {
+			case <-time.After(due):
+			case <-ctx.Done(): // no time any more
+			}
+		}
 		s.Close(wire.CloseAway, "server shutting down")
+	}
+	if first {
+		close(h.stop) // the heartbeat goes on until then
 	}
 	done := make(chan struct{})
 	go func() {

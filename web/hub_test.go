@@ -152,3 +152,60 @@ func TestShutdown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestShutdownIsSpread: sockets are closed one after the other, and those whose
+// turn has not come are served until then.
+func TestShutdownIsSpread(t *testing.T) {
+	h := newHub(20*time.Millisecond, time.Hour, 10)
+	h.spread = 400 * time.Millisecond
+	var clients []net.Conn
+	for range 4 {
+		client, _, _ := connection(t, h)
+		clients = append(clients, client)
+	}
+	begun := time.Now()
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := contextWithTimeout()
+		defer cancel()
+		ended <- h.shutdown(ctx)
+	}()
+	type end struct {
+		code  ws.StatusCode
+		pings int
+		after time.Duration
+	}
+	ends := make(chan end, len(clients))
+	for _, c := range clients {
+		go func() {
+			var e end
+			for e.code == 0 {
+				f, err := ws.ReadFrame(c)
+				if err != nil {
+					break
+				}
+				if f.Header.OpCode == ws.OpClose {
+					e.code, _ = ws.ParseCloseFrameData(f.Payload)
+				} else {
+					e.pings++
+				}
+			}
+			e.after = time.Since(begun)
+			c.Close()
+			ends <- e
+		}()
+	}
+	var last end
+	for i := range clients {
+		last = <-ends
+		if earliest := h.spread * time.Duration(i) / 4; last.code != wire.CloseAway || last.after < earliest-5*time.Millisecond {
+			t.Errorf("end %d: %+v; want 1001 not before %v", i, last, earliest)
+		}
+	}
+	if last.pings < 5 {
+		t.Errorf("the last one got %d pings", last.pings)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

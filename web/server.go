@@ -51,6 +51,8 @@ type Options struct {
 	PingInterval time.Duration
 	// IdleTimeout is how long nothing may come from a socket.
 	IdleTimeout time.Duration
+	// DrainSpread is over how long Shutdown spreads the sockets' closing.
+	DrainSpread time.Duration
 	// MaxSockets is how many sockets the server has at once. So many connections
 	// that are none yet it has besides, or requestConns if that is more.
 	MaxSockets int
@@ -59,7 +61,7 @@ type Options struct {
 	// Ready tells what is missing, nil if nothing is.
 	Ready   func() error
 	Log     *slog.Logger
-	Metrics *prometheus.Registry
+	Metrics prometheus.Gatherer // what GET /metrics shows
 }
 
 // Server is one of the two servers.
@@ -75,7 +77,7 @@ type Server struct {
 
 // NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
 func NewChat(service *chat.Service, options Options) *Server {
-	s := newServer(options, chatPage)
+	s := newServer("chat", options, chatPage)
 	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return register(c, service) })
 	s.app.Get("/chat/:chatId",
 		func(c *fiber.Ctx) error {
@@ -94,7 +96,7 @@ func NewChat(service *chat.Service, options Options) *Server {
 
 // NewLobby makes the lobby (PROTOCOL.md, "Lobby").
 func NewLobby(l *lobby.Lobby, options Options) *Server {
-	s := newServer(options, lobbyPage)
+	s := newServer("lobby", options, lobbyPage)
 	s.app.Get("/users", s.upgrade(func(*websocket.Conn) func(wire.Peer) session {
 		return func(peer wire.Peer) session { return l.Connect(peer) }
 	}))
@@ -102,8 +104,9 @@ func NewLobby(l *lobby.Lobby, options Options) *Server {
 	return s
 }
 
-func newServer(options Options, page string) *Server {
+func newServer(name string, options Options, page string) *Server {
 	s := &Server{options: options, hub: newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets)}
+	s.hub.spread, s.hub.log, s.hub.metrics = options.DrainSpread, options.Log, newMetrics(name)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		CaseSensitive:         true,
@@ -193,6 +196,7 @@ func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) 
 			return wire.NewError(wire.Forbidden, "Pages of this origin may not connect.")
 		}
 		if s.hub.full() {
+			s.hub.refuse()
 			return wire.NewError(wire.Unavailable, "The server has as many sockets as it takes; try again later.")
 		}
 		return upgrade(c)

@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +41,8 @@ type session interface {
 	Overdue(now time.Time) bool
 	// Closed ends the session, after the last Receive.
 	Closed()
+	// LogValue names the session in the log, without secrets.
+	slog.LogValuer
 }
 
 // Socket is a WebSocket connection taken over from Fiber. One goroutine reads;
@@ -65,6 +69,7 @@ type Socket struct {
 	writing bool     // somebody writes; the queue is theirs to empty
 	closing bool     // a close frame has been queued: nothing more goes out or in
 	dead    bool     // writing has failed
+	slow    bool     // the client reads too slowly
 
 	attempt writeAttempt
 }
@@ -83,6 +88,7 @@ func (s *Socket) Queue(frames []byte) {
 	}
 	if len(s.queue) >= queueBound {
 		s.queue = nil
+		s.cut()
 		s.close(wire.CloseTryLater, "the client reads too slowly", slowTimeout)
 		return
 	}
@@ -171,6 +177,9 @@ func (s *Socket) drain(out []byte) {
 		}
 		s.mu.Lock()
 		if err != nil {
+			if !s.closing && errors.Is(err, os.ErrDeadlineExceeded) {
+				s.cut()
+			}
 			s.fail()
 		}
 		if s.dead || len(s.queue) == 0 {
@@ -183,6 +192,12 @@ func (s *Socket) drain(out []byte) {
 		out, s.queue = s.queue[0], s.queue[1:]
 		s.mu.Unlock()
 	}
+}
+
+// cut notes that the client reads too slowly. The caller holds mu.
+func (s *Socket) cut() {
+	s.slow = true
+	s.hub.metrics.slow.Inc()
 }
 
 // fail ends a connection that cannot be written to. The caller holds mu.
@@ -214,7 +229,11 @@ func (s *Socket) serve(r *frameReader) {
 	}
 	s.mu.Lock()
 	s.dead = true
+	slow := s.slow
 	s.mu.Unlock()
+	if slow {
+		s.hub.log.Info("cut a client that reads too slowly", "remote", s.conn.RemoteAddr(), "session", s.session)
+	}
 	s.conn.Close()
 	s.hub.remove(s)
 	s.session.Closed()

@@ -4,7 +4,7 @@ package web
 
 import (
 	"runtime"
-	"runtime/metrics"
+	runtimemetrics "runtime/metrics"
 	"testing"
 	"time"
 )
@@ -17,11 +17,11 @@ func TestIdleSocketIsSmall(t *testing.T) {
 	for range 300 {
 		connection(t, h)
 	}
-	size := []metrics.Sample{{Name: "/gc/stack/starting-size:bytes"}}
+	size := []runtimemetrics.Sample{{Name: "/gc/stack/starting-size:bytes"}}
 	var got uint64
 	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
 		runtime.GC()
-		metrics.Read(size)
+		runtimemetrics.Read(size)
 		if got = size[0].Value.Uint64(); got <= 2048 {
 			return
 		}

@@ -47,6 +47,8 @@ type DB struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // flusher and monitor
 
+	metrics metrics
+
 	queue queue
 	probe chan struct{} // asks the monitor to look at once
 
@@ -79,15 +81,16 @@ func Open(url string, log *slog.Logger) (*DB, error) {
 	}
 	now := time.Now()
 	db := &DB{
-		client: client,
-		log:    log,
-		base:   now,
-		origin: now.Round(0).UTC(),
-		ctx:    ctx,
-		cancel: cancel,
-		queue:  queue{wake: make(chan struct{}, 1)},
-		probe:  make(chan struct{}, 1),
-		timed:  make(chan struct{}),
+		client:  client,
+		log:     log,
+		base:    now,
+		origin:  now.Round(0).UTC(),
+		ctx:     ctx,
+		cancel:  cancel,
+		metrics: newMetrics(),
+		queue:   queue{wake: make(chan struct{}, 1)},
+		probe:   make(chan struct{}, 1),
+		timed:   make(chan struct{}),
 	}
 	starting := errors.New("redis: not connected yet")
 	db.down.Store(&starting)

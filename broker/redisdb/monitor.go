@@ -84,6 +84,8 @@ func (db *DB) setDown(err error) {
 	if db.ctx.Err() != nil {
 		return
 	}
+	db.metrics.errors.Inc()
+	db.metrics.up.Set(0)
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		err = fmt.Errorf("redis: no answer: %w", err)
@@ -97,6 +99,8 @@ func (db *DB) setDown(err error) {
 
 func (db *DB) setUp() {
 	if db.down.Swap(nil) != nil {
+		db.metrics.connects.Inc()
+		db.metrics.up.Set(1)
 		db.log.Info("connected to the store")
 	}
 }

@@ -152,8 +152,11 @@ func (f *flusher) fill() {
 func (f *flusher) send() {
 	ctx, cancel := context.WithTimeout(f.db.ctx, ioTimeout)
 	defer cancel()
+	begun := time.Now()
 	_ = f.pipe.BatchProcess(ctx, f.cmds...) // only appends
 	_, err := f.pipe.Exec(ctx)
+	f.db.metrics.seconds.Observe(time.Since(begun).Seconds())
+	f.db.metrics.calls.Observe(float64(len(f.batch)))
 	// When a connection cannot be set up because Redis refuses it, go-redis
 	// returns that error but puts it into no command.
 	refused := err != nil && !slices.ContainsFunc(f.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
@@ -178,6 +181,9 @@ func (f *flusher) send() {
 			cmd.SetErr(nil) // go-redis reports a failure only in a clean command
 		}
 		again = append(again, c)
+	}
+	if f.cause != nil {
+		f.db.metrics.errors.Inc()
 	}
 	clear(f.batch[len(again):])
 	f.batch = again

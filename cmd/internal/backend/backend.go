@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
@@ -32,13 +31,17 @@ const (
 	Lobby                   // the lobby
 )
 
-// shutdownTimeout leaves one of the ten seconds in which a process has to end.
-const shutdownTimeout = 9 * time.Second
+// shutdownTimeout bounds a shutdown, beside DRAIN_DELAY and DRAIN_SPREAD. With
+// their defaults it leaves one of the ten seconds in which a process has to end.
+const shutdownTimeout = 8 * time.Second
 
 // Backend is a running server of one or both parts.
 type Backend struct {
 	log                 *slog.Logger
 	chatAddr, lobbyAddr string
+	metricsAddr         string
+	delay, spread       time.Duration // of the shutdown
+	readiness           readiness
 
 	servers []*web.Server
 	ended   sync.WaitGroup // the goroutines of the servers
@@ -64,7 +67,7 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 	if cfg.AgentSecret != "" {
 		return nil, UsageError(cfg.name("AGENT_SECRET") + " is set: agents' tokens are not supported by this version, and without them agents would not be checked; start without it")
 	}
-	b := &Backend{log: newLogger(cfg), failed: make(chan error, 2)}
+	b := &Backend{log: newLogger(cfg), delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
 	if err := b.start(ctx, cfg, parts); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
@@ -72,7 +75,8 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 }
 
 func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
-	var chatListener, lobbyListener net.Listener
+	b.log.Info("starts", "version", version, "revision", revision(), "broker", cfg.Broker)
+	var chatListener, lobbyListener, operatorListener net.Listener
 	var err error
 	if parts&Chat != 0 {
 		if chatListener, err = b.listen(ctx, cfg.name("CHAT_ADDR"), cfg.ChatAddr); err != nil {
@@ -85,6 +89,13 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			return err
 		}
 		b.lobbyAddr = lobbyListener.Addr().String()
+	}
+
+	if cfg.MetricsAddr != "" {
+		if operatorListener, err = b.listen(ctx, cfg.name("METRICS_ADDR"), cfg.MetricsAddr); err != nil {
+			return err
+		}
+		b.metricsAddr = operatorListener.Addr().String()
 	}
 
 	db, err := redisdb.Open(cfg.RedisURL, b.log)
@@ -103,8 +114,16 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	})
 	b.onShutdown("queue", 2500*time.Millisecond, queue.Close)
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	figures := newFigures()
+	figures.operator.MustRegister(db.Metrics()...)
+	figures.operator.MustRegister(events.Metrics()...)
+	b.readiness.parts = []readyPart{{"store", db.Ready}, {"broker", events.Ready}}
+	shown := figures.all()
+	if operatorListener != nil {
+		shown = figures.public
+		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, b.log)})
+		b.log.Info("operator's port listens", "addr", b.metricsAddr)
+	}
 	options := web.Options{
 		AllowedOrigins: cfg.AllowedOrigins,
 		PingInterval:   cfg.PingInterval,
@@ -116,12 +135,14 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
 			ChatTTL:   cfg.ChatTTL,
 		},
-		Ready:   func() error { return errors.Join(db.Ready(), events.Ready()) },
-		Log:     b.log,
-		Metrics: registry,
+		DrainSpread: cfg.DrainSpread,
+		Ready:       b.readiness.check,
+		Log:         b.log,
+		Metrics:     shown,
 	}
 	serve := func(name string, server *web.Server, l net.Listener) {
 		b.servers = append(b.servers, server)
+		figures.operator.MustRegister(server.Metrics()...)
 		b.ended.Go(func() {
 			if err := server.Serve(l); err != nil {
 				b.failed <- fmt.Errorf("%s: %w", name, err)
@@ -131,6 +152,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	}
 	if parts&Lobby != 0 {
 		agents := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
+		figures.operator.MustRegister(agents.Metrics()...)
 		b.onShutdown("lobby", 500*time.Millisecond, agents.Close)
 		serve("lobby", web.NewLobby(agents, options), lobbyListener)
 	}
@@ -138,12 +160,13 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
-			Frame: web.TextFrame, Log: b.log, Metrics: registry,
+			Frame: web.TextFrame, Log: b.log, Metrics: figures.public,
 		})
+		figures.operator.MustRegister(chats.Metrics()...)
 		b.onShutdown("chats", time.Second, chats.Close)
 		serve("chat server", web.NewChat(chats, options), chatListener)
 	}
-	b.steps = append(b.steps, step{"sockets", 3 * time.Second, b.closeSockets})
+	b.steps = append(b.steps, step{"sockets", 3*time.Second + cfg.DrainSpread, b.closeSockets})
 	return nil
 }
 
@@ -157,8 +180,14 @@ func portOf(here, configured string) string {
 	return port
 }
 
+// measured is a broker with figures.
+type measured interface {
+	broker.Broker
+	Metrics() []prometheus.Collector
+}
+
 // openBroker is the one place that knows which brokers there are.
-func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (broker.Broker, error) {
+func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (measured, error) {
 	if cfg.Broker != "nats" {
 		return broker.NewRedis(db, log), nil
 	}
@@ -198,15 +227,20 @@ func (b *Backend) ChatAddr() string { return b.chatAddr }
 // LobbyAddr is the host:port on which the lobby listens; empty without it.
 func (b *Backend) LobbyAddr() string { return b.lobbyAddr }
 
-// Shutdown ends what Start has begun, the last first: no new connections, every
-// socket closed with 1001, then what is behind them down to the store. Every
-// step runs, and what goes wrong is joined. It returns within 9 s, earlier when
-// ctx ends; a step that hangs is left behind then. A second call waits for the
-// first and returns its result.
+// MetricsAddr is the host:port of the operator's port; empty without it.
+func (b *Backend) MetricsAddr() string { return b.metricsAddr }
+
+// Shutdown ends what Start has begun. It says at once that it is not ready, and
+// serves for DRAIN_DELAY longer; then, the last first: no new connections, every
+// socket closed with 1001 over DRAIN_SPREAD, then what is behind them down to the
+// store. Every step runs, and what goes wrong is joined. It returns within 8 s and
+// these two times, earlier when ctx ends; a step that hangs is left behind then. A
+// second call waits for the first and returns its result.
 func (b *Backend) Shutdown(ctx context.Context) error {
 	b.closing.Do(func() {
-		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+		ctx, cancel := context.WithTimeout(ctx, b.delay+b.spread+shutdownTimeout)
 		defer cancel()
+		b.drain(ctx)
 		var errs []error
 		for len(b.steps) > 0 {
 			last := b.steps[len(b.steps)-1]
@@ -216,6 +250,19 @@ func (b *Backend) Shutdown(ctx context.Context) error {
 		b.closed = errors.Join(errs...)
 	})
 	return b.closed
+}
+
+// drain gives load balancers the time to see that no more clients are wanted.
+func (b *Backend) drain(ctx context.Context) {
+	b.readiness.draining.Store(true)
+	if b.delay == 0 || len(b.servers) == 0 {
+		return
+	}
+	b.log.Info("not ready any more, serving until DRAIN_DELAY is over", "delay", b.delay)
+	select {
+	case <-time.After(b.delay):
+	case <-ctx.Done():
+	}
 }
 
 func (b *Backend) onShutdown(name string, limit time.Duration, close func() error) {

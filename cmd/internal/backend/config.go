@@ -18,6 +18,7 @@ import (
 type Config struct {
 	ChatAddr     string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
 	LobbyAddr    string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
+	MetricsAddr  string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone, with all metrics and with what is missing at /readyz. Without it every port shows all metrics."`
 	Broker       string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
 	RedisURL     string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
 	NATSURL      string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
@@ -36,6 +37,8 @@ type Config struct {
 	MessageRate  float64       `env:"MESSAGE_RATE" default:"20" type:"rate" help:"Chat messages a second that one socket may send, sustained. 0 switches the limit off."`
 	MessageBurst int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
 	MaxSockets   int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
+	DrainDelay   time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
+	DrainSpread  time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
 
 	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy stands in front of it. Default: the host of the page that asks, with the port of CHAT_ADDR."`
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com. * allows all."`
@@ -43,6 +46,9 @@ type Config struct {
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" default:"info" type:"level" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat string     `env:"LOG_FORMAT" default:"text" type:"format" help:"Format of the log on standard error: text or json."`
+
+	Healthcheck bool             `help:"Ask the server that runs here with this configuration whether it is ready, and exit with 0 or 1."`
+	Version     kong.VersionFlag `help:"Show the version."`
 
 	// given has the flags that were set on the command line, by variable.
 	given map[string]string `kong:"-"`
@@ -70,7 +76,7 @@ func Parse(name string, args []string, lookup func(variable string) (string, boo
 	options := []kong.Option{
 		kong.Name(name),
 		kong.Description(descriptions[name]),
-		kong.Vars{"data_dir": dataDir()},
+		kong.Vars{"data_dir": dataDir(), "version": versionLine(name)},
 		kong.Writers(&help, &help),
 		kong.Exit(func(int) { asked = true }),
 		kong.WithHyphenPrefixedParameters(true),

@@ -42,6 +42,7 @@ func TestParseDefaults(t *testing.T) {
 		MessageRate:    20,
 		MessageBurst:   40,
 		MaxSockets:     100_000,
+		DrainSpread:    time.Second,
 		AllowedOrigins: []string{"*"},
 		LogLevel:       slog.LevelInfo,
 		LogFormat:      "text",
@@ -188,6 +189,24 @@ var variables = []struct {
 		map[string]any{"1": 1, "20000": 20_000},
 		[]string{"", "0", "-3", "many"},
 		"want a whole number from 1 to 2147483647",
+	},
+	{
+		"METRICS_ADDR", func(c Config) any { return c.MetricsAddr },
+		map[string]any{"": "", ":9100": ":9100", "127.0.0.1:0": "127.0.0.1:0"},
+		[]string{"9100", "localhost"},
+		"want host:port or :port with a port from 0 to 65535, such as :9000",
+	},
+	{
+		"DRAIN_DELAY", func(c Config) any { return c.DrainDelay },
+		map[string]any{"0s": time.Duration(0), "0": time.Duration(0), "15s": 15 * time.Second},
+		[]string{"", "-1s", "5", "2h"},
+		"want a duration from 0s to 1h such as 5s",
+	},
+	{
+		"DRAIN_SPREAD", func(c Config) any { return c.DrainSpread },
+		map[string]any{"0s": time.Duration(0), "30s": 30 * time.Second},
+		[]string{"", "-1s", "soon", "61m"},
+		"want a duration from 0s to 1h such as 5s",
 	},
 	{
 		"CHAT_PUBLIC_URL", func(c Config) any { return c.ChatPublicURL },

@@ -36,7 +36,9 @@ func Main(name string, parts Parts, embed Embed) int {
 		fmt.Print(help)
 		return exitOK
 	}
-	if err == nil {
+	if err == nil && cfg.Healthcheck {
+		err = healthcheck(ctx, cfg, parts)
+	} else if err == nil {
 		err = run(ctx, cfg, parts, embed)
 	}
 	if err != nil {

@@ -45,6 +45,30 @@ func TestCommands(t *testing.T) {
 			require.Empty(t, stderr)
 		}
 	})
+	t.Run("version", func(t *testing.T) {
+		code, stdout, stderr := runToEnd(t, filepath.Join(dir, "chatserver"), []string{"--version"}, nil)
+		require.Zero(t, code)
+		require.Equal(t, versionLine("chatserver")+"\n", stdout)
+		require.Empty(t, stderr)
+	})
+	t.Run("healthcheck", func(t *testing.T) {
+		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
+		chat, _ := p.logged(t, "chat server listens")["addr"].(string)
+		lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
+		check := func(env ...string) (code int, stderr string) {
+			code, stdout, stderr := runToEnd(t, filepath.Join(dir, "livesupport"), []string{"--healthcheck"}, env)
+			require.Empty(t, stdout)
+			return code, stderr
+		}
+		require.Eventually(t, func() bool {
+			code, _ := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+lobby)
+			return code == 0
+		}, 10*time.Second, 20*time.Millisecond)
+		code, stderr := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+closedPort(t))
+		require.Equal(t, 1, code)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	})
+	t.Run("the log keeps secrets", func(t *testing.T) { testLogIsDiscreet(t, dir) })
 	redisURL, nowhere := startRedis(t), "redis://"+closedPort(t)
 	for name, test := range map[string]struct {
 		command string
@@ -121,6 +145,55 @@ func TestCommands(t *testing.T) {
 			require.Contains(t, strings.ToLower(body), "<!doctype html>")
 		}
 	})
+}
+
+// testLogIsDiscreet: at info, nothing that people write or are called is logged,
+// whatever goes wrong.
+func testLogIsDiscreet(t *testing.T, dir string) {
+	const name, content = "Hortensia", "my card number"
+	store := closedPort(t)
+	p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
+	chat, _ := p.logged(t, "chat server listens")["addr"].(string)
+	lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
+	var user struct{ UserID, ChatID string }
+	require.Eventually(t, func() bool {
+		_, body := get(t, "http://"+chat+"/user/join/"+name)
+		return json.Unmarshal([]byte(body), &user) == nil && user.ChatID != ""
+	}, 10*time.Second, 20*time.Millisecond)
+	socket, agent := dialSocket(t, chat, "/chat/"+user.ChatID), dialSocket(t, lobby, "/users")
+	for _, frame := range []string{
+		`{"type":"Join","args":{"userId":"` + user.UserID + `","from":"User","username":"` + name + `"}}`,
+		`{"type":"ChatMessage","args":{"from":"User","content":"` + content + `"}}`,
+		`{"type":"ChatMessage","args":{"from":"Support","content":"` + content + `"}}`,
+		content,
+	} {
+		require.NoError(t, socket.Write(t.Context(), websocket.MessageText, []byte(frame)))
+		require.NoError(t, agent.Write(t.Context(), websocket.MessageText, []byte(frame)))
+	}
+	for _, frame := range []string{`{"type":"Load"}`, `{"type":"JoinUser","args":{"userId":"` + user.UserID + `","chatId":"` + user.ChatID + `","username":"` + name + `"}}`} {
+		require.NoError(t, agent.Write(t.Context(), websocket.MessageText, []byte(frame)))
+	}
+	get(t, "http://"+chat+"/user/join/"+name+"/"+name)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.EqualValues(t, 1001, closeCode(t, socket))
+
+	away := startProcess(t, filepath.Join(dir, "chatserver"), []string{"REDIS_URL=redis://u:s3cret@" + store})
+	chat, _ = away.logged(t, "chat server listens")["addr"].(string)
+	get(t, "http://"+chat+"/user/join/"+name)
+	require.NoError(t, away.cmd.Process.Signal(syscall.SIGTERM))
+	for _, p := range []*process{p, away} {
+		<-p.ended
+		lines := 0
+		for line := range p.lines {
+			lines++
+			text, err := json.Marshal(line)
+			require.NoError(t, err)
+			for _, secret := range []string{name, content, "s3cret", user.UserID} {
+				require.NotContains(t, string(text), secret)
+			}
+		}
+		require.NotZero(t, lines)
+	}
 }
 
 func testRefusals(t *testing.T, dir string) {

@@ -31,6 +31,7 @@ func (e badValue) Error() string { return e.want }
 func mappers() []kong.Option {
 	return []kong.Option{
 		mapper("address", address),
+		mapper("optional-address", optionalAddress),
 		mapper("broker", oneOf("redis", "nats")),
 		mapper("redis-url", redisURL),
 		mapper("nats-url", natsURLs),
@@ -39,6 +40,7 @@ func mappers() []kong.Option {
 		mapper("folder", folder),
 		mapper("file", file),
 		mapper("time", duration),
+		mapper("span", span),
 		mapper("rate", rate),
 		mapper("burst", wholeNumber(1, math.MaxInt32)),
 		mapper("sockets", wholeNumber(1, math.MaxInt32)),
@@ -115,6 +117,14 @@ func duration(value string) (time.Duration, error) {
 	return d, nil
 }
 
+func span(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > time.Hour {
+		return 0, errors.New("want a duration from 0s to 1h such as 5s")
+	}
+	return d, nil
+}
+
 func level(value string) (slog.Level, error) {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -149,6 +159,13 @@ func address(value string) (string, error) {
 		return "", errors.New("want host:port or :port with a port from 0 to 65535, such as :9000")
 	}
 	return value, nil
+}
+
+func optionalAddress(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	return address(value)
 }
 
 func isPort(port string) bool {

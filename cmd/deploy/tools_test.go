@@ -1,0 +1,450 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"livesupport/broker/embedded"
+	"livesupport/cmd/internal/backend"
+)
+
+// tool is a program that a test needs. Without it the test is skipped, or fails
+// where all programs must be there.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, name+" is not installed")
+	}
+	return path
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("LIVESUPPORT_REQUIRE_DEPLOY_TOOLS") == "1" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// run runs a program to its end and returns what it has written.
+func run(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// servers are two processes with both servers each, on one embedded Redis.
+type servers struct {
+	backends       []*backend.Backend
+	chats, lobbies []string // addresses
+}
+
+func startServers(t *testing.T, flags ...string) *servers {
+	t.Helper()
+	redis, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	cfg, err := backend.Parse("livesupport", append(flags,
+		"--chat-addr=127.0.0.1:0", "--lobby-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
+		"--log-level=error", "--redis-url="+redis.URL(),
+	), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &servers{}
+	for range 2 {
+		b, err := backend.Start(t.Context(), cfg, backend.Chat|backend.Lobby)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, b) })
+		s.backends = append(s.backends, b)
+		s.chats, s.lobbies = append(s.chats, b.ChatAddr()), append(s.lobbies, b.LobbyAddr())
+		eventually(t, "the servers are ready", plain("http://"+b.ChatAddr(), "http://"+b.LobbyAddr()).ready)
+	}
+	return s
+}
+
+// stop ends a process as SIGTERM does; a second time does nothing.
+func stop(t *testing.T, b *backend.Backend) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	within(t, 20*time.Second, what, ok)
+}
+
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+var figure = regexp.MustCompile(`livesupport_[a-z_]+`)
+
+// TestFiguresExist: whatever speaks of a metric speaks of one that there is, and
+// the README's table has all of them.
+func TestFiguresExist(t *testing.T) {
+	all := startServers(t)
+	_, shown := plain("", "").body(t, "http://"+all.backends[0].MetricsAddr()+"/metrics")
+	types := map[string]string{}
+	for _, line := range regexp.MustCompile(`(?m)^# TYPE (livesupport_\S+) (\S+)$`).FindAllStringSubmatch(shown, -1) {
+		types[line[1]] = line[2]
+	}
+	if len(types) < 25 {
+		t.Fatalf("only %d metrics: %v", len(types), types)
+	}
+	for _, file := range []string{
+		"alerts.yml", "alerts_test.yml", "dashboard.json",
+		"kubernetes/chatserver.yaml", "kubernetes/subscriber.yaml", "../../README.md",
+	} {
+		text := read(t, file)
+		named := map[string]bool{}
+		for _, name := range figure.FindAllString(text, -1) {
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				if whole := strings.TrimSuffix(name, part); types[whole] == "histogram" {
+					name = whole
+				}
+			}
+			named[name] = true
+			if types[name] == "" {
+				t.Errorf("%s names %s, which there is not", file, name)
+			}
+		}
+		for name, kind := range types {
+			if strings.HasSuffix(file, "README.md") && !named[name] {
+				t.Errorf("README.md does not name %s", name)
+			}
+			if file == "dashboard.json" && !named[name] {
+				t.Errorf("%s does not show %s", file, name)
+			}
+			if (kind == "counter") != strings.HasSuffix(name, "_total") {
+				t.Errorf("%s is a %s", name, kind)
+			}
+		}
+	}
+	for _, alert := range regexp.MustCompile(`alert: (\S+)`).FindAllStringSubmatch(read(t, "alerts.yml"), -1) {
+		if !strings.Contains(read(t, "../../README.md"), "`"+alert[1]+"`") {
+			t.Errorf("README.md does not explain %s", alert[1])
+		}
+	}
+}
+
+func TestAlertRules(t *testing.T) {
+	promtool := tool(t, "promtool")
+	run(t, ".", promtool, "check", "config", "prometheus.yml") // and alerts.yml
+	run(t, ".", promtool, "test", "rules", "alerts_test.yml")
+}
+
+// TestDashboard: the file is what Grafana imports, and its queries are right.
+func TestDashboard(t *testing.T) {
+	var board struct {
+		Title, UID string
+		Panels     []struct {
+			ID      int
+			Type    string
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "dashboard.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[int]bool{}
+	rules := &strings.Builder{}
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	for _, p := range board.Panels {
+		if ids[p.ID] || p.Title == "" || p.Type != "row" && len(p.Targets) == 0 {
+			t.Errorf("panel %+v", p)
+		}
+		ids[p.ID] = true
+		for _, target := range p.Targets {
+			expr, err := json.Marshal(strings.NewReplacer("$__rate_interval", "1m", "$job", "livesupport").Replace(target.Expr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(rules, "  - {record: panel%d, expr: %s}\n", p.ID, expr)
+		}
+	}
+	if board.UID == "" || len(ids) < 20 {
+		t.Errorf("%q with %d panels", board.UID, len(ids))
+	}
+	promtool := tool(t, "promtool")
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	write(t, file, rules.String())
+	run(t, ".", promtool, "check", "rules", file)
+}
+
+// TestKubernetes builds the manifests and decodes them strictly. The program
+// that does so is a module of its own, which must be there or be fetched.
+func TestKubernetes(t *testing.T) {
+	strict := filepath.Join(t.TempDir(), "strict")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", strict, ".")
+	build.Dir = "testdata/strict"
+	if os.Getenv("LIVESUPPORT_REQUIRE_DEPLOY_TOOLS") != "1" {
+		build.Env = append(os.Environ(), "GOPROXY=off")
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		missing(t, "the modules of testdata/strict are not there: "+string(out))
+	}
+	built := run(t, ".", strict, "kubernetes")
+	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"} {
+		for _, name := range []string{"chatserver", "subscriber"} {
+			if !strings.Contains(built, kind+" "+name+"\n") {
+				t.Errorf("no %s %s in\n%s", kind, name, built)
+			}
+		}
+	}
+}
+
+// certificate makes files of a certificate for a host, and a pool that trusts it.
+func certificate(t *testing.T, host string) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{host}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})))
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(read(t, cert)))
+	return cert, key, pool
+}
+
+// freePort is one that nobody has at the moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// startProxy runs a proxy until the end of the test.
+func startProxy(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir())
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt) // what does not end so is killed
+		kill := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		kill.Stop()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, out.String())
+		}
+	})
+}
+
+const host = "support.example.com"
+
+// behind is the site behind a proxy with TLS at 127.0.0.1:port.
+func behind(port string, pool *x509.CertPool) *site {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: pool},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+port)
+		},
+	}
+	return &site{
+		"https://" + host, "https://" + host + "/agents",
+		&http.Client{Timeout: 10 * time.Second, Transport: transport},
+	}
+}
+
+// expectSite tries what a proxy with TLS has to do.
+func (s *site) expectSite(t *testing.T) {
+	t.Helper()
+	eventually(t, "the proxy passes requests on", func() bool {
+		for _, base := range []string{s.chat, s.lobby} {
+			res, err := s.client.Get(base + "/")
+			if err != nil {
+				return false
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return false
+			}
+		}
+		return true
+	})
+	for range 4 { // so that every pair of servers has its turn
+		s.converse(t)
+	}
+	for _, path := range []string{"/metrics", "/readyz", "/healthz", "/agents/metrics", "/agents/readyz"} {
+		if status, _ := s.body(t, s.chat+path); status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if _, page := s.body(t, s.chat+"/agents"); !strings.Contains(strings.ToLower(page), "<!doctype html>") {
+		t.Error("no console at /agents")
+	}
+}
+
+func TestNginx(t *testing.T) {
+	nginx := tool(t, "nginx")
+	all := startServers(t)
+	cert, key, pool := certificate(t, host)
+	dir, port := t.TempDir(), freePort(t)
+	text := read(t, "nginx.conf")
+	for old, new := range map[string]string{
+		"/etc/letsencrypt/live/support.example.com/fullchain.pem": cert,
+		"/etc/letsencrypt/live/support.example.com/privkey.pem":   key,
+		"\tlisten [::]:80;\n": "", "\tlisten [::]:443 ssl;\n": "",
+		"listen 80;":             "listen 127.0.0.1:" + freePort(t) + ";",
+		"listen 443 ssl;":        "listen 127.0.0.1:" + port + " ssl;",
+		"server 127.0.0.1:9000;": "server " + strings.Join(all.chats, "; server ") + ";",
+		"server 127.0.0.1:9001;": "server " + strings.Join(all.lobbies, "; server ") + ";",
+	} {
+		text = replace(t, text, old, new)
+	}
+	write(t, filepath.Join(dir, "site.conf"), text)
+	temps := ""
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		temps += kind + "_temp_path " + filepath.Join(dir, kind) + ";\n"
+	}
+	conf := filepath.Join(dir, "nginx.conf")
+	write(t, conf, "daemon off; master_process off; pid "+filepath.Join(dir, "pid")+"; error_log stderr;\n"+
+		"events {}\nhttp {\naccess_log off;\n"+temps+"include "+filepath.Join(dir, "site.conf")+";\n}\n")
+	run(t, dir, nginx, "-t", "-p", dir, "-c", conf)
+	startProxy(t, nginx, "-p", dir, "-c", conf)
+	behind(port, pool).expectSite(t)
+}
+
+func TestCaddy(t *testing.T) {
+	caddy := tool(t, "caddy")
+	run(t, ".", caddy, "validate", "--adapter", "caddyfile", "--config", "Caddyfile")
+	all := startServers(t)
+	cert, key, pool := certificate(t, host)
+	port := freePort(t)
+	text := read(t, "Caddyfile")
+	for old, new := range map[string]string{
+		"\n" + host + " {": "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\nhttps://" + host + ":" + port + " {\n\ttls " + cert + " " + key,
+		"127.0.0.1:9000":   strings.Join(all.chats, " "),
+		"127.0.0.1:9001":   strings.Join(all.lobbies, " "),
+	} {
+		text = replace(t, text, old, new)
+	}
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	write(t, file, text)
+	startProxy(t, caddy, "run", "--adapter", "caddyfile", "--config", file)
+	behind(port, pool).expectSite(t)
+}
+
+// TestHAProxy: the proxy of compose.scale.yml, with the servers' addresses
+// instead of Docker's names.
+func TestHAProxy(t *testing.T) {
+	haproxy := tool(t, "haproxy")
+	run(t, ".", haproxy, "-c", "-f", "haproxy.cfg")
+	all := startServers(t, "--drain-delay=3s") // as compose.scale.yml has it
+	chat, lobby := freePort(t), freePort(t)
+	text := read(t, "haproxy.cfg")
+	for old, new := range map[string]string{
+		"maxconn 100000": "maxconn 1000",
+		"bind :9000":     "bind 127.0.0.1:" + chat,
+		"bind :9001":     "bind 127.0.0.1:" + lobby,
+		"server-template chat 20 chatserver:9000":  "server a " + all.chats[0] + "\n  server b " + all.chats[1],
+		"server-template lobby 10 subscriber:9001": "server a " + all.lobbies[0] + "\n  server b " + all.lobbies[1],
+	} {
+		text = replace(t, text, old, new)
+	}
+	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+	write(t, file, text)
+	startProxy(t, haproxy, "-db", "-f", file)
+	s := plain("http://127.0.0.1:"+chat, "http://127.0.0.1:"+lobby)
+	eventually(t, "the proxy passes requests on", s.ready)
+	for range 4 {
+		s.converse(t)
+	}
+	talks := s.talks(t, 4)
+	talks.flows("at first", 20*time.Second)
+	stop(t, all.backends[0]) // while it drains, the proxy sees it and sends nobody there any more
+	talks.flows("one server stopped", 20*time.Second)
+	s.converse(t)
+	talks.settle()
+}
+
+// replace wants the text to be there.
+func replace(t *testing.T, text, old, new string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("no %q", old)
+	}
+	return strings.Replace(text, old, new, 1)
+}

@@ -1,0 +1,29 @@
+package web
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what a hub tells of its sockets.
+type metrics struct {
+	opened  prometheus.Counter
+	refused prometheus.Counter
+	slow    prometheus.Counter
+}
+
+func newMetrics(server string) metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"server": server},
+		})
+	}
+	return metrics{
+		opened:  counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
+		refused: counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
+		slow:    counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
+	}
+}
+
+// Metrics are the server's figures, to be registered once.
+func (s *Server) Metrics() []prometheus.Collector {
+	m := &s.hub.metrics
+	return []prometheus.Collector{m.opened, m.refused, m.slow}
+}
