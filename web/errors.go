@@ -7,6 +7,7 @@ import (
 	"livesupport/lobby/wire"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // status maps the codes of refusals to HTTP (PROTOCOL.md, "HTTP errors").
@@ -26,6 +27,22 @@ func status(code wire.Code) int {
 
 func notFound(*fiber.Ctx) error { return fiber.ErrNotFound }
 
+// newRefusals makes the counter of what is refused before there is a session;
+// the servers of a process share it.
+func newRefusals(registry *prometheus.Registry) *prometheus.CounterVec {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "livesupport_refused_total",
+		Help: "Requests that were refused for a token, an origin or a limit per address, by reason.",
+	}, []string{"reason"})
+	err := registry.Register(counter)
+	if there := (prometheus.AlreadyRegisteredError{}); errors.As(err, &there) {
+		return there.ExistingCollector.(*prometheus.CounterVec)
+	}
+	return counter
+}
+
+func (s *Server) refused(reason string) { s.refusals.WithLabelValues(reason).Inc() }
+
 // answerError answers every error of a route, or of Fiber itself, as JSON and
 // without internals.
 func (s *Server) answerError(c *fiber.Ctx, err error) error {
@@ -39,8 +56,11 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)
 		public = wire.ErrUnavailable
 	}
-	if public.Code == wire.Unavailable {
+	switch public.Code {
+	case wire.Unavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
+	case wire.Unauthorized:
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	}
 	return sendError(c, status(public.Code), string(public.Code), public.Message)
 }

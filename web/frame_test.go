@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +165,7 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 	}
 	var s *Socket
 	e := &echo{closed: make(chan struct{})}
-	h.open(server, nil, func(peer wire.Peer) session {
+	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {
 		s, e.peer = peer.(*Socket), peer
 		return e
 	})
@@ -173,7 +174,7 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 }
 
 func newTestHub(t *testing.T, interval, idle time.Duration) *hub {
-	h := newHub(interval, idle, 1000)
+	h := newHub(interval, idle, 1000, 0)
 	t.Cleanup(func() {
 		ctx, cancel := contextWithTimeout()
 		defer cancel()

@@ -57,7 +57,6 @@ func (s *Server) servePages(page string) {
 	files, version := loadPages(s.options.Site)
 	s.app.Get("/", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), s.options.Site.ChatURL))
-		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		return files[page].send(c, revisit)
 	})
 	s.app.Get("/assets/:version/:file", func(c *fiber.Ctx) error {

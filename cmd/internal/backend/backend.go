@@ -61,8 +61,8 @@ type step struct {
 // the start alone. A UsageError says that the configuration is at fault; of any
 // error nothing is left running.
 func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
-	if cfg.AgentSecret != "" {
-		return nil, UsageError(cfg.name("AGENT_SECRET") + " is set: agents' tokens are not supported by this version, and without them agents would not be checked; start without it")
+	if err := cfg.checkAgents(); err != nil {
+		return nil, err
 	}
 	b := &Backend{log: newLogger(cfg), failed: make(chan error, 2)}
 	if err := b.start(ctx, cfg, parts); err != nil {
@@ -103,6 +103,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	})
 	b.onShutdown("queue", 2500*time.Millisecond, queue.Close)
 
+	agents := b.agentVerifier(cfg)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options := web.Options{
@@ -110,6 +111,11 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		PingInterval:   cfg.PingInterval,
 		IdleTimeout:    cfg.IdleTimeout,
 		MaxSockets:     cfg.MaxSockets,
+		Agents:         agents,
+
+		TrustedProxies:    cfg.TrustedProxies,
+		RegisterRate:      cfg.RegisterRate,
+		SocketsPerAddress: cfg.SocketsPerAddress,
 		Site: web.Site{
 			ChatURL:   cfg.ChatPublicURL,
 			ChatPort:  portOf(b.chatAddr, cfg.ChatAddr),
@@ -130,20 +136,35 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.log.Info(name+" listens", "addr", l.Addr().String())
 	}
 	if parts&Lobby != 0 {
-		agents := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
-		b.onShutdown("lobby", 500*time.Millisecond, agents.Close)
-		serve("lobby", web.NewLobby(agents, options), lobbyListener)
+		desk := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
+		b.onShutdown("lobby", 500*time.Millisecond, desk.Close)
+		serve("lobby", web.NewLobby(desk, options), lobbyListener)
 	}
 	if parts&Chat != 0 {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
-			Frame: web.TextFrame, Log: b.log, Metrics: registry,
+			AgentsNeedToken: agents != nil,
+			Frame:           web.TextFrame, Log: b.log, Metrics: registry,
 		})
 		b.onShutdown("chats", time.Second, chats.Close)
 		serve("chat server", web.NewChat(chats, options), chatListener)
 	}
 	b.steps = append(b.steps, step{"sockets", 3 * time.Second, b.closeSockets})
+	return nil
+}
+
+// agentVerifier is what checks agents' tokens, nil if anyone may be an agent.
+func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
+	switch {
+	case cfg.AgentSecret != "":
+		return web.NewSecretVerifier(cfg.AgentSecret, cfg.AgentAudience, cfg.AgentIssuer)
+	case cfg.AgentJWKSURL != "":
+		v := web.NewKeySetVerifier(cfg.AgentJWKSURL, cfg.AgentAudience, cfg.AgentIssuer, b.log)
+		b.onShutdown("keys", time.Second, v.Close)
+		return v
+	}
+	b.log.Warn("agents are not authenticated: whoever reaches these ports may act as one; AGENT_SECRET or AGENT_JWKS_URL changes that")
 	return nil
 }
 
