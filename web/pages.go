@@ -31,6 +31,8 @@ type Site struct {
 	ChatPort, LobbyPort string
 	// ChatTTL is how long a chat lives without a message.
 	ChatTTL time.Duration
+	// AgentsNeedToken makes the console ask for a token instead of a name.
+	AgentsNeedToken bool
 }
 
 const (
@@ -102,7 +104,12 @@ func loadPages(site Site) (map[string]*file, string) {
 		bodies[path.Base(name)] = body
 	}
 	version := hex.EncodeToString(hash.Sum(nil)[:8])
+	signIn := "name"
+	if site.AgentsNeedToken {
+		signIn = "token"
+	}
 	fill := strings.NewReplacer(
+		"{{signIn}}", signIn,
 		"{{version}}", version,
 		"{{chatURL}}", site.ChatURL, // Config has checked that it is safe in HTML
 		"{{chatPort}}", site.ChatPort,

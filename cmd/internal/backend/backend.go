@@ -121,6 +121,8 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			ChatPort:  portOf(b.chatAddr, cfg.ChatAddr),
 			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
 			ChatTTL:   cfg.ChatTTL,
+
+			AgentsNeedToken: agents != nil,
 		},
 		Ready:   func() error { return errors.Join(db.Ready(), events.Ready()) },
 		Log:     b.log,
