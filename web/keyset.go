@@ -67,6 +67,8 @@ func newKeySetVerifier(url, audience, issuer string, again time.Duration, log *s
 		ended:   make(chan struct{}),
 		wanted:  make(chan struct{}, 1),
 		fetched: make(chan struct{}),
+
+		fetching: true, last: time.Now(),
 	}
 	go k.follow(ctx)
 	return &Verifier{
