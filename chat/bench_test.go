@@ -99,7 +99,7 @@ func talk(b *testing.B, s *Service) (u lobby.User, user, support *Session) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	user, support = s.Connect(u.ChatID, &sink{}), s.Connect(u.ChatID, &sink{})
+	user, support = s.Connect(u.ChatID, &sink{}, nil), s.Connect(u.ChatID, &sink{}, nil)
 	user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID))
 	support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika"}}`, u.UserID))
 	if user.room == nil || support.room == nil {
@@ -288,7 +288,7 @@ func BenchmarkJoin(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				p := &sink{}
-				again := s.Connect(u.ChatID, p)
+				again := s.Connect(u.ChatID, p, nil)
 				again.Receive(join)
 				if p.got.Load() != 1 || again.room == nil {
 					b.Fatal("not joined")

@@ -36,7 +36,8 @@ const (
 	Registered Kind = "registered"
 	// Attended: Server has opened a room and wants to hear of new entries.
 	Attended Kind = "attended"
-	// SupportJoined: SupportID and SupportName take the chat, unless it is taken.
+	// SupportJoined: SupportID, SupportName and Agent take the chat, unless it is
+	// taken.
 	SupportJoined Kind = "supportJoined"
 	// Messaged: From writes Content; a Support gives the SupportID it writes as.
 	Messaged Kind = "message"
@@ -57,6 +58,7 @@ type Event struct {
 	Server      string `json:"server,omitempty"`
 	SupportID   string `json:"supportId,omitempty"`
 	SupportName string `json:"supportName,omitempty"`
+	Agent       string `json:"agent,omitempty"` // the support's subject, where agents need a token
 	From        Role   `json:"from,omitempty"`
 	Content     string `json:"content,omitempty"`
 	// MessageID is the client's own, if it gave one; it counts per role.

@@ -27,7 +27,7 @@ func (r *room) open(ctx context.Context, userID string) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if userID != r.userID() {
+	if !wire.SameID(userID, r.userID()) {
 		return errStranger
 	}
 	r.subscribe(ctx)
@@ -225,18 +225,29 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 }
 
 // joinSupport takes the chat for a support, unless another has it: the log
-// decides.
-func (r *room) joinSupport(s *Session, name string) error {
+// decides. Where it is known who the agents are, a claim keeps the others out,
+// and who comes without one claims the user first.
+func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 	r.mu.Lock()
-	owner := r.state.Support.ID
+	owner, userID := r.state.Support.ID, r.state.UserID
 	r.mu.Unlock()
 	if owner != "" && owner != s.supportID {
 		return errTaken
 	}
+	agent := s.subject()
+	if agent != "" {
+		free, err := r.service.queue.Reserve(ctx, r.chatID, userID, agent)
+		if err != nil {
+			return err
+		}
+		if !free {
+			return errTaken
+		}
+	}
 	entered := false
 	result := r.append(&Event{
 		Kind: SupportJoined, ID: r.service.eventID(), At: r.service.now(),
-		SupportID: s.supportID, SupportName: name,
+		SupportID: s.supportID, SupportName: name, Agent: agent,
 	}, func(outcome Outcome) {
 		if outcome != Applied || r.gone {
 			return
@@ -268,7 +279,7 @@ func (r *room) rejoinSupport(s *Session, supportID string) error {
 	switch {
 	case r.gone:
 		return errGone
-	case supportID != r.state.Support.ID:
+	case !wire.SameID(supportID, r.state.Support.ID), s.subject() != r.state.Support.Agent:
 		return errStranger
 	}
 	s.supportID = supportID

@@ -38,6 +38,8 @@ type Config struct {
 	// 0 means any number. MessageBurst is how many at once.
 	MessageRate  float64
 	MessageBurst int
+	// AgentsNeedToken demands of every Support the identity that a token gives.
+	AgentsNeedToken bool
 	// Frame makes of a payload what goes to a peer.
 	Frame   func(payload []byte) []byte
 	Log     *slog.Logger

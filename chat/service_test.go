@@ -212,7 +212,7 @@ func (p *peer) messages() []string { return p.frames(`{"type":"ChatMessage"`) }
 
 func (s *Service) connect(chatID string) *peer {
 	p := &peer{}
-	p.session = s.Connect(chatID, p)
+	p.session = s.Connect(chatID, p, nil)
 	return p
 }
 

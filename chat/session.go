@@ -30,6 +30,7 @@ type Session struct {
 	service   *Service
 	peer      wire.Peer
 	chatID    string
+	agent     *wire.Identity // nil unless the client has shown an agent's token
 	connected time.Time
 
 	// Set by the Join, before the session is in its room:
@@ -42,10 +43,11 @@ type Session struct {
 	limiter *rate.Limiter // made with the first message
 }
 
-// Connect begins the session of a socket that was opened for a chat.
-func (s *Service) Connect(chatID string, peer wire.Peer) *Session {
+// Connect begins the session of a socket that was opened for a chat. agent is
+// whose token the client has shown, if any.
+func (s *Service) Connect(chatID string, peer wire.Peer, agent *wire.Identity) *Session {
 	s.metrics.joining.Inc()
-	return &Session{service: s, peer: peer, chatID: chatID, connected: time.Now()}
+	return &Session{service: s, peer: peer, chatID: chatID, agent: agent, connected: time.Now()}
 }
 
 // Overdue reports whether the session should have joined by now. It may be
@@ -116,6 +118,7 @@ var (
 	errStranger = wire.NewError(wire.Forbidden, "These ids do not belong to this chat.")
 	errTaken    = wire.NewError(wire.AlreadyTaken, "Another support has this chat.")
 	errCrowded  = wire.NewError(wire.ChatFull, "This chat has as many connections as it can, please close another one.")
+	errNoToken  = wire.NewError(wire.Unauthorized, "A support needs an agent's token to join.")
 	errFull     = wire.NewError(wire.ChatFull, "This chat holds as many messages as it can.")
 )
 
@@ -132,7 +135,7 @@ func (s *Session) receiveJoin(args jsontext.Value) {
 	case errors.As(err, &public):
 		s.refuse(public, "")
 		switch public.Code {
-		case wire.Forbidden, wire.AlreadyTaken, wire.ChatFull:
+		case wire.Forbidden, wire.AlreadyTaken, wire.ChatFull, wire.Unauthorized:
 			s.peer.Close(wire.ClosePolicy, string(public.Code))
 		}
 	default:
@@ -149,6 +152,15 @@ func (s *Session) join(raw jsontext.Value) error {
 	}
 	first := args.SupportID == ""
 	name, nameOK := wire.Name(args.SupportUserName)
+	if args.From == RoleSupport && s.service.cfg.AgentsNeedToken && s.room == nil {
+		if s.agent == nil {
+			return errNoToken
+		}
+		if args.SupportUserName != "" && name != s.agent.Name {
+			return wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token; it may be left out.`)
+		}
+		args.SupportUserName, name, nameOK = s.agent.Name, s.agent.Name, true
+	}
 	switch {
 	case s.room != nil:
 		return wire.NewError(wire.BadRequest, "This socket has joined already.")
@@ -181,7 +193,7 @@ func (s *Session) join(raw jsontext.Value) error {
 			if s.supportID == "" {
 				s.supportID = wire.NewID()
 			}
-			err = r.joinSupport(s, name)
+			err = r.joinSupport(ctx, s, name)
 		default:
 			err = r.rejoinSupport(s, args.SupportID)
 		}
@@ -193,6 +205,15 @@ func (s *Session) join(raw jsontext.Value) error {
 	}
 	s.room = r
 	return nil
+}
+
+// subject tells the agent of this session from all others; it is empty where
+// agents need no token.
+func (s *Session) subject() string {
+	if s.agent == nil {
+		return ""
+	}
+	return s.agent.Subject
 }
 
 func (s *Session) receiveMessage(raw jsontext.Value) {
@@ -241,7 +262,7 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 		return wire.NewError(wire.RateLimited, "You send too fast, please send this again a little later.")
 	case args.From != s.role:
 		return wire.NewError(wire.Forbidden, `The field "from" must be the role with which this socket has joined.`)
-	case args.UserID != "" && args.UserID != s.room.userID():
+	case args.UserID != "" && !wire.SameID(args.UserID, s.room.userID()):
 		return errStranger
 	case utf8.RuneCountInString(args.Content) > maxContent:
 		return wire.NewError(wire.TooLarge, "A message holds at most 8,000 characters.")

@@ -16,7 +16,10 @@ type Message struct {
 }
 
 // Support is who answers a chat.
-type Support struct{ ID, Name string }
+type Support struct {
+	ID, Name string
+	Agent    string // the subject of their token, "" where agents need none
+}
 
 // State is what a chat's log tells. The zero State is that of an empty log.
 // Servers that have applied the same entries have equal states. Not safe for
@@ -68,7 +71,7 @@ func (s *State) Apply(e Event) Outcome {
 	case SupportJoined:
 		switch s.Support.ID {
 		case "":
-			s.Support = Support{e.SupportID, e.SupportName}
+			s.Support = Support{e.SupportID, e.SupportName, e.Agent}
 			s.advance(e.At)
 			return Applied
 		case e.SupportID:

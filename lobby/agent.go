@@ -15,7 +15,7 @@ import (
 type Agent struct {
 	lobby *Lobby
 	peer  wire.Peer
-	id    string // who holds this agent's claims
+	id    string // who holds this agent's claims: a person, or with agents unknown this socket
 
 	// Guarded by Lobby.mu:
 	loadedAt int64            // the Lobby's step at the first Load; 0 before
@@ -25,10 +25,17 @@ type Agent struct {
 // toldBound is of how many users an agent's socket remembers that.
 const toldBound = 1000
 
-// Connect begins an agent's session.
-func (l *Lobby) Connect(peer wire.Peer) *Agent {
+// Connect begins an agent's session. Claims are held by the agent if it is known
+// who that is, so all of an agent's sockets share them; else by the socket.
+func (l *Lobby) Connect(peer wire.Peer, agent *wire.Identity) *Agent {
 	l.metrics.agents.Inc()
-	return &Agent{lobby: l, peer: peer, id: wire.NewID()}
+	a := &Agent{lobby: l, peer: peer}
+	if agent != nil {
+		a.id = agent.Subject
+	} else {
+		a.id = wire.NewID()
+	}
+	return a
 }
 
 // LogValue names the session in the log.

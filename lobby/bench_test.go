@@ -65,7 +65,7 @@ func BenchmarkLoad(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					t := &taker{}
-					a := l.Connect(t)
+					a := l.Connect(t, nil)
 					a.Receive([]byte(form.request))
 					a.Closed()
 					if t.pieces.Load() != 1 || t.bytes.Load() < int64(pending)*64 {
@@ -100,7 +100,7 @@ func BenchmarkUserJoined(b *testing.B) {
 			}
 			t := &taker{}
 			for range agents {
-				l.agents[l.Connect(t)] = struct{}{}
+				l.agents[l.Connect(t, nil)] = struct{}{}
 			}
 			u := user(1)
 			joined := change{events: []entry{{1, event{kindUserJoined, u}.payload()}}}

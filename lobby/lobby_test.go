@@ -109,7 +109,7 @@ func (v *view) list() []string {
 
 func (l *Lobby) open() *view {
 	v := &view{}
-	v.agent = l.Connect(v)
+	v.agent = l.Connect(v, nil)
 	v.agent.Receive([]byte(`{"type":"Load"}`))
 	return v
 }

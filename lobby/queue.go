@@ -149,7 +149,15 @@ func (q *Queue) Claim(ctx context.Context, chatID, userID, holder string) (won, 
 	if err != nil {
 		return false, false, err
 	}
-	return r.result != "lost", r.result == "again", nil
+	return r.result == "won" || r.result == "again", r.result == "again", nil
+}
+
+// Reserve claims a user who waits for a holder who is about to join their chat,
+// and reports false if another holder has claimed them. A user who is not in the
+// queue is nobody's.
+func (q *Queue) Reserve(ctx context.Context, chatID, userID, holder string) (bool, error) {
+	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds())
+	return err == nil && r.result != "lost", err
 }
 
 // change is what a lobby is told about the queue since it last looked.

@@ -145,11 +145,12 @@ function run.remove(chat)
   drop(chat)
 end
 
--- claim chatId userId holder time. Result: 'won', 'again' or 'lost'.
+-- claim chatId userId holder time. Result: 'won', 'again', 'lost' to another
+-- holder, or 'absent'.
 function run.claim(chat, id, holder, time)
   sweep()
   local user = redis.call('HGET', users, chat)
-  if not user or string.sub(user, 1, 32) ~= id then return 'lost' end
+  if not user or string.sub(user, 1, 32) ~= id then return 'absent' end
   if redis.call('ZSCORE', claims, chat) then
     return redis.call('HGET', holders, chat) == holder and 'again' or 'lost'
   end

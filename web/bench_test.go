@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func (c *counter) Write(p []byte) (int, error) {
 // read and drop it.
 func benchSockets(b *testing.B, n int, read *counter) []*Socket {
 	b.Helper()
-	h := newHub(time.Hour, time.Hour, n)
+	h := newHub(time.Hour, time.Hour, n, 0)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -97,7 +98,7 @@ func benchSockets(b *testing.B, n int, read *counter) []*Socket {
 		if err != nil {
 			b.Fatal(err)
 		}
-		h.open(server, nil, func(peer wire.Peer) session {
+		h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {
 			sockets[i] = peer.(*Socket)
 			return &echo{peer: peer, closed: make(chan struct{})}
 		})

@@ -39,8 +39,11 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)
 		public = wire.ErrUnavailable
 	}
-	if public.Code == wire.Unavailable {
+	switch public.Code {
+	case wire.Unavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
+	case wire.Unauthorized:
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	}
 	return sendError(c, status(public.Code), string(public.Code), public.Message)
 }

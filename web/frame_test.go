@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 	}
 	var s *Socket
 	e := &echo{closed: make(chan struct{})}
-	h.open(server, nil, func(peer wire.Peer) session {
+	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {
 		s, e.peer = peer.(*Socket), peer
 		return e
 	})
@@ -175,7 +176,7 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 }
 
 func newTestHub(t *testing.T, interval, idle time.Duration) *hub {
-	h := newHub(interval, idle, 1000)
+	h := newHub(interval, idle, 1000, 0)
 	t.Cleanup(func() {
 		ctx, cancel := contextWithTimeout()
 		defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,9 +28,12 @@ type hub struct {
 	stop    chan struct{}
 	ended   sync.WaitGroup // sockets, their writers, the heartbeat
 
+	perAddress int // sockets at once of one address; 0 for any number
+
 	mu     sync.Mutex
 	closed bool
 	count  int
+	counts socketCounts // empty unless perAddress is set
 	// Each socket sits in the slot whose turn came last when it was added: its
 	// next ping comes one interval later. One slot has its turn each tick.
 	slots   [][]*Socket
@@ -44,8 +48,8 @@ var pingFrame = frame(ws.OpText, []byte("ping"))
 
 // newHub starts a heartbeat that sends every socket a ping each interval, and
 // closes those from which nothing has come for longer than idle. It takes limit
-// sockets at once.
-func newHub(interval, idle time.Duration, limit int) *hub {
+// sockets at once, of one address perAddress unless that is 0.
+func newHub(interval, idle time.Duration, limit, perAddress int) *hub {
 	const finest = 10 * time.Millisecond
 	n := max(1, min(100, int(interval/finest)))
 	h := &hub{
@@ -56,7 +60,10 @@ func newHub(interval, idle time.Duration, limit int) *hub {
 		metrics: newMetrics(""),
 		tick:    interval / time.Duration(n),
 		stop:    make(chan struct{}),
-		slots:   make([][]*Socket, n),
+
+		perAddress: perAddress,
+		counts:     socketCounts{},
+		slots:      make([][]*Socket, n),
 	}
 	h.ended.Go(h.beat)
 	return h
@@ -65,17 +72,22 @@ func newHub(interval, idle time.Duration, limit int) *hub {
 // clock is a monotonic time in nanoseconds.
 func (h *hub) clock() int64 { return int64(time.Since(h.start)) }
 
-// open takes a connection over and serves it in a goroutine of its own. early
-// is what the client has sent already; connect makes the session.
-func (h *hub) open(conn net.Conn, early []byte, connect func(wire.Peer) session) {
+// open takes a connection over and serves it in a goroutine of its own, for a
+// verified agent no longer than their token counts. early is what the client has
+// sent already; from is where it is, if sockets are counted by that; connect makes
+// the session.
+func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Identity, connect func(wire.Peer) session) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		tcp.SetWriteBuffer(sendBuffer) // what the system holds for a client that does not read
 	}
 	s := &Socket{hub: h, conn: conn, raw: rawConn(conn)}
+	if agent != nil {
+		s.expires = agent.Expires.Unix()
+	}
 	s.noteHeard()
 	s.session = connect(s)
 	s.Queue(pingFrame)
-	if code, reason := h.add(s); code != 0 {
+	if code, reason := h.add(s, from); code != 0 {
 		if code == wire.CloseTryLater {
 			h.refuse()
 		}
@@ -104,8 +116,15 @@ func (h *hub) refuse() {
 	}
 }
 
+// crowded reports whether an address has as many sockets as it may.
+func (h *hub) crowded(from netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.perAddress > 0 && h.counts.of(from) >= h.perAddress
+}
+
 // add takes a socket in, or returns the code and reason to close it with.
-func (h *hub) add(s *Socket) (code int, reason string) {
+func (h *hub) add(s *Socket, from netip.Addr) (code int, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -113,6 +132,11 @@ func (h *hub) add(s *Socket) (code int, reason string) {
 		return wire.CloseAway, "server shutting down"
 	case h.count >= h.limit: // filled up since the upgrade was let through
 		return wire.CloseTryLater, "the server has as many sockets as it takes"
+	case h.perAddress > 0 && h.counts.of(from) >= h.perAddress:
+		return wire.CloseTryLater, "this network has as many sockets as it may"
+	}
+	if h.perAddress > 0 {
+		s.from = h.counts.add(from)
 	}
 	h.ended.Add(1)
 	h.count++
@@ -132,6 +156,7 @@ func (h *hub) remove(s *Socket) {
 	slot[len(slot)-1] = nil
 	h.slots[s.slot] = slot[:len(slot)-1]
 	h.count--
+	h.counts.remove(s.from)
 }
 
 func (h *hub) beat() {
@@ -153,6 +178,9 @@ func (h *hub) beat() {
 			switch {
 			case clock-s.heard.Load() > int64(h.idle):
 				s.Close(wire.CloseNormal, "nothing was heard for too long")
+			case s.expires != 0 && now.Unix() >= s.expires:
+				s.Queue(TextFrame(errExpired.Payload("")))
+				s.Close(wire.ClosePolicy, "the token has run out")
 			case s.session.Overdue(now):
 				s.Close(wire.ClosePolicy, "no Join in time")
 			default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestSocketThatDoesNotJoinIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &overdue{echo{closed: make(chan struct{})}}
-	h.open(server, nil, func(peer wire.Peer) session { e.peer = peer; return e })
+	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session { e.peer = peer; return e })
 	client.SetDeadline(time.Now().Add(10 * time.Second))
 	if code, _ := closeCode(t, client); code != wire.ClosePolicy {
 		t.Errorf("close %d", code)
@@ -103,7 +104,7 @@ func TestSocketThatDoesNotJoinIsClosed(t *testing.T) {
 // TestMaxSockets: a hub takes as many sockets as it may, and one more when one
 // has left.
 func TestMaxSockets(t *testing.T) {
-	h := newHub(time.Hour, time.Hour, 2)
+	h := newHub(time.Hour, time.Hour, 2, 0)
 	first, _, e := connection(t, h)
 	connection(t, h)
 	for range 3 {
@@ -129,7 +130,7 @@ func TestMaxSockets(t *testing.T) {
 // TestShutdown: every socket gets 1001, and one whose client does not answer
 // cannot hold it up.
 func TestShutdown(t *testing.T) {
-	h := newHub(time.Hour, time.Hour, 10)
+	h := newHub(time.Hour, time.Hour, 10, 0)
 	polite, _, e1 := connection(t, h)
 	stubborn, _, e2 := connection(t, h)
 	ended := make(chan error, 1)
@@ -156,7 +157,7 @@ func TestShutdown(t *testing.T) {
 // TestShutdownIsSpread: sockets are closed one after the other, and those whose
 // turn has not come are served until then.
 func TestShutdownIsSpread(t *testing.T) {
-	h := newHub(20*time.Millisecond, time.Hour, 10)
+	h := newHub(20*time.Millisecond, time.Hour, 10, 0)
 	h.spread = 400 * time.Millisecond
 	var clients []net.Conn
 	for range 4 {

@@ -7,6 +7,7 @@ type metrics struct {
 	opened  prometheus.Counter
 	refused prometheus.Counter
 	slow    prometheus.Counter
+	denied  *prometheus.CounterVec // by reason
 }
 
 func newMetrics(server string) metrics {
@@ -19,11 +20,19 @@ func newMetrics(server string) metrics {
 		opened:  counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
 		refused: counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
 		slow:    counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name:        "livesupport_refused_total",
+			Help:        "Requests that were refused for a token, an origin or a limit per address, by reason.",
+			ConstLabels: prometheus.Labels{"server": server},
+		}, []string{"reason"}),
 	}
 }
 
 // Metrics are the server's figures, to be registered once.
 func (s *Server) Metrics() []prometheus.Collector {
 	m := &s.hub.metrics
-	return []prometheus.Collector{m.opened, m.refused, m.slow}
+	return []prometheus.Collector{m.opened, m.refused, m.slow, m.denied}
 }
+
+// refused counts a request that was refused before there was a session.
+func (s *Server) refused(reason string) { s.hub.metrics.denied.WithLabelValues(reason).Inc() }

@@ -31,6 +31,8 @@ type Site struct {
 	ChatPort, LobbyPort string
 	// ChatTTL is how long a chat lives without a message.
 	ChatTTL time.Duration
+	// AgentsNeedToken makes the console ask for a token instead of a name.
+	AgentsNeedToken bool
 }
 
 const (
@@ -56,8 +58,14 @@ type file struct {
 func (s *Server) servePages(page string) {
 	files, version := loadPages(s.options.Site)
 	s.app.Get("/", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), s.options.Site.ChatURL))
-		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+		// The visitor's page may stand in a frame of any site, as the widget may
+		// stand on it. In the console a click of an agent must be theirs.
+		ancestors := "*"
+		if page == lobbyPage {
+			ancestors = "'none'"
+			c.Set(fiber.HeaderXFrameOptions, "DENY")
+		}
+		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), s.options.Site.ChatURL, ancestors))
 		return files[page].send(c, revisit)
 	})
 	s.app.Get("/assets/:version/:file", func(c *fiber.Ctx) error {
@@ -103,7 +111,12 @@ func loadPages(site Site) (map[string]*file, string) {
 		bodies[path.Base(name)] = body
 	}
 	version := hex.EncodeToString(hash.Sum(nil)[:8])
+	signIn := "name"
+	if site.AgentsNeedToken {
+		signIn = "token"
+	}
 	fill := strings.NewReplacer(
+		"{{signIn}}", signIn,
 		"{{version}}", version,
 		"{{chatURL}}", site.ChatURL, // Config has checked that it is safe in HTML
 		"{{chatPort}}", site.ChatPort,
@@ -163,7 +176,7 @@ var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
 // policy lets a page load its own files, and connect to its own host on any port
 // and to the chat server's URL. A proxy may have taken TLS away from the request,
 // so either scheme may be the page's.
-func policy(host, chatURL string) string {
+func policy(host, chatURL, ancestors string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -179,5 +192,6 @@ func policy(host, chatURL string) string {
 		connect += " " + u.Scheme + "://" + u.Host + " " + strings.Replace(u.Scheme, "http", "ws", 1) + "://" + u.Host
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src " + connect +
-		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"; base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors +
+		"; require-trusted-types-for 'script'; trusted-types 'none'"
 }

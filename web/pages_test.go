@@ -122,15 +122,28 @@ func TestPagesCaching(t *testing.T) {
 
 func TestPolicy(t *testing.T) {
 	const begin = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' "
-	const end = "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	const end = "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 	for _, test := range [][3]string{
 		{"localhost:9001", "", "http://localhost:* https://localhost:* ws://localhost:* wss://localhost:*"},
 		{"a.example", "https://b.example/chat", "http://a.example:* https://a.example:* ws://a.example:* wss://a.example:* https://b.example wss://b.example"},
 		{"[::1]:9001", "", "http: https: ws: wss:"},
 		{"x; script-src *", "http://c:9000", "http: https: ws: wss: http://c:9000 ws://c:9000"},
 	} {
-		require.Equal(t, begin+test[2]+end, policy(test[0], test[1]))
+		require.Equal(t, begin+test[2]+end, policy(test[0], test[1], "'none'"))
 	}
 	_, header, _ := pagesOf(chatPage, Site{}).fetch(t, "/")
 	require.Contains(t, header("Content-Security-Policy"), "ws://chat.example:*")
+	require.Contains(t, header("Content-Security-Policy"), "; frame-ancestors *;")
+	require.Empty(t, header("X-Frame-Options"))
+	_, header, _ = pagesOf(lobbyPage, Site{}).fetch(t, "/")
+	require.Contains(t, header("Content-Security-Policy"), "; frame-ancestors 'none';")
+	require.Equal(t, "DENY", header("X-Frame-Options"))
+}
+
+// TestPagesHoldNoScripts: with the policy of TestPolicy nothing inline runs.
+func TestPagesHoldNoScripts(t *testing.T) {
+	for _, page := range []string{chatPage, lobbyPage} {
+		_, _, body := pagesOf(page, Site{}).fetch(t, "/")
+		require.NotRegexp(t, `(?i)<script(?:[^>]*[^>\s])?>\s*[^<\s]|\son\w+=|javascript:|<style|\sstyle=`, body)
+	}
 }

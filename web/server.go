@@ -8,7 +8,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,8 +47,17 @@ const (
 // Options are what both servers need.
 type Options struct {
 	// AllowedOrigins are the origins of pages that may use the server; "*" for
-	// any. Clients that send no Origin are no pages and may.
+	// any, "https://*.example.com" for all below a domain. Clients that send no
+	// Origin are no pages and may.
 	AllowedOrigins []string
+	// Agents checks agents' tokens; nil if anyone may be an agent.
+	Agents *Verifier
+	// TrustedProxies are the addresses whose word on a client's address counts.
+	TrustedProxies []netip.Prefix
+	// RegisterRate is how many registrations a minute an address has; 0 means any
+	// number. SocketsPerAddress is how many sockets at once; 0 likewise.
+	RegisterRate      float64
+	SocketsPerAddress int
 	// PingInterval is the time between two heartbeats of a socket.
 	PingInterval time.Duration
 	// IdleTimeout is how long nothing may come from a socket.
@@ -66,9 +77,10 @@ type Options struct {
 
 // Server is one of the two servers.
 type Server struct {
-	app     *fiber.App
-	hub     *hub
-	options Options
+	app           *fiber.App
+	hub           *hub
+	options       Options
+	registrations *addressRate
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -78,7 +90,7 @@ type Server struct {
 // NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
 func NewChat(service *chat.Service, options Options) *Server {
 	s := newServer("chat", options, chatPage)
-	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return register(c, service) })
+	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return s.register(c, service) })
 	s.app.Get("/chat/:chatId",
 		func(c *fiber.Ctx) error {
 			if !wire.ValidID(c.Params("chatId")) {
@@ -86,9 +98,9 @@ func NewChat(service *chat.Service, options Options) *Server {
 			}
 			return c.Next()
 		},
-		s.upgrade(func(c *websocket.Conn) func(wire.Peer) session {
-			chatID := c.Params("chatId") // contrib has copied it
-			return func(peer wire.Peer) session { return service.Connect(chatID, peer) }
+		s.upgrade(false, func(c *websocket.Conn) func(wire.Peer) session {
+			chatID, agent := c.Params("chatId"), agentOf(c) // contrib has copied them
+			return func(peer wire.Peer) session { return service.Connect(chatID, peer, agent) }
 		}))
 	s.app.Use(notFound)
 	return s
@@ -97,15 +109,20 @@ func NewChat(service *chat.Service, options Options) *Server {
 // NewLobby makes the lobby (PROTOCOL.md, "Lobby").
 func NewLobby(l *lobby.Lobby, options Options) *Server {
 	s := newServer("lobby", options, lobbyPage)
-	s.app.Get("/users", s.upgrade(func(*websocket.Conn) func(wire.Peer) session {
-		return func(peer wire.Peer) session { return l.Connect(peer) }
+	s.app.Get("/users", s.upgrade(true, func(c *websocket.Conn) func(wire.Peer) session {
+		agent := agentOf(c)
+		return func(peer wire.Peer) session { return l.Connect(peer, agent) }
 	}))
 	s.app.Use(notFound)
 	return s
 }
 
 func newServer(name string, options Options, page string) *Server {
-	s := &Server{options: options, hub: newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets)}
+	s := &Server{
+		options:       options,
+		hub:           newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets, options.SocketsPerAddress),
+		registrations: newAddressRate(options.RegisterRate, maxBuckets),
+	}
 	s.hub.spread, s.hub.log, s.hub.metrics = options.DrainSpread, options.Log, newMetrics(name)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
@@ -120,12 +137,10 @@ func newServer(name string, options Options, page string) *Server {
 	})
 	s.app.Server().KeepHijackedConns = true
 	s.app.Server().Logger = (*quietLogger)(options.Log)
+	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
 	s.app.Use(recovery.New())
-	s.app.Use(cors.New(cors.Config{
-		AllowOrigins: strings.Join(options.AllowedOrigins, ","),
-		AllowMethods: "GET,HEAD,OPTIONS",
-		MaxAge:       3600,
-	}))
+	s.app.Use(secureHeaders)
+	s.app.Use(cors.New(s.corsConfig()))
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") })
 	s.app.Get("/readyz", func(c *fiber.Ctx) error {
 		if err := options.Ready(); err != nil {
@@ -139,7 +154,10 @@ func newServer(name string, options Options, page string) *Server {
 }
 
 // register answers GET /user/join/{userName}.
-func register(c *fiber.Ctx, service *chat.Service) error {
+func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
+	if err := s.checkOrigin(c); err != nil {
+		return err
+	}
 	raw := c.Params("*")
 	if strings.Contains(raw, "/") {
 		return fiber.ErrNotFound
@@ -148,6 +166,11 @@ func register(c *fiber.Ctx, service *chat.Service) error {
 	name, ok := wire.Name(strings.Clone(name))
 	if err != nil || !ok {
 		return wire.NewError(wire.BadUsername, "A name has 1 to 64 characters, none of them a control character.")
+	}
+	if ok, after := s.registrations.allow(s.clientAddress(c), time.Now()); !ok {
+		s.refused("register_rate")
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(after/time.Second)+1))
+		return wire.NewError(wire.RateLimited, "Too many registrations come from your network; try again later.")
 	}
 	// Not the request's own context: fasthttp's is no more than the server's, and
 	// reading it races with the server's shutdown.
@@ -165,9 +188,9 @@ func register(c *fiber.Ctx, service *chat.Service) error {
 	}{user.UserID, user.Username, user.ChatID})
 }
 
-// upgrade makes a WebSocket route. connect returns what makes the session, from
-// a request that is no longer valid then.
-func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) fiber.Handler {
+// upgrade makes a WebSocket route, for agents alone if tokens count here. connect
+// returns what makes the session, from a request that is no longer valid then.
+func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wire.Peer) session) fiber.Handler {
 	upgrade := websocket.New(func(c *websocket.Conn) {
 		conn, early, err := takeOver(c)
 		if err != nil {
@@ -175,8 +198,10 @@ func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) 
 			c.NetConn().Close()
 			return
 		}
-		s.hub.open(conn, early, connect(c))
+		from, _ := c.Locals(addressLocal).(netip.Addr)
+		s.hub.open(conn, early, from, agentOf(c), connect(c))
 	}, websocket.Config{
+		Subprotocols:    []string{subprotocol},
 		ReadBufferSize:  256, // ours take over; contrib's are not used
 		WriteBufferSize: 256,
 		RecoverHandler: func(c *websocket.Conn) {
@@ -187,13 +212,25 @@ func (s *Server) upgrade(connect func(*websocket.Conn) func(wire.Peer) session) 
 		},
 	})
 	return func(c *fiber.Ctx) error {
+		if err := s.checkOrigin(c); err != nil {
+			return err
+		}
+		if err := s.authenticate(c, agentsOnly); err != nil {
+			return err
+		}
 		if !websocket.IsWebSocketUpgrade(c) {
 			c.Set(fiber.HeaderUpgrade, "websocket")
 			c.Set(fiber.HeaderConnection, "Upgrade")
 			return fiber.ErrUpgradeRequired
 		}
-		if !s.originAllowed(c.Get(fiber.HeaderOrigin)) {
-			return wire.NewError(wire.Forbidden, "Pages of this origin may not connect.")
+		if s.options.SocketsPerAddress > 0 {
+			from := s.clientAddress(c)
+			if s.hub.crowded(from) {
+				s.refused("sockets_per_address")
+				c.Set(fiber.HeaderRetryAfter, "10")
+				return wire.NewError(wire.RateLimited, "Your network has as many sockets as it may; close one, or try again later.")
+			}
+			c.Locals(addressLocal, from)
 		}
 		if s.hub.full() {
 			s.hub.refuse()
@@ -226,18 +263,6 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 	}
 	conn := unwrapper.UnsafeConn()
 	return conn, early, conn.SetDeadline(time.Time{})
-}
-
-func (s *Server) originAllowed(origin string) bool {
-	if origin == "" {
-		return true
-	}
-	for _, allowed := range s.options.AllowedOrigins {
-		if allowed == "*" || strings.EqualFold(allowed, origin) {
-			return true
-		}
-	}
-	return false
 }
 
 // Serve serves until Shutdown, and then returns nil. It is called once.

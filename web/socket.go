@@ -62,6 +62,9 @@ type Socket struct {
 	kind    ws.OpCode // of the message that is being read
 	settled bool      // the first request has been handled
 
+	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
+	from    *socketCount // nil unless sockets are counted by address; guarded by the hub's lock
+
 	slot, index int // in the hub, guarded by its lock
 
 	mu      sync.Mutex

@@ -1,6 +1,6 @@
 // Command livesupport is the chat server and the lobby in one process, with an
 // embedded Redis where REDIS_URL names none, and an embedded NATS for BROKER=nats
-// where NATS_URL names none.
+// where NATS_URL names none. As "livesupport token" it makes a token for an agent.
 package main
 
 import (
@@ -12,6 +12,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "token" {
+		os.Exit(token(os.Args[2:], os.Getenv, os.Stdout, os.Stderr))
+	}
 	os.Exit(backend.Main("livesupport", backend.Chat|backend.Lobby, embed))
 }
 

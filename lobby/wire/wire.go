@@ -5,9 +5,11 @@ package wire
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -25,6 +27,13 @@ type Peer interface {
 	Flush()
 	// Close sends what is queued, then a close frame, and ends the connection.
 	Close(code int, reason string)
+}
+
+// Identity is who a verified token says a client is.
+type Identity struct {
+	Subject string    // tells this person from all others
+	Name    string    // has passed the function Name
+	Expires time.Time // until when the token counts
 }
 
 // Close codes of PROTOCOL.md, "Errors and close codes".
@@ -183,6 +192,10 @@ func ValidID(s string) bool {
 	}
 	return true
 }
+
+// SameID compares ids in a time that does not tell how much of them is the same:
+// who knows a user's id may join their chat.
+func SameID(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // MaxName is the largest number of characters in a name.
 const MaxName = 64

@@ -1,5 +1,5 @@
 import { chime, TitleFlash } from "./attention.js";
-import { Lobby } from "./client.js";
+import { Lobby, tokenCounts } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { Desk } from "./desk.js";
 import { clock, h, icon, label, write } from "./dom.js";
@@ -20,19 +20,25 @@ const { t, lang, dir } = speak(new URLSearchParams(location.search).get("lang"),
 
 const store = shared("livesupport-agent ");
 const ofWindow = ofTab("livesupport-agent ");
-const desk = new Desk(chatBase, store, ofWindow);
-const lobby = new Lobby(lobbyBase);
+/** Where agents need a token, it says who they are; it is kept as long as the tab. */
+const needsToken = config.signIn === "token";
+let token = needsToken ? ofWindow.get("token") ?? "" : "";
+const desk = new Desk(chatBase, store, ofWindow, () => token);
+const lobby = new Lobby(lobbyBase, () => token);
 const title = new TitleFlash();
-let name = store.get("name") ?? "";
+let name = needsToken ? nameIn(token) : store.get("name") ?? "";
 let claiming = "";
 
 /* what is on the page */
 
-const entry = h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto", value: name });
+const entry = needsToken
+  ? h("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false, dir: "ltr" })
+  : h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto", value: name });
+const refusal = h("p", { class: "notice", role: "alert" });
 const signIn = h("form", { class: "sign-in", onsubmit: start },
   h("span", { class: "mark", "aria-hidden": "true" }, icon("chat")),
   h("h1", {}, t("console")),
-  h("label", {}, h("span", {}, t("signIn")), entry),
+  h("label", {}, h("span", {}, t(needsToken ? "signInToken" : "signIn")), entry), refusal,
   h("button", { class: "primary" }, t("startWork")),
   "Notification" in window && Notification.permission === "default" ? h("p", { class: "note" }, t("askNotify")) : "");
 
@@ -323,6 +329,7 @@ function notify(tag, head, body, onclick) {
 }
 
 lobby.addEventListener("change", render);
+lobby.addEventListener("change", checkToken);
 lobby.addEventListener("user", ({ detail: user }) =>
   notify(user.userId, t("newVisitor"), t("newVisitorText", { name: user.username }), () => {}));
 desk.addEventListener("change", render);
@@ -363,11 +370,65 @@ document.addEventListener("keydown", (event) => {
 
 let started = false;
 
-function start(event) {
+/** What others see of who a token is about: the server decides whether it is true. */
+function nameIn(text) {
+  try {
+    const bytes = atob(text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const { name, sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
+    return String(name || sub || "");
+  } catch {
+    return "";
+  }
+}
+
+let checking = false;
+
+/** A connection that is refused or does not come about may be so because of the token. */
+async function checkToken() {
+  if (!needsToken || !started || checking || (lobby.state !== "offline" && lobby.state !== "closed")) return;
+  checking = true;
+  const asked = token;
+  const counts = lobby.problem !== "unauthorized" && await tokenCounts(lobbyBase, asked);
+  checking = false;
+  if (!counts && asked === token) signOut();
+}
+
+/** Asks for another token. The conversations stay where they are. */
+function signOut() {
+  started = false;
+  token = "";
+  ofWindow.set("token", null);
+  lobby.close();
+  entry.value = "";
+  write(refusal, t("tokenRefused"));
+  renderNow();
+  entry.focus();
+}
+
+async function signInWith(text) {
+  write(refusal, "");
+  const known = /^[\w.-]+$/.test(text) && nameIn(text);
+  if (!known || !await tokenCounts(lobbyBase, text)) {
+    write(refusal, t("tokenRefused"));
+    entry.select();
+    return false;
+  }
+  token = text;
+  name = known;
+  ofWindow.set("token", token);
+  return true;
+}
+
+async function start(event) {
   event?.preventDefault();
-  name = entry.value.trim();
-  if (!name) return entry.focus();
-  store.set("name", name);
+  if (needsToken) {
+    if (event && !await signInWith(entry.value.trim())) return;
+    entry.value = "";
+  } else {
+    name = entry.value.trim();
+    if (!name) return entry.focus();
+    store.set("name", name);
+  }
   ofWindow.set("signedIn", true);
   started = true;
   if (event && "Notification" in window && Notification.permission === "default" && store.get("asked") !== true) {
@@ -375,6 +436,7 @@ function start(event) {
     Notification.requestPermission().then(render, () => {});
   }
   lobby.open();
+  desk.reopen();
   renderNow();
 }
 

@@ -67,6 +67,23 @@ export async function register(base, name) {
 }
 
 /**
+ * Asks the lobby whether it takes a token: browsers do not tell why a WebSocket is refused.
+ * @param {string} base the lobby's URL
+ * @param {string} token
+ * @returns {Promise<boolean>} true also if it cannot be known now
+ */
+export async function tokenCounts(base, token) {
+  try {
+    const { status } = await fetch(address(base, "/users"), {
+      headers: { Authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE),
+    });
+    return status !== 401;
+  } catch {
+    return true;
+  }
+}
+
+/**
  * One participant's end of a chat. It stays joined through lost connections; what is sent arrives
  * once and in order, or is refused and stays in the outbox.
  *
@@ -92,6 +109,7 @@ export class Chat extends EventTarget {
   renewed = Date.now();
 
   #connection;
+  #token;
   #joined = false;
   #seen = new Set();
   #timer = 0;
@@ -100,8 +118,9 @@ export class Chat extends EventTarget {
    * @param {string} base the chat server's URL
    * @param {Participant} participant is kept up to date in place
    * @param {Outgoing[]} outbox what an earlier page could not send; kept up to date in place
+   * @param {() => string} token an agent's, where agents need one: then their name comes from it
    */
-  constructor(base, participant, outbox = []) {
+  constructor(base, participant, outbox = [], token = () => "") {
     super();
     this.participant = participant;
     this.outbox = outbox;
@@ -111,7 +130,8 @@ export class Chat extends EventTarget {
       receive: (type, args) => this.#receive(type, args),
       lost: () => this.#leave("offline"),
       refused: () => this.#leave("closed", this.problem || "forbidden"),
-    });
+    }, token);
+    this.#token = token;
   }
 
   /** Connects and joins; after `closed` it tries anew. */
@@ -159,7 +179,7 @@ export class Chat extends EventTarget {
     const { role, userId, username, supportId, supportUserName } = this.participant;
     this.#connection.send("Join", {
       userId, username, supportId, from: role, features: ["messageId"],
-      supportUserName: role === "Support" ? supportUserName : undefined,
+      supportUserName: role === "Support" && !this.#token() ? supportUserName : undefined,
     });
   }
 
@@ -184,6 +204,7 @@ export class Chat extends EventTarget {
         for (const entry of this.outbox) entry.problem = "expired";
         return this.#leave("ended");
       case "Error":
+        if (args.code === "unauthorized") return void (this.problem = args.code); // the close follows
         return this.#joined ? this.#messageFailed(args) : this.#joinFailed(args);
     }
   }
@@ -309,21 +330,30 @@ export class Lobby extends EventTarget {
   #known = new Set(); // every user that has been in the list
   #loaded = false; // once: who is new in a later list came while the connection was lost
 
-  /** @param {string} base the lobby's URL */
-  constructor(base) {
+  /**
+   * @param {string} base the lobby's URL
+   * @param {() => string} token the agent's, where agents need one
+   */
+  constructor(base, token = () => "") {
     super();
     this.#connection = new Connection(address(base, "/users"), "pong:support", {
       open: () => this.#load(),
       receive: (type, args) => this.#receive(type, args),
       lost: () => this.#leave("offline"),
       refused: () => this.#leave("closed", this.problem || "forbidden"),
-    });
+    }, token);
   }
 
   /** Connects and loads; after `closed` it tries anew. */
   open() {
     this.#set("connecting");
     this.#connection.open();
+  }
+
+  /** Leaves for good. */
+  close() {
+    this.#connection.close();
+    this.#leave("closed");
   }
 
   /**
@@ -373,6 +403,7 @@ export class Lobby extends EventTarget {
         if (args.userId === this.#claim?.userId) this.#removedClaimed();
         return this.#set(this.state);
       case "Error":
+        if (args.code === "unauthorized") return void (this.problem = args.code); // the close follows
         return this.#failed(args);
     }
   }

@@ -13,6 +13,7 @@ export class Connection {
   #url;
   #pong;
   #on;
+  #token;
   #socket = null;
   #kept = null;
   #timer = 0;
@@ -27,11 +28,13 @@ export class Connection {
    * @param {{open: function(), receive: function(string, object), lost: function(),
    *          refused: function()}} on
    *        lost: it will come back; refused: it will not
+   * @param {() => string} token what an agent shows to servers that ask for it, or ""
    */
-  constructor(url, pong, on) {
+  constructor(url, pong, on, token = () => "") {
     this.#url = url.replace(/^http/, "ws");
     this.#pong = pong;
     this.#on = on;
+    this.#token = token;
   }
 
   /**
@@ -105,7 +108,8 @@ export class Connection {
   }
 
   #connect() {
-    const socket = new WebSocket(this.#url);
+    const token = this.#token();
+    const socket = new WebSocket(this.#url, token ? ["livesupport", `bearer.${token}`] : []);
     this.#socket = socket;
     this.#accepted = false;
     this.#heard = this.#interval = 0;

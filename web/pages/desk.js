@@ -20,18 +20,21 @@ export class Desk extends EventTarget {
   #base;
   #shared;
   #tab;
+  #token;
   #window;
 
   /**
    * @param {string} base the chat server's URL
    * @param {import("./storage.js").Store} shared
    * @param {import("./storage.js").Store} tab
+   * @param {() => string} token the agent's, where agents need one
    */
-  constructor(base, shared, tab) {
+  constructor(base, shared, tab, token) {
     super();
     this.#base = base;
     this.#shared = shared;
     this.#tab = tab;
+    this.#token = token;
   }
 
   /** Comes back to the conversations that were open. */
@@ -76,6 +79,13 @@ export class Desk extends EventTarget {
     this.select(participant.chatId);
   }
 
+  /** Comes back to the conversations that were refused for want of a good token. */
+  reopen() {
+    for (const { chat } of this.entries.values()) {
+      if (chat.problem === "unauthorized") chat.open();
+    }
+  }
+
   select(chatId) {
     this.selected = this.entries.has(chatId) ? chatId : "";
     this.seen();
@@ -116,7 +126,7 @@ export class Desk extends EventTarget {
   #add(participant, read = "") {
     this.entries.get(participant.chatId)?.chat.close();
     const outbox = new Outbox(this.#shared, participant.chatId);
-    const chat = new Chat(this.#base, participant, outbox.load());
+    const chat = new Chat(this.#base, participant, outbox.load(), this.#token);
     const entry = { chat, read, unread: 0 };
     this.entries.set(participant.chatId, entry);
     const here = () => this.entries.get(participant.chatId) === entry;

@@ -55,6 +55,8 @@ const en = {
   // console
   console: "Support console",
   signIn: "What is your name? Visitors will see it.",
+  signInToken: "Your access token. Who runs this chat has it for you.",
+  tokenRefused: "This token is not valid, or it has run out. Please enter a new one.",
   startWork: "Start",
   askNotify: "Your browser may ask whether this page may notify you of new visitors.",
   lobbyReady: "Online",
@@ -159,6 +161,8 @@ const ar = {
   other: "لم يقبل الخادم ذلك",
   console: "لوحة الدعم",
   signIn: "ما اسمك؟ سيراه الزوار.",
+  signInToken: "رمز الدخول الخاص بك. تحصل عليه ممن يدير هذه المحادثة.",
+  tokenRefused: "هذا الرمز غير صالح أو انتهت صلاحيته. أدخل رمزًا جديدًا من فضلك.",
   startWork: "ابدأ",
   askNotify: "قد يسألك المتصفح عن السماح بالإشعارات عند وصول زوار جدد.",
   lobbyReady: "متصل",

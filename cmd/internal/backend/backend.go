@@ -64,8 +64,8 @@ type step struct {
 // the start alone. A UsageError says that the configuration is at fault; of any
 // error nothing is left running.
 func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
-	if cfg.AgentSecret != "" {
-		return nil, UsageError(cfg.name("AGENT_SECRET") + " is set: agents' tokens are not supported by this version, and without them agents would not be checked; start without it")
+	if err := cfg.checkAgents(); err != nil {
+		return nil, err
 	}
 	b := &Backend{log: newLogger(cfg), delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
 	if err := b.start(ctx, cfg, parts); err != nil {
@@ -124,16 +124,24 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, b.log)})
 		b.log.Info("operator's port listens", "addr", b.metricsAddr)
 	}
+	agents := b.agentVerifier(cfg)
 	options := web.Options{
 		AllowedOrigins: cfg.AllowedOrigins,
 		PingInterval:   cfg.PingInterval,
 		IdleTimeout:    cfg.IdleTimeout,
 		MaxSockets:     cfg.MaxSockets,
+		Agents:         agents,
+
+		TrustedProxies:    cfg.TrustedProxies,
+		RegisterRate:      cfg.RegisterRate,
+		SocketsPerAddress: cfg.SocketsPerAddress,
 		Site: web.Site{
 			ChatURL:   cfg.ChatPublicURL,
 			ChatPort:  portOf(b.chatAddr, cfg.ChatAddr),
 			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
 			ChatTTL:   cfg.ChatTTL,
+
+			AgentsNeedToken: agents != nil,
 		},
 		DrainSpread: cfg.DrainSpread,
 		Ready:       b.readiness.check,
@@ -151,22 +159,37 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.log.Info(name+" listens", "addr", l.Addr().String())
 	}
 	if parts&Lobby != 0 {
-		agents := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
-		figures.operator.MustRegister(agents.Metrics()...)
-		b.onShutdown("lobby", 500*time.Millisecond, agents.Close)
-		serve("lobby", web.NewLobby(agents, options), lobbyListener)
+		desk := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
+		figures.operator.MustRegister(desk.Metrics()...)
+		b.onShutdown("lobby", 500*time.Millisecond, desk.Close)
+		serve("lobby", web.NewLobby(desk, options), lobbyListener)
 	}
 	if parts&Chat != 0 {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
 			Frame: web.TextFrame, Log: b.log, Metrics: figures.public,
+			AgentsNeedToken: agents != nil,
 		})
 		figures.operator.MustRegister(chats.Metrics()...)
 		b.onShutdown("chats", time.Second, chats.Close)
 		serve("chat server", web.NewChat(chats, options), chatListener)
 	}
 	b.steps = append(b.steps, step{"sockets", 3*time.Second + cfg.DrainSpread, b.closeSockets})
+	return nil
+}
+
+// agentVerifier is what checks agents' tokens, nil if anyone may be an agent.
+func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
+	switch {
+	case cfg.AgentSecret != "":
+		return web.NewSecretVerifier(cfg.AgentSecret, cfg.AgentAudience, cfg.AgentIssuer)
+	case cfg.AgentJWKSURL != "":
+		v := web.NewKeySetVerifier(cfg.AgentJWKSURL, cfg.AgentAudience, cfg.AgentIssuer, b.log)
+		b.onShutdown("keys", time.Second, v.Close)
+		return v
+	}
+	b.log.Warn("agents are not authenticated: whoever reaches these ports may act as one; AGENT_SECRET or AGENT_JWKS_URL changes that")
 	return nil
 }
 

@@ -138,11 +138,11 @@ func TestStartRefuses(t *testing.T) {
 			func(c *Config) { c.LobbyAddr = addr }, false,
 			`--lobby-addr="` + addr + `": listen tcp ` + addr + `: bind: address already in use`,
 		},
-		"no store":        {func(c *Config) { c.RedisURL = "" }, true, `--redis-url="": `},
-		"malformed store": {func(c *Config) { c.RedisURL = "redis://u:secret@h/zero" }, true, `--redis-url="redis://***@h/zero": `},
-		"malformed NATS":  {func(c *Config) { c.Broker, c.NATSURL = "nats", "nats://u:secret@h:x" }, true, "BROKER=nats: broker: malformed NATS URL: "},
-		"half a pair":     {func(c *Config) { c.Broker, c.NATSURL, c.NATSKey = "nats", "nats://h", "key.pem" }, true, "BROKER=nats: broker: a client certificate and its key go together"},
-		"agents' tokens":  {func(c *Config) { c.AgentSecret = "s3cret" }, true, "AGENT_SECRET is set: "},
+		"no store":            {func(c *Config) { c.RedisURL = "" }, true, `--redis-url="": `},
+		"malformed store":     {func(c *Config) { c.RedisURL = "redis://u:secret@h/zero" }, true, `--redis-url="redis://***@h/zero": `},
+		"malformed NATS":      {func(c *Config) { c.Broker, c.NATSURL = "nats", "nats://u:secret@h:x" }, true, "BROKER=nats: broker: malformed NATS URL: "},
+		"half a pair":         {func(c *Config) { c.Broker, c.NATSURL, c.NATSKey = "nats", "nats://h", "key.pem" }, true, "BROKER=nats: broker: a client certificate and its key go together"},
+		"two kinds of tokens": {func(c *Config) { c.AgentSecret, c.AgentJWKSURL = "s3cret", "https://a" }, true, "AGENT_SECRET and AGENT_JWKS_URL are both set: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // Config is what a command is told by flags and environment. Parse fills and
-// checks it. AgentSecret and the two URLs may hold secrets: never log a Config.
+// checks it. The secrets and the URLs must not be shown: never log a Config.
 type Config struct {
 	ChatAddr     string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
 	LobbyAddr    string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
@@ -41,8 +42,16 @@ type Config struct {
 	DrainSpread  time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
 
 	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy stands in front of it. Default: the host of the page that asks, with the port of CHAT_ADDR."`
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com. * allows all."`
-	AgentSecret    string   `env:"AGENT_SECRET" type:"secret" placeholder:"SECRET" help:"Secret that agents' tokens are made with. Not supported by this version: commands refuse to start with it."`
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com or https://*.example.com. * allows all."`
+
+	AgentSecret   string `env:"AGENT_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes that agents' tokens (JWT, HS256) are signed with. Better set by the variable: flags are seen by other users of the machine. Without it and AGENT_JWKS_URL anyone may be an agent."`
+	AgentJWKSURL  string `name:"agent-jwks-url" env:"AGENT_JWKS_URL" type:"keys-url" placeholder:"https://HOST/PATH" help:"Where the public keys of agents' tokens (JWT, RS256, ES256 or EdDSA) are, for instance an OpenID Connect provider's. Needs AGENT_AUDIENCE."`
+	AgentAudience string `env:"AGENT_AUDIENCE" placeholder:"AUDIENCE" help:"Audience (aud) that agents' tokens must be for."`
+	AgentIssuer   string `env:"AGENT_ISSUER" placeholder:"ISSUER" help:"Issuer (iss) that agents' tokens must be from."`
+
+	RegisterRate      float64        `env:"REGISTER_RATE" default:"0" type:"rate-per-minute" help:"Registrations a minute from one IPv4 address or IPv6 /64. 0 for any number."`
+	SocketsPerAddress int            `env:"SOCKETS_PER_ADDRESS" default:"0" type:"sockets-per-address" help:"Sockets that each port has at once from one IPv4 address or IPv6 /64. 0 for any number."`
+	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" default:"" type:"networks" placeholder:"NETWORKS" help:"Proxies whose X-Forwarded-For or Forwarded is believed, comma-separated addresses or networks such as 10.0.0.0/8."`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" default:"info" type:"level" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat string     `env:"LOG_FORMAT" default:"text" type:"format" help:"Format of the log on standard error: text or json."`
@@ -127,7 +136,7 @@ func Parse(name string, args []string, lookup func(variable string) (string, boo
 var descriptions = map[string]string{
 	"chatserver":  "The chat server: users and agents talk here. Needs a Redis.",
 	"subscriber":  "The lobby: agents see here who waits. Needs a Redis.",
-	"livesupport": "Chat server and lobby in one process, with an embedded Redis unless REDIS_URL names one, and for BROKER=nats an embedded NATS unless NATS_URL names one.",
+	"livesupport": "Chat server and lobby in one process, with an embedded Redis unless REDIS_URL names one, and for BROKER=nats an embedded NATS unless NATS_URL names one. \"livesupport token --help\" says how to make agents' tokens.",
 }
 
 // name is what the user set: the flag if there was one, else the variable.
@@ -145,6 +154,19 @@ func (c Config) requireURLs() error {
 	}
 	if c.Broker == "nats" && c.NATSURL == "" {
 		return UsageError("NATS_URL is not set: want the URL of the broker such as nats://localhost:4222, because BROKER is nats")
+	}
+	return nil
+}
+
+// checkAgents refuses combinations that would let in others than was meant.
+func (c Config) checkAgents() error {
+	switch {
+	case c.AgentSecret != "" && c.AgentJWKSURL != "":
+		return UsageError(c.name("AGENT_SECRET") + " and " + c.name("AGENT_JWKS_URL") + " are both set: want one of them")
+	case c.AgentJWKSURL != "" && c.AgentAudience == "":
+		return UsageError(c.name("AGENT_JWKS_URL") + " is set without AGENT_AUDIENCE: want the audience of agents' tokens, because the keys also sign tokens for others")
+	case c.AgentSecret == "" && c.AgentJWKSURL == "" && (c.AgentAudience != "" || c.AgentIssuer != ""):
+		return UsageError("AGENT_AUDIENCE or AGENT_ISSUER is set, but nothing checks agents' tokens: want AGENT_SECRET or AGENT_JWKS_URL, too")
 	}
 	return nil
 }

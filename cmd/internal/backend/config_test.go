@@ -3,6 +3,7 @@ package backend
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -218,7 +219,7 @@ var variables = []struct {
 			"http://[::1]:9000":            "http://[::1]:9000",
 		},
 		[]string{
-			"example.com", "ws://example.com", "https://", "https:///chat", "https://u:p@example.com", "https://*", "*",
+			"example.com", "ws://example.com", "https://", "https:///chat", "https://u:p@example.com", "https://*", "https://*.example.com", "*",
 			"https://a?b", "https://a/b?c", "https://a#b", "https://a/<b>", "https://a/'b", "https://a/b c", "https://a//b",
 			"https://a:99999", "https://a,https://b", "https://a'b", "https://a;b",
 		},
@@ -231,17 +232,48 @@ var variables = []struct {
 			"https://Example.com, http://a:3000": []string{"https://example.com", "http://a:3000"},
 			"https://a.example:443,http://b:80":  []string{"https://a.example", "http://b"},
 			"http://[::1]:8080,chrome-extension://ab": []string{"http://[::1]:8080", "chrome-extension://ab"},
+			"https://*.Example.com,http://*.a.b:8080": []string{"https://*.example.com", "http://*.a.b:8080"},
 		},
 		[]string{
-			"", ",", "example.com", "https://example.com/", "https://example.com/chat", "https://*.example.com",
+			"", ",", "example.com", "https://example.com/", "https://example.com/chat", "https://*", "https://*.", "https://a.*.b", "https://*.*.b", "*.b",
 			"https://u@example.com", "https://example.com:", "https://example.com:99999", "https://a?b", "null", "https://a,,https://b",
 		},
-		"want * or origins without a path, comma-separated, such as https://example.com,http://localhost:3000",
+		"want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000",
 	},
 	{
 		"AGENT_SECRET", func(c Config) any { return c.AgentSecret },
-		map[string]any{"": "", "s3cret": "s3cret"},
-		nil, "",
+		map[string]any{"": "", testSecret: testSecret},
+		nil, "", // see TestParseKeepsSecrets
+	},
+	{
+		"AGENT_JWKS_URL", func(c Config) any { return c.AgentJWKSURL },
+		map[string]any{"": "", "https://a/keys?x=1": "https://a/keys?x=1", "http://keycloak:8080/certs": "http://keycloak:8080/certs"},
+		[]string{"login.example.com/keys", "file:///keys", "https://", "https://a:x/"},
+		"want a URL such as https://login.example.com/keys",
+	},
+	{"AGENT_AUDIENCE", func(c Config) any { return c.AgentAudience }, map[string]any{"": "", "livesupport": "livesupport"}, nil, ""},
+	{"AGENT_ISSUER", func(c Config) any { return c.AgentIssuer }, map[string]any{"": "", "https://a/": "https://a/"}, nil, ""},
+	{
+		"REGISTER_RATE", func(c Config) any { return c.RegisterRate },
+		map[string]any{"0": 0.0, "30": 30.0, "0.5": 0.5},
+		[]string{"", "-1", "many", "NaN", "Inf"},
+		"want a number of registrations a minute such as 30, or 0 for no limit",
+	},
+	{
+		"SOCKETS_PER_ADDRESS", func(c Config) any { return c.SocketsPerAddress },
+		map[string]any{"0": 0, "100": 100},
+		[]string{"", "-1", "1.5"},
+		"want a whole number from 0 to 2147483647",
+	},
+	{
+		"TRUSTED_PROXIES", func(c Config) any { return c.TrustedProxies },
+		map[string]any{
+			"":                     []netip.Prefix(nil),
+			"10.1.2.3/8, fd00::/8": []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+			"127.0.0.1,::1":        []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
+		},
+		[]string{"10.0.0.0/33", "proxy", ",", "10.0.0.0/8,", "fe80::1%eth0", "::ffff:10.0.0.0/104", "*"},
+		"want addresses or networks, comma-separated, such as 10.0.0.0/8,fd00::/8",
 	},
 	{
 		"LOG_LEVEL", func(c Config) any { return c.LogLevel },
@@ -255,6 +287,16 @@ var variables = []struct {
 		[]string{"", "xml"},
 		"want text or json",
 	},
+}
+
+const testSecret = "0123456789abcdef0123456789abcdef"
+
+func TestParseKeepsSecrets(t *testing.T) {
+	const short = "s3cret-that-is-one-byte-too-sho"
+	_, err := Parse("livesupport", nil, environment("AGENT_SECRET", short))
+	require.Equal(t, UsageError(`AGENT_SECRET="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
+	_, err = Parse("livesupport", []string{"--agent-secret", short}, environment())
+	require.Equal(t, UsageError(`--agent-secret="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
 }
 
 func flagOf(variable string) string {

@@ -47,9 +47,15 @@ var plainHTTP = &http.Client{
 // dial opens a WebSocket that answers every ping with pong.
 func (w *world) dial(addr, path, pong string) *client {
 	w.Helper()
+	return w.dialWith(addr, path, pong, websocket.DialOptions{})
+}
+
+func (w *world) dialWith(addr, path, pong string, options websocket.DialOptions) *client {
+	w.Helper()
+	options.HTTPClient = plainHTTP
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, response, err := websocket.Dial(ctx, "ws://"+addr+path, &websocket.DialOptions{HTTPClient: plainHTTP})
+	conn, response, err := websocket.Dial(ctx, "ws://"+addr+path, &options)
 	if err != nil {
 		w.Fatalf("dial %s: %v", path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"livesupport/web"
 )
 
 // badValue is the error of a value that a mapper refuses.
@@ -46,7 +49,11 @@ func mappers() []kong.Option {
 		mapper("sockets", wholeNumber(1, math.MaxInt32)),
 		mapper("public-url", publicURL),
 		mapper("origins", origins),
-		mapper("secret", func(value string) (string, error) { return value, nil }),
+		mapper("secret", secret),
+		mapper("keys-url", keysURL),
+		mapper("rate-per-minute", ratePerMinute),
+		mapper("sockets-per-address", wholeNumber(0, math.MaxInt32)),
+		mapper("networks", networks),
 		mapper("level", level),
 		mapper("format", oneOf("text", "json")),
 	}
@@ -64,12 +71,16 @@ func mapper[T any](name string, parse func(value string) (T, error)) kong.Option
 		}
 		value, err := parse(token.String())
 		if err != nil {
-			return badValue{
+			bad := badValue{
 				flag:     ctx.Value.Name,
 				variable: ctx.Value.Flag.Envs[0],
 				value:    token.String(),
 				want:     err.Error(),
 			}
+			if name == "secret" {
+				bad.value = "***"
+			}
+			return bad
 		}
 		target.Set(reflect.ValueOf(value))
 		return nil
@@ -93,6 +104,51 @@ func wholeNumber(low, high int) func(string) (int, error) {
 		}
 		return n, nil
 	}
+}
+
+func secret(value string) (string, error) {
+	if value != "" && len(value) < web.MinSecret {
+		return "", fmt.Errorf("want at least %d bytes, such as from openssl rand -hex 32", web.MinSecret)
+	}
+	return value, nil
+}
+
+func keysURL(value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	u, err := url.Parse(value)
+	if err != nil || !isServer(u, "https", "http") {
+		return "", errors.New("want a URL such as https://login.example.com/keys")
+	}
+	return value, nil
+}
+
+func networks(value string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	if strings.TrimSpace(value) == "" {
+		return nil, nil
+	}
+	for text := range strings.SplitSeq(value, ",") {
+		text = strings.TrimSpace(text)
+		prefix, err := netip.ParsePrefix(text)
+		if a, addrErr := netip.ParseAddr(text); addrErr == nil && a.Zone() == "" {
+			prefix, err = a.Unmap().Prefix(a.Unmap().BitLen())
+		}
+		if err != nil || prefix.Addr().Is4In6() {
+			return nil, errors.New("want addresses or networks, comma-separated, such as 10.0.0.0/8,fd00::/8")
+		}
+		list = append(list, prefix.Masked())
+	}
+	return list, nil
+}
+
+func ratePerMinute(value string) (float64, error) {
+	r, err := rate(value)
+	if err != nil {
+		return 0, errors.New("want a number of registrations a minute such as 30, or 0 for no limit")
+	}
+	return r, nil
 }
 
 func rate(value string) (float64, error) {
@@ -218,7 +274,7 @@ func publicURL(value string) (string, error) {
 	}
 	origin, err := origins(scheme + "://" + host)
 	scheme = strings.ToLower(scheme)
-	if err != nil || scheme != "http" && scheme != "https" || !publicPath.MatchString(path) || strings.ContainsAny(host, `,<>"'&;`) {
+	if err != nil || scheme != "http" && scheme != "https" || !publicPath.MatchString(path) || strings.ContainsAny(host, `*,<>"'&;`) {
 		return "", errors.New("want a URL such as https://example.com or https://example.com/chat")
 	}
 	return origin[0] + path, nil
@@ -234,13 +290,21 @@ func origins(value string) ([]string, error) {
 			list = append(list, origin)
 			continue
 		}
+		// All below a domain; of what is said about an origin, the rest holds for it.
+		scheme, domain, wildcard := strings.Cut(origin, "://*.")
+		if wildcard {
+			origin = scheme + "://" + domain
+		}
 		u, err := url.Parse(strings.ToLower(origin))
 		if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != strings.ToLower(origin) ||
 			strings.ContainsAny(u.Host, "* ") || strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()) {
-			return nil, errors.New("want * or origins without a path, comma-separated, such as https://example.com,http://localhost:3000")
+			return nil, errors.New("want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000")
 		}
 		if u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443" {
 			u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+		}
+		if wildcard {
+			u.Host = "*." + u.Host
 		}
 		list = append(list, u.Scheme+"://"+u.Host)
 	}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"livesupport/web"
+)
+
+func TestToken(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	run := func(args string, env ...string) (code int, stdout, stderr string) {
+		var out, err strings.Builder
+		variables := map[string]string{}
+		for i := 0; i < len(env); i += 2 {
+			variables[env[i]] = env[i+1]
+		}
+		code = token(strings.Fields(args), func(name string) string { return variables[name] }, &out, &err)
+		return code, out.String(), err.String()
+	}
+	code, stdout, stderr := run("--sub vika --name Vika --ttl 8h", "AGENT_SECRET", secret, "AGENT_AUDIENCE", "a", "AGENT_ISSUER", "i")
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+	who, err := web.NewSecretVerifier(secret, "a", "i").Verify(strings.TrimSuffix(stdout, "\n"))
+	require.NoError(t, err)
+	require.Equal(t, "vika", who.Subject)
+	require.Equal(t, "Vika", who.Name)
+	require.WithinDuration(t, time.Now().Add(8*time.Hour), who.Expires, time.Minute)
+
+	code, stdout, stderr = run("--help")
+	require.Zero(t, code)
+	require.Empty(t, stderr)
+	require.Contains(t, stdout, "AGENT_SECRET")
+
+	for args, want := range map[string]string{
+		"":                      "missing flags: --sub=ID",
+		"--sub vika --ttl 0s":   "--ttl: want a duration above zero such as 8h",
+		"--sub vika --ttl soon": "--ttl: expected duration",
+		"--sub vika --name " + strings.Repeat("x", 65): "--name: want 1 to 64 characters",
+		"--sub " + strings.Repeat("x", 300):            "",
+		"--subject vika":                               "unknown flag --subject",
+	} {
+		code, stdout, stderr = run(args, "AGENT_SECRET", secret)
+		require.Equal(t, 2, code, args)
+		require.Empty(t, stdout)
+		require.True(t, strings.HasPrefix(stderr, "livesupport token: "+want), stderr)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	}
+	for _, short := range []string{"", "s3cret"} {
+		code, stdout, stderr = run("--sub vika", "AGENT_SECRET", short)
+		require.Equal(t, 2, code)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "want the servers' secret of at least 32")
+		require.NotContains(t, stderr, "s3cret")
+	}
+}

@@ -1,0 +1,171 @@
+package web
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"livesupport/lobby/wire"
+
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// subprotocol is what the server selects of the subprotocols that a client
+	// offers: browsers, which cannot set an Authorization, offer it together with
+	// their token.
+	subprotocol  = "livesupport"
+	bearerPrefix = "bearer."
+	// clockSkew is how far the clock of who makes tokens may be off.
+	clockSkew = 5 * time.Second
+	// maxSubject bounds who a token may say somebody is, in bytes.
+	maxSubject = 256
+)
+
+// Verifier checks the tokens (JWT, RFC 7519) that say who somebody is. Its
+// methods may be called concurrently.
+type Verifier struct {
+	parser *jwt.Parser
+	key    jwt.Keyfunc
+	keys   *keySet // nil with a secret
+}
+
+// MinSecret is the least length of a secret for tokens, in bytes: a shorter one
+// than the hash's output can be guessed from a token.
+const MinSecret = 32
+
+// NewSecretVerifier checks tokens that were signed with a secret (HS256). An
+// audience and an issuer are demanded unless they are empty.
+func NewSecretVerifier(secret, audience, issuer string) *Verifier {
+	return &Verifier{
+		parser: newParser([]string{jwt.SigningMethodHS256.Alg()}, audience, issuer),
+		key:    func(*jwt.Token) (any, error) { return []byte(secret), nil },
+	}
+}
+
+// newParser makes what checks everything of a token but who it is about. The
+// algorithms are the server's choice, never the token's.
+func newParser(algorithms []string, audience, issuer string) *jwt.Parser {
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(algorithms),
+		jwt.WithExpirationRequired(),
+		jwt.WithLeeway(clockSkew),
+		jwt.WithStrictDecoding(),
+	}
+	if audience != "" {
+		options = append(options, jwt.WithAudience(audience))
+	}
+	if issuer != "" {
+		options = append(options, jwt.WithIssuer(issuer))
+	}
+	return jwt.NewParser(options...)
+}
+
+// Close ends what a Verifier does in the background.
+func (v *Verifier) Close() error {
+	if v.keys != nil {
+		v.keys.close()
+	}
+	return nil
+}
+
+// claims is what is used of a token.
+type claims struct {
+	Name string `json:"name,omitempty"`
+	jwt.RegisteredClaims
+}
+
+// Verify returns who a token is about. The error says what is wrong with it, in
+// the library's words: it is for logs.
+func (v *Verifier) Verify(token string) (*wire.Identity, error) {
+	var c claims
+	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
+		return nil, err
+	}
+	if c.Subject == "" || len(c.Subject) > maxSubject {
+		return nil, errors.New("the token has no sub, or one that is too long")
+	}
+	name := c.Name
+	if name == "" {
+		name = c.Subject
+	}
+	name, ok := wire.Name(name)
+	if !ok {
+		return nil, errors.New("the token has no name that can be shown")
+	}
+	return &wire.Identity{Subject: c.Subject, Name: name, Expires: c.ExpiresAt.Add(clockSkew)}, nil
+}
+
+// SignToken makes a token that NewSecretVerifier takes, valid from now. Empty
+// values are left out.
+func SignToken(secret, subject, name, audience, issuer string, ttl time.Duration) (string, error) {
+	now := time.Now()
+	c := claims{Name: name, RegisteredClaims: jwt.RegisteredClaims{
+		Subject:   subject,
+		Issuer:    issuer,
+		IssuedAt:  jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	}}
+	if audience != "" {
+		c.Audience = jwt.ClaimStrings{audience}
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
+}
+
+// bearer finds the token that a request shows: in its Authorization, or else
+// among the WebSocket subprotocols that it offers. shown reports a token that is
+// there and empty, too. Nothing else is looked at, least of all the URL, which
+// ends up in logs.
+func bearer(authorization, protocols string) (token string, shown bool) {
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(authorization), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(rest), true
+	}
+	for protocol := range strings.SplitSeq(protocols, ",") {
+		if token, ok := strings.CutPrefix(strings.TrimSpace(protocol), bearerPrefix); ok {
+			return token, true
+		}
+	}
+	return "", false
+}
+
+var errUnauthorized = wire.NewError(wire.Unauthorized, "Show a valid agent's token, which has not run out, as a bearer token.")
+
+// errExpired is told to a socket before it is closed.
+var errExpired = wire.NewError(wire.Unauthorized, "Your token has run out; connect with a new one.")
+
+// agentLocal is where the identity of a request's agent is kept for the upgrade.
+const agentLocal = "agent"
+
+// authenticate looks at the token of a request for a socket, if tokens count
+// here. One that is not good is refused wherever it is shown; demanded says
+// whether there must be one.
+func (s *Server) authenticate(c *fiber.Ctx, demanded bool) error {
+	agents := s.options.Agents
+	if agents == nil {
+		return nil
+	}
+	token, shown := bearer(c.Get(fiber.HeaderAuthorization), c.Get(fiber.HeaderSecWebSocketProtocol))
+	if !shown && !demanded {
+		return nil
+	}
+	agent, err := agents.Verify(strings.Clone(token)) // Fiber uses the header's memory again
+	if errors.Is(err, errNoKeys) {
+		return wire.ErrUnavailable
+	}
+	if err != nil {
+		s.options.Log.Debug("a token was refused", "error", err)
+		s.refused("unauthorized")
+		return errUnauthorized
+	}
+	c.Locals(agentLocal, agent)
+	return nil
+}
+
+// agentOf is whose token came with the request that was upgraded, nil for none.
+func agentOf(c *websocket.Conn) *wire.Identity {
+	agent, _ := c.Locals(agentLocal).(*wire.Identity)
+	return agent
+}
