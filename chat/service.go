@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -335,19 +336,28 @@ func (s *Service) keepWaiting(ctx context.Context) {
 }
 
 func (s *Service) renewWaiting(ctx context.Context) error {
-	s.mu.Lock()
-	rooms := make(map[string]*room, len(s.waiting))
-	ids := make([]string, 0, len(s.waiting))
-	for r := range s.waiting {
-		rooms[r.chatID] = r
-		ids = append(ids, r.chatID)
-	}
-	s.mu.Unlock()
-	if len(ids) == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	return s.renew(ctx, s.waitingRooms())
+}
+
+// waitingRooms returns the rooms whose users wait here, by chat.
+func (s *Service) waitingRooms() map[string]*room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rooms := make(map[string]*room, len(s.waiting))
+	for r := range s.waiting {
+		rooms[r.chatID] = r
+	}
+	return rooms
+}
+
+// renew renews the chats and places of these rooms.
+func (s *Service) renew(ctx context.Context, rooms map[string]*room) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(rooms))
 	gone, err := s.log.keep(ctx, ids)
 	if err != nil {
 		return err
@@ -366,7 +376,10 @@ func (s *Service) renewWaiting(ctx context.Context) error {
 	for _, id := range missing {
 		rooms[id].waitAgain(ctx)
 	}
-	return nil
+	// Who has left meanwhile may have said so before the renewal was done.
+	still := s.waitingRooms()
+	ids = slices.DeleteFunc(ids, func(id string) bool { return still[id] != nil })
+	return s.queue.Leave(ctx, ids...)
 }
 
 // expiryHeap orders rooms by the time at which to look whether they expired.

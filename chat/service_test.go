@@ -512,6 +512,26 @@ func TestExpiryOfAReopenedRoom(t *testing.T) {
 	}
 }
 
+// TestLeavingDuringARenewal: who leaves while the waiting users are being renewed
+// is not taken for present because the renewal comes last.
+func TestLeavingDuringARenewal(t *testing.T) {
+	d := deploy(t, 1, time.Minute, 1)
+	s, u := d.services[0], d.register()
+	user := s.connect(u.ChatID).joinUser(u)
+	rooms := s.waitingRooms()
+	user.session.Closed()
+	if err := s.renew(t.Context(), rooms); err != nil {
+		t.Fatal(err)
+	}
+	gone, err := d.client.ZScore(t.Context(), "{lobby}:present", u.ChatID).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stays := time.Until(time.UnixMilli(int64(gone))); stays > 2*time.Second {
+		t.Errorf("a user who has left stays for %v, not for the grace time of 1s", stays)
+	}
+}
+
 func TestSoManySockets(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 1)
 	u := d.register()

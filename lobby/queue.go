@@ -13,7 +13,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,15 +110,8 @@ func (q *Queue) Add(ctx context.Context, u User) error {
 // Renew says that the users of these chats are still connected. It returns
 // those that are not in the queue (any more).
 func (q *Queue) Renew(ctx context.Context, chatIDs []string) (missing []string, err error) {
-	const chunk = 500 // keeps each call of the script short
-	for len(chatIDs) > 0 {
-		n := min(chunk, len(chatIDs))
-		args := make([]any, n)
-		for i, id := range chatIDs[:n] {
-			args[i] = id
-		}
-		chatIDs = chatIDs[n:]
-		r, err := q.run(ctx, "renew", args...)
+	for some := range chunks(chatIDs) {
+		r, err := q.run(ctx, "renew", some...)
 		if err != nil {
 			return nil, err
 		}
@@ -129,11 +124,32 @@ func (q *Queue) Renew(ctx context.Context, chatIDs []string) (missing []string, 
 	return missing, nil
 }
 
-// Leave says that a user has no socket any more. Unless they come back, to
-// whatever server, they leave the queue after the grace time.
-func (q *Queue) Leave(ctx context.Context, chatID string) error {
-	_, err := q.run(ctx, "leave", min(q.cfg.LeaveGrace, q.cfg.ChatTTL).Milliseconds(), chatID)
-	return err
+// Leave says that the users of these chats have no socket any more. Unless they
+// come back, to whatever server, they leave the queue after the grace time.
+func (q *Queue) Leave(ctx context.Context, chatIDs ...string) error {
+	grace := min(q.cfg.LeaveGrace, q.cfg.ChatTTL).Milliseconds()
+	for some := range chunks(chatIDs) {
+		if _, err := q.run(ctx, "leave", append([]any{grace}, some...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunks cuts the chats of an operation into pieces that keep each call of the
+// script short.
+func chunks(chatIDs []string) iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		for some := range slices.Chunk(chatIDs, 500) {
+			args := make([]any, len(some))
+			for i, id := range some {
+				args[i] = id
+			}
+			if !yield(args) {
+				return
+			}
+		}
+	}
 }
 
 // Remove takes a user out of the queue: taken by a support, or expired.

@@ -133,10 +133,12 @@ function run.renew(...)
   return missing
 end
 
--- leave grace chatId: gone unless renewed or added within the grace.
-function run.leave(grace, chat)
-  if redis.call('HEXISTS', users, chat) == 1 then
-    redis.call('ZADD', present, int(now + grace), chat)
+-- leave grace chatId...: gone unless renewed or added within the grace.
+function run.leave(grace, ...)
+  for _, chat in ipairs({...}) do
+    if redis.call('HEXISTS', users, chat) == 1 then
+      redis.call('ZADD', present, int(now + grace), chat)
+    end
   end
 end
 
