@@ -57,7 +57,9 @@ func TestScenarioAddress(t *testing.T) {
 			v := w.register("Nika")
 			for _, route := range [][2]string{{w.chats[0], "/chat/" + v.chatID}, {w.lobbies[0], "/users"}} {
 				open := func() *client {
-					return w.dialWith(route[0], route[1], "pong:user", websocket.DialOptions{HTTPHeader: http.Header{"X-Forwarded-For": {"203.0.113.3"}}})
+					c := w.dialWith(route[0], route[1], "pong:user", websocket.DialOptions{HTTPHeader: http.Header{"X-Forwarded-For": {"203.0.113.3"}}})
+					w.eventually("counted", func() bool { return len(c.pinged()) > 0 })
+					return c
 				}
 				one := open()
 				open()

@@ -265,15 +265,21 @@ func closedTo(good signer, bad map[string]string) scenarios {
 			c.said("hey", user)
 		},
 		"a socket ends with its token": func(w *world) {
-			claims := claimsOf("vika", "Vika")
-			claims["exp"] = time.Now().Add(-3 * time.Second).Unix() // servers allow clocks to be 5 s off
-			short := agent{w, good.sign(claims)}
 			v := w.register("Nika")
 			user := w.user(v)
+			// Servers allow clocks to be 5 s off.
+			claims := claimsOf("vika", "Vika")
+			claims["exp"] = time.Now().Add((2+2*slowness)*time.Second - 5*time.Second).Unix()
+			short := agent{w, good.sign(claims)}
 			c, desk, long := short.chat(v), short.lobby(), is(w, "ada", "Ada").lobby()
 			c.joinsAsSupport("Vika")
 			user.expectSupportJoined()
 			for _, socket := range []*client{c, desk} {
+				last, err := socket.next(4 * patience)
+				if err != nil {
+					w.Fatal(err)
+				}
+				socket.unread(last)
 				socket.expectError("unauthorized")
 				socket.expectClose(1008)
 			}
