@@ -127,6 +127,37 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// TestEveryKeyExpires: whatever was done last, nothing stays in the store if every
+// server dies then.
+func TestEveryKeyExpires(t *testing.T) {
+	d := deploy(t, silent{}, 0, QueueConfig{ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Millisecond})
+	random := rand.New(rand.NewSource(1))
+	operations := []func(User) error{
+		func(u User) error { return d.queue.Add(t.Context(), u) },
+		func(u User) error { return d.queue.Remove(t.Context(), u.ChatID) },
+		func(u User) error { return d.queue.Leave(t.Context(), u.ChatID) },
+		func(u User) error {
+			_, _, err := d.queue.Claim(t.Context(), u.ChatID, u.UserID, "somebody")
+			return err
+		},
+		func(u User) error { _, err := d.queue.Renew(t.Context(), []string{u.ChatID}); return err },
+		func(User) error { _, err := d.queue.since(t.Context(), "", 0); return err },
+	}
+	var done []int
+	for range 600 {
+		n := random.Intn(len(operations))
+		done = append(done, n)
+		if err := operations[n](user(random.Intn(3))); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range queueKeys {
+			if left, err := d.db.Client().PTTL(t.Context(), key).Result(); err != nil || left == -1 {
+				t.Fatalf("%s has no time to live after the operations %v (%v)", key, done, err)
+			}
+		}
+	}
+}
+
 // TestViewsAgree changes the queue from many sides at once, without a broker:
 // no agent is told of a user twice or of one they do not have, and in the end
 // every page shows the queue.

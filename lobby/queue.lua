@@ -117,6 +117,7 @@ function run.add(chat, id, user)
     emit_joined(place, id .. user)
   end
   redis.call('ZADD', present, int(now + lease), chat)
+  if redis.call('ZCARD', places) == 1 then fresh = true end -- the last one may just have been swept
 end
 
 -- renew chatId...: still there. Result: those that are not in the queue.
