@@ -81,6 +81,7 @@ type Server struct {
 	hub           *hub
 	options       Options
 	registrations *addressRate
+	requests      requests
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -122,6 +123,7 @@ func newServer(name string, options Options, page string) *Server {
 		options:       options,
 		hub:           newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets, options.SocketsPerAddress),
 		registrations: newAddressRate(options.RegisterRate, maxBuckets),
+		requests:      requests{open: make(map[net.Conn]struct{})},
 	}
 	s.hub.spread, s.hub.log, s.hub.metrics = options.DrainSpread, options.Log, newMetrics(name)
 	s.app = fiber.New(fiber.Config{
@@ -136,6 +138,7 @@ func newServer(name string, options Options, page string) *Server {
 		ErrorHandler:          s.answerError,
 	})
 	s.app.Server().KeepHijackedConns = true
+	s.app.Server().ConnState = s.requests.note
 	s.app.Server().Logger = (*quietLogger)(options.Log)
 	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
 	s.app.Use(recovery.New())
@@ -296,7 +299,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, s.listener.Close())
 	}
 	s.mu.Unlock()
-	errs = append(errs, s.hub.shutdown(ctx), s.app.ShutdownWithContext(ctx))
+	errs = append(errs, s.hub.shutdown(ctx))
+	grace, cancel := context.WithTimeout(ctx, requestGrace)
+	defer cancel()
+	if s.app.ShutdownWithContext(grace) != nil {
+		errs = append(errs, s.requests.cut(ctx))
+	}
 	return errors.Join(errs...)
 }
 

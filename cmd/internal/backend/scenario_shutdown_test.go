@@ -43,6 +43,24 @@ func TestScenarioShutdown(t *testing.T) {
 				w.expectGone(addr)
 			}
 		},
+		"connections without a request, or with half of one, do not hold it up": func(w *world) {
+			for _, addr := range slices.Concat(w.chats, w.lobbies) {
+				for _, begun := range []string{"", "GET / HTTP/1.1\r\nHost:"} {
+					conn, err := net.DialTimeout("tcp", addr, patience)
+					if err != nil {
+						w.Fatal(err)
+					}
+					w.Cleanup(func() { _ = conn.Close() })
+					if _, err := conn.Write([]byte(begun)); err != nil {
+						w.Fatal(err)
+					}
+				}
+				w.get(addr, "/healthz") // which comes after them
+			}
+			for _, b := range w.backends {
+				stop(w.T, b)
+			}
+		},
 	}))
 }
 
