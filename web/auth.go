@@ -157,7 +157,7 @@ func (s *Server) authenticate(c *fiber.Ctx, demanded bool) error {
 	}
 	if err != nil {
 		s.options.Log.Debug("a token was refused", "error", err)
-		s.refused("unauthorized")
+		s.refused(unauthorized)
 		return errUnauthorized
 	}
 	c.Locals(agentLocal, agent)

@@ -16,7 +16,7 @@ func newMetrics(server string) metrics {
 			Name: name, Help: help, ConstLabels: prometheus.Labels{"server": server},
 		})
 	}
-	return metrics{
+	m := metrics{
 		opened:  counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
 		refused: counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
 		slow:    counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
@@ -26,7 +26,19 @@ func newMetrics(server string) metrics {
 			ConstLabels: prometheus.Labels{"server": server},
 		}, []string{"reason"}),
 	}
+	for _, reason := range []string{unauthorized, foreignOrigin, registerRate, socketsPerAddress} {
+		m.denied.WithLabelValues(reason) // shown from the start
+	}
+	return m
 }
+
+// Why a request is refused before there is a session.
+const (
+	unauthorized      = "unauthorized"
+	foreignOrigin     = "origin"
+	registerRate      = "register_rate"
+	socketsPerAddress = "sockets_per_address"
+)
 
 // Metrics are the server's figures, to be registered once.
 func (s *Server) Metrics() []prometheus.Collector {

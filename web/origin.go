@@ -45,7 +45,7 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	if s.originAllowed(c.Get(fiber.HeaderOrigin)) {
 		return nil
 	}
-	s.refused("origin")
+	s.refused(foreignOrigin)
 	return wire.NewError(wire.Forbidden, "Pages of this origin may not use this server.")
 }
 

@@ -171,7 +171,7 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 		return wire.NewError(wire.BadUsername, "A name has 1 to 64 characters, none of them a control character.")
 	}
 	if ok, after := s.registrations.allow(s.clientAddress(c), time.Now()); !ok {
-		s.refused("register_rate")
+		s.refused(registerRate)
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(after/time.Second)+1))
 		return wire.NewError(wire.RateLimited, "Too many registrations come from your network; try again later.")
 	}
@@ -229,7 +229,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 		if s.options.SocketsPerAddress > 0 {
 			from := s.clientAddress(c)
 			if s.hub.crowded(from) {
-				s.refused("sockets_per_address")
+				s.refused(socketsPerAddress)
 				c.Set(fiber.HeaderRetryAfter, "10")
 				return wire.NewError(wire.RateLimited, "Your network has as many sockets as it may; close one, or try again later.")
 			}

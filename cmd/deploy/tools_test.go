@@ -416,9 +416,9 @@ func TestHAProxy(t *testing.T) {
 	chat, lobby := freePort(t), freePort(t)
 	text := read(t, "haproxy.cfg")
 	for old, new := range map[string]string{
-		"maxconn 100000": "maxconn 1000",
-		"bind :9000":     "bind 127.0.0.1:" + chat,
-		"bind :9001":     "bind 127.0.0.1:" + lobby,
+		"fd-hard-limit 200000": "fd-hard-limit 2000",
+		"bind :9000":           "bind 127.0.0.1:" + chat,
+		"bind :9001":           "bind 127.0.0.1:" + lobby,
 		"server-template chat 20 chatserver:9000":  "server a " + all.chats[0] + "\n  server b " + all.chats[1],
 		"server-template lobby 10 subscriber:9001": "server a " + all.lobbies[0] + "\n  server b " + all.lobbies[1],
 	} {
