@@ -28,6 +28,10 @@ const storeTimeout = 3 * time.Second
 // is in the log already and only the fold has to wait for the store.
 const answerTimeout = 4500 * time.Millisecond
 
+// publishTimeout bounds how long a socket's next message waits for the news of the
+// one before. It is short: both waits together must stay below the five seconds.
+const publishTimeout = 1500 * time.Millisecond
+
 // Config is what a Service needs.
 type Config struct {
 	DB     *redisdb.DB
@@ -203,7 +207,7 @@ func (s *Service) forget(r *room) {
 // publish tells the other servers of an entry, or, if it is nil, of a position.
 // What cannot be published now is made up for later by the position alone.
 func (s *Service) publish(chatID string, seq int64, entry []byte) {
-	ctx, cancel := context.WithTimeout(s.ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, publishTimeout)
 	defer cancel()
 	if err := s.cfg.Broker.Publish(ctx, topic(chatID), encodeNews(seq, entry)); err != nil {
 		s.logger.Debug("publishing news of a chat", "chat", chatID, "error", err)
