@@ -93,6 +93,8 @@ func TestNothingIsHTML(t *testing.T) {
 	for _, text := range payloads[1:] {
 		visitor.says(text)
 	}
+	// Whoever writes first comes first: the agent waits for the visitor's.
+	agent.until("the visitor's messages are there", fmt.Sprintf(`$$(".messages .bubble").length === %d`, len(payloads)))
 	for _, text := range payloads[:5] {
 		agent.says(text)
 	}
