@@ -282,10 +282,12 @@ func (w *window) click(selector string) {
 		const [left, top] = [x + width / 2, y + height / 2];
 		return one.contains(root.elementFromPoint(left, top)) ? [left, top] : null;
 	})()`, selector)
-	w.until("can click "+selector, at)
-	point := get[[]float64](w, at)
-	if len(point) != 2 {
-		w.Fatalf("%s has gone", selector)
+	var point []float64
+	for deadline := time.Now().Add(patience); len(point) != 2; time.Sleep(30 * time.Millisecond) {
+		point, _ = evaluate[[]float64](w, at) // it fails while a page is being loaded
+		if time.Now().After(deadline) {
+			w.Fatalf("cannot click %s", selector)
+		}
 	}
 	w.do("click "+selector, chromedp.MouseClickXY(point[0], point[1]))
 }
