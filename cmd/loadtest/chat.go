@@ -197,7 +197,7 @@ func (t *chatTest) openChat(ctx context.Context, index int, desks []*desk) (*con
 	if err != nil {
 		return nil, err
 	}
-	m, err := support.socket.ask(supportJoin(id), "SupportJoinedUser")
+	m, err := support.socket.ask(t.supportJoin(id), "SupportJoinedUser")
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func (t *chatTest) openChat(ctx context.Context, index int, desks []*desk) (*con
 
 // enter connects one side of a chat.
 func (t *chatTest) enter(ctx context.Context, c *conversation, role int, base string) (*participant, error) {
-	s, err := t.dial(ctx, base, "/chat/"+c.ChatID, [2][]byte{userPong, supportPong}[role])
+	s, err := t.dial(ctx, base, "/chat/"+c.ChatID, [2]*end{userEnd, agentEnd}[role])
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +326,7 @@ func (t *chatTest) compareHistories(ctx context.Context) {
 
 func (t *chatTest) history(ctx context.Context, c *conversation) (int, order, error) {
 	urls := t.load.options.ChatURL
-	s, err := t.dial(ctx, urls[(c.index+1)%len(urls)], "/chat/"+c.ChatID, userPong)
+	s, err := t.dial(ctx, urls[(c.index+1)%len(urls)], "/chat/"+c.ChatID, userEnd)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"livesupport/cmd/internal/backend"
+	"livesupport/web"
 )
 
 // short is a test of chats that takes less than a second: 80 messages in five
@@ -223,6 +225,28 @@ func TestRefusal(t *testing.T) {
 	require.Zero(t, s.Chats.Lost)
 	require.EqualValues(t, 60, s.Chats.Copies)
 	require.Len(t, s.Faults, 1)
+}
+
+// TestAgentToken loads servers that want a token of agents.
+func TestAgentToken(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	chats, lobbies := startServers(t, 1, func(c *backend.Config) { c.AgentSecret = secret })
+	token, err := web.SignToken(secret, "loadtest", "", "", "", time.Hour)
+	require.NoError(t, err)
+	var stderr strings.Builder
+	require.Equal(t, exitFailed, run(t.Context(), short(chats, lobbies), io.Discard, &stderr, false), "without a token")
+	t.Setenv("AGENT_TOKEN", token)
+	for _, args := range [][]string{
+		short(chats, lobbies), short(chats, lobbies, "--direct"),
+		append(at(chats, lobbies), "lobby", "--agents=3", "--pending=10", "--joins=20", "--claims=10", "--duration=1s"),
+	} {
+		s, code := test(t, args...)
+		require.Equal(t, exitOK, code, "%v: %v", args, s.Faults)
+	}
+	t.Setenv("AGENT_TOKEN", token+"\r\nX: y")
+	stderr.Reset()
+	require.Equal(t, exitUsage, run(t.Context(), short(chats, lobbies), io.Discard, &stderr, false))
+	require.NotContains(t, stderr.String(), token)
 }
 
 func TestIdle(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,7 +22,9 @@ type common struct {
 	Openers  int           `default:"16" help:"Chats or users that are opened at the same time."`
 	Duration time.Duration `default:"10s" help:"How long to put load on."`
 	Drain    time.Duration `default:"5s" help:"How long to wait at the end for what has not come yet."`
-	JSON     bool          `name:"json" help:"Print the summary as one JSON object."`
+	// Better a variable: flags are seen by other users of the machine.
+	AgentToken string `env:"AGENT_TOKEN" placeholder:"TOKEN" help:"An agent's token, for servers that want one; livesupport token makes it. It must not run out during the test."`
+	JSON       bool   `name:"json" help:"Print the summary as one JSON object."`
 }
 
 // chatOptions are the flags of the test of chats.
@@ -134,6 +137,9 @@ func first(errs ...error) error {
 	return nil
 }
 
+// token is what may stand in a token, or that there is none.
+var token = regexp.MustCompile(`^[\w.-]*$`)
+
 func (c *common) check() error {
 	for _, list := range []struct {
 		flag string
@@ -154,6 +160,9 @@ func (c *common) check() error {
 		if net.ParseIP(source) == nil {
 			return fmt.Errorf("--source=%q: want IP addresses of this machine, comma-separated", source)
 		}
+	}
+	if !token.MatchString(c.AgentToken) {
+		return errors.New("AGENT_TOKEN: want a token as livesupport token prints it")
 	}
 	return first(
 		within("openers", c.Openers, 1, 1000),

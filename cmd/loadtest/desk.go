@@ -24,7 +24,7 @@ type arrival struct {
 
 // openDesk connects an agent to a lobby, who sees all that happens from then on.
 func (l *load) openDesk(ctx context.Context, base string) (*desk, error) {
-	s, err := l.dial(ctx, base, "/users", supportPong)
+	s, err := l.dial(ctx, base, "/users", agentEnd)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func (t *lobbyTest) visit(ctx context.Context, due int64) error {
 		return err
 	}
 	t.byID.Store(v.UserID, v)
-	s, err := t.dial(ctx, base, "/chat/"+v.ChatID, userPong)
+	s, err := t.dial(ctx, base, "/chat/"+v.ChatID, userEnd)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (t *lobbyTest) visit(ctx context.Context, due int64) error {
 // measureLoads lets a fresh agent Load in either form, and leave.
 func (t *lobbyTest) measureLoads(ctx context.Context, i int) error {
 	urls := t.load.options.LobbyURL
-	s, err := t.dial(ctx, urls[i%len(urls)], "/users", supportPong)
+	s, err := t.dial(ctx, urls[i%len(urls)], "/users", agentEnd)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (t *lobbyTest) ours(users []waiting) (n int) {
 // openAgent connects an agent who has loaded what is pending.
 func (t *lobbyTest) openAgent(ctx context.Context, i int) error {
 	urls := t.load.options.LobbyURL
-	s, err := t.dial(ctx, urls[i%len(urls)], "/users", supportPong)
+	s, err := t.dial(ctx, urls[i%len(urls)], "/users", agentEnd)
 	if err != nil {
 		return err
 	}
@@ -304,11 +304,11 @@ func (t *lobbyTest) claims(ctx context.Context) {
 		case <-ctx.Done():
 			return nil
 		}
-		s, err := t.dial(ctx, urls[i%len(urls)], "/chat/"+v.ChatID, supportPong)
+		s, err := t.dial(ctx, urls[i%len(urls)], "/chat/"+v.ChatID, agentEnd)
 		if err != nil {
 			return err
 		}
-		if _, err := s.ask(supportJoin(v.identity), "SupportJoinedUser"); err != nil {
+		if _, err := s.ask(t.supportJoin(v.identity), "SupportJoinedUser"); err != nil {
 			return err
 		}
 		t.taken.recordMicros(t.since(time.Now()) - due)

@@ -98,8 +98,13 @@ func userJoin(id identity) []byte {
 	return encode("Join", map[string]any{"userId": id.UserID, "username": id.Username, "from": "User"})
 }
 
-func supportJoin(id identity) []byte {
-	return encode("Join", map[string]any{"userId": id.UserID, "username": id.Username, "supportUserName": "loadtest", "from": "Support"})
+// supportJoin leaves the name to the token, if there is one.
+func (l *load) supportJoin(id identity) []byte {
+	args := map[string]any{"userId": id.UserID, "username": id.Username, "from": "Support"}
+	if l.options.AgentToken == "" {
+		args["supportUserName"] = "loadtest"
+	}
+	return encode("Join", args)
 }
 
 func claim(id identity) []byte {

@@ -43,9 +43,15 @@ type socket struct {
 	pinged time.Time
 }
 
+// end is whose end of a connection a socket is.
+type end struct {
+	pong  []byte // the whole frame that answers a heartbeat
+	agent bool   // who shows the token, if there is one
+}
+
 var (
-	userPong    = clientFrame(ws.OpText, []byte("pong:user"))
-	supportPong = clientFrame(ws.OpText, []byte("pong:support"))
+	userEnd  = &end{clientFrame(ws.OpText, []byte("pong:user")), false}
+	agentEnd = &end{clientFrame(ws.OpText, []byte("pong:support")), true}
 )
 
 // clientFrame makes a masked frame.
@@ -111,19 +117,22 @@ func (s *sources) dial(ctx context.Context, network, address string) (net.Conn, 
 }
 
 // dial opens a WebSocket at a path of the server at base.
-func (l *load) dial(ctx context.Context, base, path string, pong []byte) (*socket, error) {
+func (l *load) dial(ctx context.Context, base, path string, whose *end) (*socket, error) {
 	d := ws.Dialer{
 		Timeout:         setupTimeout,
 		NetDial:         l.sources.dial,
 		ReadBufferSize:  readBuffer,
 		WriteBufferSize: readBuffer,
 	}
+	if whose.agent && l.options.AgentToken != "" {
+		d.Header = ws.HandshakeHeaderHTTP{"Authorization": {"Bearer " + l.options.AgentToken}}
+	}
 	address := "ws" + strings.TrimPrefix(base, "http") + path
 	conn, early, _, err := d.Dial(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", address, err)
 	}
-	s := &socket{load: l, conn: conn, pong: pong, in: early}
+	s := &socket{load: l, conn: conn, pong: whose.pong, in: early}
 	if early == nil {
 		s.in = bufio.NewReaderSize(conn, readBuffer)
 	}
