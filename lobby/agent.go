@@ -3,11 +3,14 @@ package lobby
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Agent is one socket of port 9001. Receive is called by one goroutine at a
@@ -19,8 +22,13 @@ type Agent struct {
 
 	// Guarded by Lobby.mu:
 	loadedAt int64            // the Lobby's step at the first Load; 0 before
+	detailed bool             // the latest Load has asked who is verified
 	told     map[string]int64 // by user id: the step at which this agent alone was sent RemoveUser
 }
+
+// featureVerified is what a Load lists to be told who is verified (PROTOCOL.md,
+// "Extensions").
+const featureVerified = "verified"
 
 // toldBound is of how many users an agent's socket remembers that.
 const toldBound = 1000
@@ -84,7 +92,7 @@ func (a *Agent) queue(payload []byte) { a.peer.Queue(a.lobby.cfg.Frame(payload))
 func (a *Agent) load(args jsontext.Value) *wire.Error {
 	var request struct {
 		Batch    bool     `json:"batch"`
-		Features []string `json:"features"` // none so far; ignored like all unknown ones
+		Features []string `json:"features"` // unknown ones are ignored
 	}
 	if err := wire.DecodeArgs(args, &request); err != nil {
 		return err
@@ -98,7 +106,8 @@ func (a *Agent) load(args jsontext.Value) *wire.Error {
 		return wire.Public(err)
 	}
 	l.mu.Lock()
-	a.peer.Queue(l.pending.snapshot(request.Batch))
+	a.detailed = slices.Contains(request.Features, featureVerified)
+	a.peer.Queue(l.pending.snapshot(request.Batch, a.detailed))
 	if a.loadedAt == 0 {
 		l.step++
 		a.loadedAt = l.step
@@ -124,7 +133,12 @@ func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
 	l := a.lobby
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	_, span := l.cfg.Tracer.Begin(ctx, "lobby.claim", trace.SpanKindServer)
 	won, again, err := l.cfg.Queue.Claim(ctx, u.ChatID, u.UserID, a.id)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Bool("livesupport.won", won))
+	}
+	wire.EndSpan(span, err)
 	if err != nil {
 		l.cfg.Log.Warn("a claim failed", "chat", u.ChatID, "error", err)
 		return wire.Public(err)

@@ -78,3 +78,53 @@ func TestAnnouncementsWaitForTheBroker(t *testing.T) {
 		}
 	}
 }
+
+// TestAnnouncedByTheStore: where the broker is the store's own, an event is
+// published by the step that causes it, whoever takes it.
+func TestAnnouncedByTheStore(t *testing.T) {
+	b := &awayBroker{back: true}
+	d := deploy(t, b, 0, QueueConfig{ChatTTL: time.Minute, ClaimTTL: 50 * time.Millisecond, LeaveGrace: time.Second, BrokerInStore: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	events := d.db.Client().Subscribe(ctx, Topic)
+	t.Cleanup(func() { events.Close() })
+	if _, err := events.Receive(ctx); err != nil { // it stands
+		t.Fatal(err)
+	}
+	u := user(1)
+	u.Verified = true // which nothing on the topic tells
+	joined := event{Kind: kindUserJoined, User: u}.payload()
+	removed := event{Kind: kindRemoveUser, User: User{UserID: u.UserID}}.payload()
+	next := func(what string, want []byte) {
+		t.Helper()
+		if m, err := events.ReceiveMessage(ctx); err != nil || m.Payload != string(want) {
+			t.Fatalf("%s: %v, %v, want %s", what, m, err, want)
+		}
+	}
+	for range 2 { // the second changes nothing
+		if err := d.queue.Add(ctx, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next("added", joined)
+	if won, _, err := d.queue.Claim(ctx, u.ChatID, u.UserID, "Vika"); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	next("claimed", removed)
+	for ; ; time.Sleep(5 * time.Millisecond) {
+		if c, err := d.queue.since(ctx, "", 0); err != nil {
+			t.Fatal("the claim does not run out", err)
+		} else if c.visible == 1 {
+			break
+		}
+	}
+	next("the claim has run out", joined)
+	if err := d.queue.Remove(ctx, u.ChatID); err != nil {
+		t.Fatal(err)
+	}
+	next("removed", removed)
+	d.queue.Close()
+	if len(b.got) != 0 {
+		t.Errorf("announced a second time: %q", b.got)
+	}
+}

@@ -18,8 +18,9 @@ type Config struct {
 	Queue  *Queue
 	Broker broker.Broker
 	// Frame makes of a payload what goes to a peer; frames may be joined.
-	Frame func(payload []byte) []byte
-	Log   *slog.Logger
+	Frame  func(payload []byte) []byte
+	Tracer wire.Tracer // makes spans of claims; without one there are none
+	Log    *slog.Logger
 }
 
 const (
@@ -52,8 +53,12 @@ type Lobby struct {
 	agents  map[*Agent]struct{}
 	own     recent
 	foreign [][]byte // payloads of the topic that are not known as the queue's own
-	notices []byte   // frames that the loaded agents are to get next
+	notices notices  // frames that the loaded agents are to get next
 }
+
+// notices are the same frames twice: as the protocol has them, and for agents who
+// have asked who is verified.
+type notices struct{ plain, detailed []byte }
 
 // removal tells when a user was last announced and removed, in steps, and since
 // when they had waited.
@@ -172,7 +177,8 @@ func (l *Lobby) refresh(ctx context.Context) error {
 // apply takes over a change. The caller holds mu.
 func (l *Lobby) apply(c change, now time.Time) {
 	for _, e := range c.events {
-		l.own.add(e.payload, now)
+		public, _ := plain(e.payload)
+		l.own.add(public, now)
 	}
 	if c.all {
 		// What is waiting to be told apart may be older than the log's tail.
@@ -180,7 +186,7 @@ func (l *Lobby) apply(c change, now time.Time) {
 		l.replace(c.pending)
 	} else {
 		for _, logged := range c.events {
-			e, ok := decodeEvent(logged.payload)
+			e, ok := decodeLogged(logged.payload)
 			if !ok {
 				continue
 			}
@@ -201,6 +207,7 @@ func (l *Lobby) replace(pending []entry) {
 	users := make([]User, len(pending))
 	for i, p := range pending {
 		if wire.DecodeArgs(p.payload, &users[i]) == nil {
+			users[i].Verified = bytes.HasSuffix(p.payload, []byte(verifiedEnd))
 			stay[users[i].UserID] = true
 		}
 	}
@@ -223,7 +230,7 @@ func (l *Lobby) joined(u User, place int64) {
 		l.pending.get(u.UserID).since = before.since
 	}
 	delete(l.removed, u.UserID)
-	l.broadcast(event{kindUserJoined, u}.payload())
+	l.broadcast(event{kindUserJoined, u})
 }
 
 // gone removes a user from the picture and from agents' lists. The caller
@@ -236,28 +243,37 @@ func (l *Lobby) gone(userID string) {
 	if len(l.removed) >= removedBound {
 		clear(l.removed)
 	}
-	l.broadcast(event{kindRemoveUser, u.User}.payload())
+	l.broadcast(event{kindRemoveUser, u.User})
 	l.removed[userID] = removal{u.announced, l.step, u.since}
 }
 
-// broadcast notes a payload for all loaded agents. The caller holds mu.
-func (l *Lobby) broadcast(payload []byte) {
+// broadcast notes an event for all loaded agents. The caller holds mu.
+func (l *Lobby) broadcast(e event) {
 	l.step++
-	l.notices = append(l.notices, l.cfg.Frame(payload)...)
+	frame := l.cfg.Frame(e.payload())
+	l.notices.plain = append(l.notices.plain, frame...)
+	if e.Kind == kindUserJoined && e.Verified {
+		frame = l.cfg.Frame(e.detailed())
+	}
+	l.notices.detailed = append(l.notices.detailed, frame...)
 }
 
 // deliver queues the notices to the loaded agents, as one piece however many
 // they are, and returns who must be flushed. The caller holds mu.
 func (l *Lobby) deliver() []*Agent {
-	if len(l.notices) == 0 {
+	if len(l.notices.plain) == 0 {
 		return nil
 	}
 	agents := make([]*Agent, 0, len(l.agents))
 	for a := range l.agents {
-		a.peer.Queue(l.notices)
+		if a.detailed {
+			a.peer.Queue(l.notices.detailed)
+		} else {
+			a.peer.Queue(l.notices.plain)
+		}
 		agents = append(agents, a)
 	}
-	l.notices = nil
+	l.notices = notices{}
 	return agents
 }
 
@@ -273,7 +289,7 @@ func (l *Lobby) passOn(n int) {
 		if !ok || e.Kind == kindUserJoined && l.pending.get(e.UserID) != nil {
 			continue
 		}
-		l.broadcast(e.payload())
+		l.broadcast(e)
 	}
 	l.foreign = l.foreign[n:]
 }

@@ -11,10 +11,23 @@ import (
 type pendingUser struct {
 	User
 	place     int64
-	announced int64     // Lobby.step of the announcement
-	json      []byte    // User, as a snapshot shows it in one message
-	frame     []byte    // the same as a message of its own
+	announced int64 // Lobby.step of the announcement
+	plain     shown
+	detailed  shown     // for agents who have asked who is verified
 	since     time.Time // of the wait, as far as this lobby knows
+}
+
+// shown is a user's JSON.
+type shown struct {
+	json  []byte // as a snapshot has it in one message
+	frame []byte // the same as a message of its own
+}
+
+func (u *pendingUser) shown(detailed bool) *shown {
+	if detailed {
+		return &u.detailed
+	}
+	return &u.plain
 }
 
 // picture is the set of users to be seen, in the order of their places. Not
@@ -42,7 +55,15 @@ func (p *picture) add(u User, place, step int64) bool {
 	if err != nil {
 		return false
 	}
-	added := &pendingUser{u, place, step, b, p.frame(b), time.Now()}
+	plain := shown{b, p.frame(b)}
+	detailed := plain
+	if u.Verified {
+		if b, err = u.detailed(); err != nil {
+			return false
+		}
+		detailed = shown{b, p.frame(b)}
+	}
+	added := &pendingUser{u, place, step, plain, detailed, time.Now()}
 	p.byID[u.UserID] = added
 	p.order = slices.Insert(p.order, p.index(place), added)
 	return true
@@ -74,25 +95,25 @@ func (p *picture) index(place int64) int {
 }
 
 // snapshot makes the frames that show the picture: a message for each user, or
-// one for all.
-func (p *picture) snapshot(batch bool) []byte {
+// one for all, for agents who have asked who is verified (detailed) or not.
+func (p *picture) snapshot(batch, detailed bool) []byte {
 	if !batch {
 		frames := make([][]byte, len(p.order))
 		for i, u := range p.order {
-			frames[i] = u.frame
+			frames[i] = u.shown(detailed).frame
 		}
 		return slices.Concat(frames...)
 	}
 	size := 64
 	for _, u := range p.order {
-		size += len(u.json) + 1
+		size += len(u.shown(detailed).json) + 1
 	}
 	b := append(make([]byte, 0, size), `{"type":"PendingUsers","args":{"users":[`...)
 	for i, u := range p.order {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, u.json...)
+		b = append(b, u.shown(detailed).json...)
 	}
 	return p.frame(append(b, `]}}`...))
 }

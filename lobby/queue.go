@@ -9,6 +9,7 @@
 package lobby
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -48,17 +49,38 @@ type User struct {
 	Username string `json:"username"`
 	UserID   string `json:"userId"`
 	ChatID   string `json:"chatId"`
+	// Verified: a token of the visitor's site has said so. Only agents who ask
+	// for it see it.
+	Verified bool `json:"-"`
+}
+
+// verifiedEnd is how the JSON of a verified user ends in the store, and for agents
+// who have asked for the feature. A user's other JSON ends with the chatId, so no
+// name can look like it.
+const verifiedEnd = `,"verified":true}`
+
+// detailed is the user's JSON with all that is known.
+func (u User) detailed() ([]byte, error) {
+	b, err := json.Marshal(u)
+	if err == nil && u.Verified {
+		b = append(b[:len(b)-1], verifiedEnd...)
+	}
+	return b, err
 }
 
 // QueueConfig is what a Queue needs. All processes of a deployment should agree
 // on the durations.
 type QueueConfig struct {
-	DB         *redisdb.DB
-	Broker     broker.Broker
-	ChatTTL    time.Duration // nothing in the queue outlives it unless renewed
-	ClaimTTL   time.Duration // how long a claim holds
-	LeaveGrace time.Duration // how long a user without a socket stays
-	Log        *slog.Logger
+	DB     *redisdb.DB
+	Broker broker.Broker
+	// BrokerInStore says that Broker is the pub/sub of DB. Then events are published
+	// by the step that causes them: none is lost between the two, and it saves a
+	// round to the store.
+	BrokerInStore bool
+	ChatTTL       time.Duration // nothing in the queue outlives it unless renewed
+	ClaimTTL      time.Duration // how long a claim holds
+	LeaveGrace    time.Duration // how long a user without a socket stays
+	Log           *slog.Logger
 }
 
 // Queue is the queue of pending users. Its methods may be called concurrently,
@@ -67,6 +89,7 @@ type QueueConfig struct {
 // taken.
 type Queue struct {
 	cfg       QueueConfig
+	channel   string // on which the script publishes; empty: the announcer does
 	lease     time.Duration
 	renewal   time.Duration
 	announcer *announcer
@@ -74,8 +97,13 @@ type Queue struct {
 
 // NewQueue makes a Queue and starts the goroutine that announces its events.
 func NewQueue(cfg QueueConfig) *Queue {
+	channel := ""
+	if cfg.BrokerInStore {
+		channel = Topic
+	}
 	return &Queue{
-		cfg: cfg,
+		cfg:     cfg,
+		channel: channel,
 		// A dead chat server's users are gone within 30 s, sweep included.
 		lease: min(20*time.Second, cfg.ChatTTL),
 		// Four renewals fit into a lease, two into the grace: a user who leaves one
@@ -99,7 +127,7 @@ func (q *Queue) RenewEvery() time.Duration { return q.renewal }
 // Add puts a user at the end of the queue and announces them. A user who is
 // there already keeps the place and is not announced again.
 func (q *Queue) Add(ctx context.Context, u User) error {
-	user, err := json.Marshal(u)
+	user, err := u.detailed()
 	if err != nil {
 		return err
 	}
@@ -226,15 +254,15 @@ type reply struct {
 }
 
 // run executes one operation of the script and announces the events that it
-// has caused.
+// has caused, unless the script itself does.
 func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, error) {
 	command := func(how, script string) *redis.Cmd {
-		line := make([]any, 0, 6+len(queueKeys)+len(args))
+		line := make([]any, 0, 7+len(queueKeys)+len(args))
 		line = append(line, how, script, len(queueKeys))
 		for _, key := range queueKeys {
 			line = append(line, key)
 		}
-		line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds())
+		line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
 		return redis.NewCmd(ctx, append(line, args...)...)
 	}
 	cmd := command("evalsha", queueScript.Hash())
@@ -331,6 +359,24 @@ func decodeEvent(payload []byte) (e event, ok bool) {
 	return event{}, false
 }
 
+// decodeLogged takes an event of the queue's own log, where it is known who is
+// verified: whoever publishes may claim anything.
+func decodeLogged(payload []byte) (e event, ok bool) {
+	e, ok = decodeEvent(payload)
+	_, e.Verified = plain(payload)
+	return e, ok
+}
+
+// plain returns the payload of a logged event as everybody may get it, and whether
+// its user is verified.
+func plain(payload []byte) ([]byte, bool) {
+	rest, verified := bytes.CutSuffix(payload, []byte(verifiedEnd+"}"))
+	if !verified {
+		return payload, false
+	}
+	return append(slices.Clone(rest), "}}"...), true
+}
+
 // payload encodes an event as agents get it.
 func (e event) payload() []byte {
 	if e.Kind == kindRemoveUser {
@@ -339,4 +385,13 @@ func (e event) payload() []byte {
 		}{e.UserID})
 	}
 	return wire.Encode(e.Kind, e.User)
+}
+
+// detailed is the payload for agents who have asked who is verified.
+func (e event) detailed() []byte {
+	payload := e.payload()
+	if e.Verified {
+		payload = append(payload[:len(payload)-len("}}")], verifiedEnd+"}"...)
+	}
+	return payload
 }

@@ -10,10 +10,11 @@
 --   meta     hash  epoch, version (number of events in this epoch), place, seen
 --
 -- ARGV: operation, time to live of the keys (ms), how long a user stays present
--- without being renewed (ms), the operation's arguments.
--- Reply: {epoch, version, number of users to be seen, events of this call, result}.
+-- without being renewed (ms), the channel on which to publish the events of this
+-- call or '' to return them, the operation's arguments.
+-- Reply: {epoch, version, number of users to be seen, events to publish, result}.
 local users, places, present, claims, holders, log, meta = unpack(KEYS)
-local operation, ttl, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local operation, ttl, lease, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local chunk = 1000
 -- How much of the log is kept, in events and ms; a lobby further behind looks at
 -- the whole queue. What was there is not to be found in the log for long.
@@ -32,7 +33,15 @@ local epoch, version, seen = known[1] or '', tonumber(known[2] or 0), known[3]
 local events = {}
 local fresh = false -- a key has come into being and has no time to live yet
 
-local function emit(place, event)
+-- Who is verified stands at the end of a user's JSON, for the log alone: anybody
+-- may publish, so what is published says nothing of it.
+local verified_end = ',"verified":true}'
+local function public(user)
+  if string.sub(user, -#verified_end) ~= verified_end then return user end
+  return string.sub(user, 1, -#verified_end - 1) .. '}'
+end
+
+local function emit(place, event, published)
   if epoch == '' then
     epoch = string.format('%d%06d', tonumber(time[1]), tonumber(time[2]))
     redis.call('HSET', meta, 'epoch', epoch)
@@ -41,15 +50,17 @@ local function emit(place, event)
   local length = redis.call('RPUSH', log, int(now) .. ' ' .. place .. ' ' .. event)
   if length == 1 then fresh = true end
   if length > kept then redis.call('LTRIM', log, -kept, -1) end
-  events[#events + 1] = event
+  events[#events + 1] = published
 end
 
 local function emit_joined(place, user)
-  emit(int(tonumber(place)), '{"type":"UserJoined","args":' .. string.sub(user, 33) .. '}')
+  local head, json = '{"type":"UserJoined","args":', string.sub(user, 33)
+  emit(int(tonumber(place)), head .. json .. '}', head .. public(json) .. '}')
 end
 
 local function emit_removed(user)
-  emit('0', '{"type":"RemoveUser","args":{"userId":"' .. string.sub(user, 1, 32) .. '"}}')
+  local event = '{"type":"RemoveUser","args":{"userId":"' .. string.sub(user, 1, 32) .. '"}}'
+  emit('0', event, event)
 end
 
 local function drop(chat)
@@ -184,7 +195,11 @@ end
 
 trim()
 forgive()
-local result = run[operation](unpack(ARGV, 4))
+local result = run[operation](unpack(ARGV, 5))
 local waiting = redis.call('ZCARD', places)
 if operation ~= 'sync' or #events > 0 then touch(waiting) end
+if channel ~= '' then
+  for _, event in ipairs(events) do redis.call('PUBLISH', channel, event) end
+  events = {}
+end
 return {epoch, version, waiting - redis.call('ZCARD', claims), events, result or ''}

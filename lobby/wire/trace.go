@@ -1,0 +1,37 @@
+package wire
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Tracer begins spans. The zero Tracer begins none, and allocates nothing.
+type Tracer struct{ trace.Tracer }
+
+// Begin starts a span below the one in ctx; it is in the context returned. The
+// caller must End it. Attributes belong behind a check of IsRecording: making
+// them costs even where nobody wants them. No span ever has what a client could
+// choose, nor an id or a name: a chat's id is a secret.
+func (t Tracer) Begin(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
+	if t.Tracer == nil {
+		return ctx, noop.Span{}
+	}
+	return t.Start(ctx, name, trace.WithSpanKind(kind))
+}
+
+// EndSpan ends a span. Of an error it shows the code that a client would see, and
+// not the text, which may name a chat.
+func EndSpan(span trace.Span, err error) {
+	if err != nil && span.IsRecording() {
+		code := Public(err).Code
+		span.SetAttributes(attribute.String("livesupport.code", string(code)))
+		if code == Unavailable {
+			span.SetStatus(otelcodes.Error, "")
+		}
+	}
+	span.End()
+}
