@@ -10,6 +10,7 @@
 package chat
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -32,7 +33,7 @@ type Kind string
 
 // The events of a chat. Servers ignore kinds that they do not know.
 const (
-	// Registered is the first entry of a chat: UserID, Username, ChatID.
+	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified.
 	Registered Kind = "registered"
 	// Attended: Server has opened a room and wants to hear of new entries.
 	Attended Kind = "attended"
@@ -55,6 +56,7 @@ type Event struct {
 	UserID      string `json:"userId,omitempty"`
 	Username    string `json:"username,omitempty"`
 	ChatID      string `json:"chatId,omitempty"`
+	Verified    bool   `json:"verified,omitzero"` // the user has shown a token of their site
 	Server      string `json:"server,omitempty"`
 	SupportID   string `json:"supportId,omitempty"`
 	SupportName string `json:"supportName,omitempty"`
@@ -85,14 +87,34 @@ func decodeEvent(entry []byte) Event {
 
 // News is what servers tell each other about a chat, on its topic: that the log
 // has an entry at position seq, and usually which. The payload is the position
-// in decimal, then a space and the entry.
-func encodeNews(seq int64, entry []byte) []byte {
-	b := make([]byte, 0, 20+len(entry))
+// in decimal, then a space and the entry. Its header is the W3C trace context of
+// the publication, if that is traced: the first member of the entry, where servers
+// that do not know it ignore it. The log has none.
+func encodeNews(seq int64, entry []byte, traceparent string) []byte {
+	b := make([]byte, 0, 20+len(entry)+len(header)+2+len(traceparent))
 	b = strconv.AppendInt(b, seq, 10)
-	if entry != nil {
-		b = append(append(b, ' '), entry...)
+	if entry == nil {
+		return b
 	}
-	return b
+	b = append(b, ' ')
+	if traceparent != "" {
+		b = append(append(append(b, header...), traceparent...), `",`...)
+		entry = entry[1:]
+	}
+	return append(b, entry...)
+}
+
+const header = `{"traceparent":"`
+
+// traceparentOf returns the trace context in the entry that news has brought; it
+// is empty if there is none.
+func traceparentOf(entry []byte) string {
+	rest, found := bytes.CutPrefix(entry, []byte(header))
+	if !found {
+		return ""
+	}
+	value, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(value)
 }
 
 var errNews = errors.New("chat: malformed news")

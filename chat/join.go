@@ -159,6 +159,11 @@ func (r *room) close() {
 	}
 }
 
+// user is whom the chat is of, as the lobby needs them. The caller holds mu.
+func (r *room) user() lobby.User {
+	return lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID, Verified: r.state.Verified}
+}
+
 func (r *room) userID() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,7 +188,7 @@ func (r *room) renewed() {
 func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error {
 	r.mu.Lock()
 	support := r.state.Support.ID
-	user := lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID}
+	user := r.user()
 	r.mu.Unlock()
 	queued := support == ""
 	if queued {
@@ -245,7 +250,8 @@ func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 		}
 	}
 	entered := false
-	result := r.append(&Event{
+	deadline, _ := ctx.Deadline()
+	result := r.append(ctx, deadline, &Event{
 		Kind: SupportJoined, ID: r.service.eventID(), At: r.service.now(),
 		SupportID: s.supportID, SupportName: name, Agent: agent,
 	}, func(outcome Outcome) {
@@ -292,9 +298,10 @@ func (r *room) rejoinSupport(s *Session, supportID string) error {
 // among what all sessions get.
 func (r *room) queueTo(s *Session, payload []byte) { s.peer.Queue(r.service.frame(payload)) }
 
-// write appends a session's message. nil means that the session has its receipt.
-// After ErrUnavailable it may still come.
-func (r *room) write(s *Session, content, messageID string) error {
+// write appends a session's message, below the span of ctx and by the deadline of
+// append. nil means that the session has its receipt. After ErrUnavailable it may
+// still come.
+func (r *room) write(ctx context.Context, deadline time.Time, s *Session, content, messageID string) error {
 	r.mu.Lock()
 	first, repeated := r.state.Find(s.role, messageID, "")
 	full := len(r.state.Messages) >= MaxMessages
@@ -313,7 +320,7 @@ func (r *room) write(s *Session, content, messageID string) error {
 		Kind: Messaged, ID: r.service.eventID(), At: r.service.now(),
 		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
 	}
-	result := r.append(e, func(outcome Outcome) {
+	result := r.append(ctx, deadline, e, func(outcome Outcome) {
 		if outcome == Repeated {
 			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
 			r.queueTo(s, messagePayload(r.state.UserID, &first, s.echoesID))
@@ -373,7 +380,7 @@ func (r *room) waitAgain(ctx context.Context) {
 	r.mu.Lock()
 	r.take(after, entries)
 	waiting := r.waiting
-	user := lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID}
+	user := r.user()
 	r.mu.Unlock()
 	r.flush()
 	if !waiting {

@@ -37,7 +37,7 @@ func FuzzReceive(f *testing.F) {
 	messages := MaxMessages
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if messages >= MaxMessages/2 {
-			u, err := s.Register(t.Context(), "Nika")
+			u, err := s.Register(t.Context(), "Nika", false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,8 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // room is a chat on this server: its state as far as the log has been read, and
@@ -37,6 +39,7 @@ type room struct {
 	gone         bool
 	registered   int64 // when the user came, by the store's clock
 	answered     bool  // a support has written
+	traced       []tracedNews
 }
 
 // appending is an event on its way into the log, and who waits for it.
@@ -44,7 +47,7 @@ type appending struct {
 	id string
 	// applied is called under room.mu when the fold has taken the event.
 	applied func(Outcome)
-	began   time.Time
+	late    time.Time // when whoever waits is answered though it is not applied yet
 	done    chan appended
 }
 
@@ -56,15 +59,17 @@ type appended struct {
 	err     error
 }
 
-// append puts an event into the log and waits until the fold has taken it, less
-// than the five seconds of the protocol. applied, if not nil, is called in the
-// same locked step. Then it tells the sessions and the other servers.
-func (r *room) append(e *Event, applied func(Outcome)) appended {
+// append puts an event into the log and waits until the fold has taken it, until
+// lastTry after the deadline. applied, if not nil, is called in the same locked
+// step. Then it tells the sessions and the other servers. ctx bounds nothing: it
+// says below which span this happens.
+func (r *room) append(ctx context.Context, deadline time.Time, e *Event, applied func(Outcome)) appended {
 	if r.service.outage.Load() {
 		return appended{err: errOutage}
 	}
 	entry := e.encode()
-	a := &appending{id: e.ID, applied: applied, began: time.Now(), done: make(chan appended, 1)}
+	began := time.Now()
+	a := &appending{id: e.ID, applied: applied, late: deadline.Add(lastTry), done: make(chan appended, 1)}
 	r.mu.Lock()
 	if r.gone {
 		r.mu.Unlock()
@@ -72,16 +77,23 @@ func (r *room) append(e *Event, applied func(Outcome)) appended {
 	}
 	r.pending = append(r.pending, a)
 	r.mu.Unlock()
-	r.service.log.append(a.began.Add(storeTimeout), r.chatID, entry, func(seq int64, err error) {
+	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
+	showEvent(span, e, entry)
+	r.service.log.append(deadline, r.chatID, entry, func(seq int64, err error) {
 		r.appended(a, e, seq, err)
 	})
 	result := <-a.done
+	endSpan(span, result.err)
 	if e.Kind == SupportJoined && result.outcome == Applied {
-		r.dequeue() // who is told now that the chat is taken finds its user in no lobby
+		r.dequeue(a.late) // who is told now that the chat is taken finds its user in no lobby
 	}
-	r.flush()
+	if result.outcome == Applied { // else span is the one that has ended
+		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
+	}
+	showSessions(span, r.flush())
+	span.End()
 	if e.Kind == Messaged && result.outcome == Applied {
-		r.service.metrics.local.Observe(time.Since(a.began).Seconds())
+		r.service.metrics.local.Observe(time.Since(began).Seconds())
 	}
 	if errors.Is(result.err, errGone) {
 		r.expire()
@@ -91,7 +103,7 @@ func (r *room) append(e *Event, applied func(Outcome)) appended {
 		r.service.storeFailed(r.chatID)
 	}
 	if result.err == nil {
-		r.publish(e.Kind, result, entry)
+		r.publish(ctx, e.Kind, result, entry)
 	}
 	return result
 }
@@ -111,7 +123,7 @@ func (r *room) appended(a *appending, e *Event, seq int64, err error) {
 	r.deadline = r.service.expiryFromNow()
 	r.offer(seq, *e)
 	if slices.Contains(r.pending, a) { // something before it must be read first
-		time.AfterFunc(time.Until(a.began.Add(answerTimeout)), func() {
+		time.AfterFunc(time.Until(a.late), func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.settle(a, appended{late: true})
@@ -223,40 +235,45 @@ func (r *room) supportJoined() {
 	}
 }
 
-// dequeue takes the chat's user out of the queue, now or as soon as the store
-// can be reached.
-func (r *room) dequeue() {
-	ctx, cancel := context.WithTimeout(r.service.ctx, storeTimeout)
+// dequeue takes the chat's user out of the queue: by the deadline, or else as soon
+// as the store can be reached.
+func (r *room) dequeue(deadline time.Time) {
+	ctx, cancel := context.WithDeadline(r.service.ctx, deadline)
 	defer cancel()
 	if err := r.service.queue.Remove(ctx, r.chatID); err != nil {
 		r.service.unqueue(r.chatID)
 	}
 }
 
-// flush sends what is queued to the sessions.
-func (r *room) flush() {
+// flush sends what is queued to the sessions, and returns how many there are.
+func (r *room) flush() int {
 	var buf [4]*Session
 	r.mu.Lock()
 	sessions := append(buf[:0], r.sessions...)
+	delivered := r.tracedUntilNow()
 	r.mu.Unlock()
 	for _, s := range sessions {
 		s.peer.Flush()
 	}
+	for _, n := range delivered {
+		r.service.delivered(n, len(sessions))
+	}
+	return len(sessions)
 }
 
 // publish tells the other servers that attend the chat of a new entry. That a
 // support has joined is told in any case: it is rare, and observers may want to
 // know.
-func (r *room) publish(kind Kind, a appended, entry []byte) {
+func (r *room) publish(ctx context.Context, kind Kind, a appended, entry []byte) {
 	r.mu.Lock()
 	wanted := kind == SupportJoined || r.state.attendedByOthers(r.service.id)
 	known := r.known
 	r.mu.Unlock()
 	switch {
 	case a.late:
-		r.service.publish(r.chatID, known, nil)
+		r.service.tellLater(r.chatID, known) // whoever waits has waited long enough
 	case wanted:
-		r.service.publish(r.chatID, a.seq, entry)
+		r.service.publish(ctx, r.chatID, a.seq, entry)
 	}
 }
 
@@ -402,6 +419,7 @@ func (h *roomHandler) Message(payload []byte) {
 	fresh := seq > r.last
 	if fresh && entry != nil {
 		r.service.metrics.receipt.Observe(r.service.since(e))
+		r.traceNews(seq, entry)
 	}
 	switch {
 	case entry != nil:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"livesupport/broker"
+	"livesupport/broker/brokertest"
 	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
 	"livesupport/lobby"
@@ -30,6 +31,7 @@ type lossy struct {
 	handlers map[string][]*lossySubscription
 	held     [][2]any // payloads that come later: subscription, payload
 	down     bool     // takes nothing
+	stalled  bool     // takes nothing, and does not say so
 	reliable bool     // does none of that
 }
 
@@ -44,10 +46,14 @@ func newLossy(seed int64) *lossy {
 	return &lossy{random: rand.New(rand.NewSource(seed)), handlers: map[string][]*lossySubscription{}}
 }
 
-func (l *lossy) Publish(_ context.Context, topic string, payload []byte) error {
+func (l *lossy) Publish(ctx context.Context, topic string, payload []byte) error {
 	l.mu.Lock()
-	if l.down {
+	down, stalled := l.down, l.stalled
+	if down || stalled {
 		l.mu.Unlock()
+		if stalled {
+			<-ctx.Done()
+		}
 		return errors.New("down")
 	}
 	var now [][2]any
@@ -129,6 +135,7 @@ func (l *lossy) gap() {
 // deployment is some chat servers on one store and one broker.
 type deployment struct {
 	t        testing.TB
+	store    *brokertest.Proxy // in front of the one store
 	client   redis.UniversalClient
 	broker   *lossy
 	services []*Service
@@ -141,10 +148,14 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	d := &deployment{t: t, broker: newLossy(seed)}
+	d := &deployment{
+		t:      t,
+		store:  brokertest.StartProxy(t, strings.TrimPrefix(store.URL(), "redis://")),
+		broker: newLossy(seed),
+	}
 	log := slog.New(slog.DiscardHandler)
 	for range servers {
-		db, err := redisdb.Open(store.URL(), log)
+		db, err := redisdb.Open("redis://"+d.store.Addr(), log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +178,7 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 
 func (d *deployment) register() lobby.User {
 	d.t.Helper()
-	u, err := d.services[0].Register(d.t.Context(), "Nika")
+	u, err := d.services[0].Register(d.t.Context(), "Nika", false)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -329,133 +340,6 @@ func TestOneSupportOfMany(t *testing.T) {
 		d.broker.gap()
 		eventually(t, "the user learns of the support", func() bool { return len(user.frames(`{"type":"SupportJoinedUser"`)) == 1 })
 	}
-}
-
-// TestLogThatLostItsEnd: a store that comes back without its latest entries
-// does not make servers overlook what is written from then on.
-func TestLogThatLostItsEnd(t *testing.T) {
-	d := deploy(t, 2, time.Minute, 1)
-	u := d.register()
-	user := d.services[0].connect(u.ChatID).joinUser(u)
-	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	for i := range 5 {
-		user.say(RoleUser, fmt.Sprint("before ", i))
-	}
-	d.broker.gap()
-	eventually(t, "the support has them", func() bool { return len(support.messages()) == 5 })
-	if err := d.client.LTrim(t.Context(), key(u.ChatID), 0, -4).Err(); err != nil {
-		t.Fatal(err)
-	}
-	d.broker.set(func(l *lossy) { l.held = nil }) // it does not outlive what it tells of
-	support.say(RoleSupport, "after")
-	user.say(RoleUser, "after too")
-	d.broker.gap()
-	for _, p := range []*peer{user, support} {
-		eventually(t, "what was written after", func() bool { return len(p.messages()) == 7 })
-	}
-	late := d.services[0].connect(u.ChatID).joinUser(u)
-	if history := late.frames(`{"type":"ChatHistory"`); len(history) != 1 || strings.Count(history[0], `"content":`) != 4 || !strings.Contains(history[0], "after too") {
-		t.Errorf("history: %q", history)
-	}
-}
-
-// TestBrokerAway: while nothing can be published, the store has what is written,
-// and afterwards the other server's side gets it.
-func TestBrokerAway(t *testing.T) {
-	d := deploy(t, 2, time.Minute, 1)
-	u := d.register()
-	user := d.services[0].connect(u.ChatID).joinUser(u)
-	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	d.broker.set(func(l *lossy) { l.down = true })
-	user.say(RoleUser, "hello")
-	if got := user.messages(); len(got) != 1 {
-		t.Fatalf("the sender's receipt: %q", got)
-	}
-	d.broker.set(func(l *lossy) { l.down = false })
-	eventually(t, "the other side has it", func() bool {
-		d.broker.gap() // this broker may lose the making up, too
-		return len(support.messages()) == 1
-	})
-}
-
-// TestMakingUp: what could not be published is made up for by its position
-// alone, without a Gap.
-func TestMakingUp(t *testing.T) {
-	d := deploy(t, 2, time.Minute, 1)
-	d.broker.set(func(l *lossy) { l.reliable = true })
-	u := d.register()
-	user := d.services[0].connect(u.ChatID).joinUser(u)
-	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	user.say(RoleUser, "first")
-	d.broker.gap()
-	eventually(t, "the support has the first", func() bool { return len(support.messages()) == 1 })
-	d.broker.set(func(l *lossy) { l.down = true })
-	user.say(RoleUser, "second")
-	d.broker.set(func(l *lossy) { l.down = false })
-	eventually(t, "the support has the second", func() bool { return len(support.messages()) == 2 })
-}
-
-// TestNewsDuringAGap: an entry that is heard of while the log is read because of
-// a Gap, and that the reading came too early for, is not forgotten.
-func TestNewsDuringAGap(t *testing.T) {
-	d := deploy(t, 2, time.Minute, 1)
-	d.broker.set(func(l *lossy) { l.reliable = true })
-	u := d.register()
-	d.services[0].connect(u.ChatID).joinUser(u)
-	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	for i := range 200 {
-		d.broker.gap()
-		// As another server would that could not publish the entry itself.
-		e := Event{ID: fmt.Sprint("elsewhere ", i), Kind: Messaged, From: RoleUser, Content: fmt.Sprint(i)}
-		seq, err := d.client.RPush(t.Context(), key(u.ChatID), e.encode()).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.broker.Publish(t.Context(), topic(u.ChatID), encodeNews(seq, nil)); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, fmt.Sprint("the support has message ", i), func() bool { return len(support.messages()) == i+1 })
-	}
-}
-
-// TestStoredButNotReadable: a message that is in the log, behind entries that
-// cannot be read, keeps its sender waiting no longer than one that is not, and is
-// applied in its turn.
-func TestStoredButNotReadable(t *testing.T) {
-	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return b }, log: log{ttl: time.Minute}}
-	r := &room{service: service, chatID: "c"}
-	r.take(0, []string{string(registered.encode())})
-	hidden, e := userSays("1", "a"), userSays("2", "b")
-	a := &appending{id: e.ID, began: time.Now().Add(50*time.Millisecond - answerTimeout), done: make(chan appended, 1)}
-	r.pending = append(r.pending, a)
-	r.appended(a, &e, 3, nil)
-	if result := <-a.done; !result.late || result.err != nil {
-		t.Errorf("%+v", result)
-	}
-	r.take(1, []string{string(hidden.encode()), string(e.encode())})
-	if len(r.state.Messages) != 2 || len(r.pending) != 0 {
-		t.Errorf("%+v, pending %v", r.state.Messages, r.pending)
-	}
-}
-
-// TestJoiningWhileTheBrokerIsAway: who comes then is let in, and gets what the
-// other server's side has written as soon as the broker is back.
-func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
-	d := deploy(t, 2, time.Minute, 1)
-	d.broker.set(func(l *lossy) { l.down = true })
-	u := d.register()
-	user := d.services[0].connect(u.ChatID).joinUser(u)
-	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	user.say(RoleUser, "hello")
-	support.say(RoleSupport, "welcome")
-	if len(user.messages()) == 0 || len(support.messages()) == 0 {
-		t.Fatalf("no receipts: %q, %q", user.got, support.got)
-	}
-	d.broker.set(func(l *lossy) { l.down, l.reliable = false, true })
-	for _, p := range []*peer{user, support} {
-		eventually(t, "both messages", func() bool { return len(p.messages()) == 2 })
-	}
-	eventually(t, "the user learns of the support", func() bool { return len(user.frames(`{"type":"SupportJoinedUser"`)) == 1 })
 }
 
 func TestExpiry(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 )
 
@@ -41,6 +43,9 @@ type Session struct {
 
 	joined  atomic.Bool
 	limiter *rate.Limiter // made with the first message
+	// Messages that are read until heldUntil may have been sent at heldSince, behind
+	// one that took long. Both count from connected.
+	heldSince, heldUntil time.Duration
 }
 
 // Connect begins the session of a socket that was opened for a chat. agent is
@@ -84,6 +89,8 @@ func (s *Session) Receive(frame []byte) {
 		s.refuse(err, "")
 		return
 	}
+	begun := time.Since(s.connected)
+	defer func() { s.held(begun, time.Since(s.connected)) }()
 	switch kind {
 	case wire.KindPong:
 	case kindJoin:
@@ -184,6 +191,8 @@ func (s *Session) join(raw jsontext.Value) error {
 	if r == nil {
 		return errCrowded
 	}
+	ctx, span := s.service.tracer.Begin(ctx, spanReceive, trace.SpanKindServer)
+	s.show(span, kindJoin)
 	err := r.open(ctx, args.UserID)
 	if err == nil {
 		switch {
@@ -198,6 +207,7 @@ func (s *Session) join(raw jsontext.Value) error {
 			err = r.rejoinSupport(s, args.SupportID)
 		}
 	}
+	endSpan(span, err)
 	if err != nil {
 		s.echoesID = false
 		s.service.release(r)
@@ -238,7 +248,10 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 		s.refuse(err, messageID)
 		return
 	}
-	err := s.room.write(s, args.Content, messageID)
+	ctx, span := s.service.tracer.Begin(context.Background(), spanReceive, trace.SpanKindServer)
+	s.show(span, kindChatMessage)
+	err := s.room.write(ctx, s.deadline(), s, args.Content, messageID)
+	endSpan(span, err)
 	switch {
 	case err == nil, errors.Is(err, errGone): // then the room has told this session too
 	default:
@@ -247,6 +260,34 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 			s.service.logger.Warn("a message could not be stored", "chat", s.chatID, "error", err)
 		}
 		s.refuse(wire.Public(err), messageID)
+	}
+}
+
+// held notes how long the handling of a frame took, for those that wait behind it.
+func (s *Session) held(begun, ended time.Duration) {
+	const long, atOnce = 100 * time.Millisecond, 200 * time.Millisecond
+	if ended-begun < long {
+		return
+	}
+	if begun >= s.heldUntil {
+		s.heldSince = begun
+	}
+	s.heldUntil = ended + atOnce
+}
+
+// deadline is until when a message that has just been read may wait for the store.
+func (s *Session) deadline() time.Time {
+	now := time.Now()
+	if now.Sub(s.connected) < s.heldUntil {
+		return s.connected.Add(s.heldSince + storeTimeout)
+	}
+	return now.Add(storeTimeout)
+}
+
+// show tells a span which frame it is about, and whose.
+func (s *Session) show(span trace.Span, kind string) {
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("livesupport.type", kind), attribute.String("livesupport.from", string(s.role)))
 	}
 }
 

@@ -26,6 +26,7 @@ type Support struct {
 // concurrent use.
 type State struct {
 	UserID, Username, ChatID string
+	Verified                 bool    // the user has shown a token of their site
 	Support                  Support // zero while nobody has taken the chat
 	Messages                 []Message
 	Servers                  []string // those that have attended
@@ -57,7 +58,7 @@ func (s *State) Apply(e Event) Outcome {
 		if e.Kind != Registered || e.ChatID == "" {
 			return Ignored
 		}
-		s.UserID, s.Username, s.ChatID = e.UserID, e.Username, e.ChatID
+		s.UserID, s.Username, s.ChatID, s.Verified = e.UserID, e.Username, e.ChatID, e.Verified
 		s.advance(e.At)
 		return Applied
 	}

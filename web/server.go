@@ -179,7 +179,7 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 	// reading it races with the server's shutdown.
 	ctx, cancel := context.WithTimeout(context.Background(), registerTimeout)
 	defer cancel()
-	user, err := service.Register(ctx, name)
+	user, err := service.Register(ctx, name, false)
 	if err != nil {
 		return err
 	}
