@@ -131,6 +131,26 @@ func bearer(authorization, protocols string) (token string, shown bool) {
 	return "", false
 }
 
+var errVisitor = wire.NewError(wire.Unauthorized, "Show a valid visitor's token, which has not run out, or none.")
+
+var errOtherName = wire.NewError(wire.Forbidden, "The name in the path is not the one in your token; it may be left out.")
+
+// visitorOf is who a registration's token says the visitor is: nil without a token,
+// and where tokens of visitors do not count.
+func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
+	token, shown := bearer(c.Get(fiber.HeaderAuthorization), "")
+	if s.options.Visitors == nil || !shown {
+		return nil, nil
+	}
+	visitor, err := s.options.Visitors.Verify(strings.Clone(token)) // Fiber uses the header's memory again
+	if err != nil {
+		s.options.Log.Debug("a visitor's token was refused", "error", err)
+		s.refused(unauthorized)
+		return nil, errVisitor
+	}
+	return visitor, nil
+}
+
 var errUnauthorized = wire.NewError(wire.Unauthorized, "Show a valid agent's token, which has not run out, as a bearer token.")
 
 // errExpired is told to a socket before it is closed.

@@ -19,6 +19,7 @@ import (
 type hub struct {
 	idle    time.Duration
 	limit   int           // sockets at once
+	flow    flow          // what may come from each
 	start   time.Time     // origin of clock
 	spread  time.Duration // over which shutdown closes the sockets
 	log     *slog.Logger
@@ -87,11 +88,14 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 	s.noteHeard()
 	s.session = connect(s)
 	s.Queue(pingFrame)
-	if code, reason := h.add(s, from); code != 0 {
-		if code == wire.CloseTryLater {
+	if refusal := h.add(s, from); refusal != nil {
+		switch refusal {
+		case errFull:
 			h.refuse()
+		case errCrowded:
+			h.metrics.denied.WithLabelValues(socketsPerAddress).Inc()
 		}
-		s.Close(code, reason)
+		s.Close(refusal.code, refusal.reason)
 		conn.Close()
 		s.session.Closed()
 		return
@@ -123,17 +127,25 @@ func (h *hub) crowded(from netip.Addr) bool {
 	return h.perAddress > 0 && h.counts.of(from) >= h.perAddress
 }
 
-// add takes a socket in, or returns the code and reason to close it with.
-func (h *hub) add(s *Socket, from netip.Addr) (code int, reason string) {
+// Why a socket is not taken that was let through to the upgrade: others were
+// faster.
+var (
+	errEnding  = &violation{wire.CloseAway, "server shutting down"}
+	errFull    = &violation{wire.CloseTryLater, "the server has as many sockets as it takes"}
+	errCrowded = &violation{wire.CloseTryLater, "this network has as many sockets as it may"}
+)
+
+// add takes a socket in, or returns why not.
+func (h *hub) add(s *Socket, from netip.Addr) *violation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return wire.CloseAway, "server shutting down"
-	case h.count >= h.limit: // filled up since the upgrade was let through
-		return wire.CloseTryLater, "the server has as many sockets as it takes"
+		return errEnding
+	case h.count >= h.limit:
+		return errFull
 	case h.perAddress > 0 && h.counts.of(from) >= h.perAddress:
-		return wire.CloseTryLater, "this network has as many sockets as it may"
+		return errCrowded
 	}
 	if h.perAddress > 0 {
 		s.from = h.counts.add(from)
@@ -144,7 +156,7 @@ func (h *hub) add(s *Socket, from netip.Addr) (code int, reason string) {
 	s.slot = h.current
 	s.index = len(h.slots[s.slot])
 	h.slots[s.slot] = append(h.slots[s.slot], s)
-	return 0, ""
+	return nil
 }
 
 func (h *hub) remove(s *Socket) {

@@ -4,10 +4,11 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are what a hub tells of its sockets.
 type metrics struct {
-	opened  prometheus.Counter
-	refused prometheus.Counter
-	slow    prometheus.Counter
-	denied  *prometheus.CounterVec // by reason
+	opened   prometheus.Counter
+	refused  prometheus.Counter
+	slow     prometheus.Counter
+	flooding prometheus.Counter
+	denied   *prometheus.CounterVec // by reason
 }
 
 func newMetrics(server string) metrics {
@@ -17,9 +18,10 @@ func newMetrics(server string) metrics {
 		})
 	}
 	m := metrics{
-		opened:  counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
-		refused: counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
-		slow:    counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
+		opened:   counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
+		refused:  counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
+		slow:     counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
+		flooding: counter("livesupport_flooding_clients_cut_total", "Sockets that were cut because too many frames or bytes came from them."),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name:        "livesupport_refused_total",
 			Help:        "Requests that were refused for a token, an origin or a limit per address, by reason.",
@@ -43,7 +45,7 @@ const (
 // Metrics are the server's figures, to be registered once.
 func (s *Server) Metrics() []prometheus.Collector {
 	m := &s.hub.metrics
-	return []prometheus.Collector{m.opened, m.refused, m.slow, m.denied}
+	return []prometheus.Collector{m.opened, m.refused, m.slow, m.flooding, m.denied}
 }
 
 // refused counts a request that was refused before there was a session.

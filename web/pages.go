@@ -163,7 +163,8 @@ func (f *file) send(c *fiber.Ctx, caching string) error {
 	if c.Fresh() {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
-	if c.AcceptsEncodings("gzip", "identity") == "gzip" {
+	// Who says nothing may get anything (RFC 9110, section 12.5.3), but seldom unzips.
+	if c.Get(fiber.HeaderAcceptEncoding) != "" && c.AcceptsEncodings("gzip", "identity") == "gzip" {
 		c.Set(fiber.HeaderContentEncoding, "gzip")
 		return c.Send(f.zipped())
 	}

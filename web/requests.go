@@ -32,7 +32,7 @@ func (r *requests) note(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// cut closes the connections, and returns when fasthttp has let go of them or ctx
+// cut ends reading and writing on the connections, and returns when fasthttp has let go of them or ctx
 // ends.
 func (r *requests) cut(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -41,7 +41,8 @@ func (r *requests) cut(ctx context.Context) error {
 		r.mu.Lock()
 		left := len(r.open)
 		for conn := range r.open {
-			conn.Close()
+			// Closed while a handler is at work, it would make fasthttp panic.
+			conn.SetDeadline(time.Unix(1, 0))
 		}
 		r.mu.Unlock()
 		if left == 0 {

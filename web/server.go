@@ -52,12 +52,18 @@ type Options struct {
 	AllowedOrigins []string
 	// Agents checks agents' tokens; nil if anyone may be an agent.
 	Agents *Verifier
+	// Visitors checks the tokens that visitors' sites give them; nil if none count.
+	// A visitor without one is anonymous in either case.
+	Visitors *Verifier
 	// TrustedProxies are the addresses whose word on a client's address counts.
 	TrustedProxies []netip.Prefix
 	// RegisterRate is how many registrations a minute an address has; 0 means any
 	// number. SocketsPerAddress is how many sockets at once; 0 likewise.
 	RegisterRate      float64
 	SocketsPerAddress int
+	// FrameRate and ByteRate are how many frames and bytes a second may come from a
+	// socket, sustained, and four times as many at once; 0 means any number.
+	FrameRate, ByteRate float64
 	// PingInterval is the time between two heartbeats of a socket.
 	PingInterval time.Duration
 	// IdleTimeout is how long nothing may come from a socket.
@@ -125,6 +131,7 @@ func newServer(name string, options Options, page string) *Server {
 		registrations: newAddressRate(options.RegisterRate, maxBuckets),
 		requests:      requests{open: make(map[net.Conn]struct{})},
 	}
+	s.hub.flow = newFlow(options.FrameRate, options.ByteRate)
 	s.hub.spread, s.hub.log, s.hub.metrics = options.DrainSpread, options.Log, newMetrics(name)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
@@ -165,10 +172,20 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 	if strings.Contains(raw, "/") {
 		return fiber.ErrNotFound
 	}
+	visitor, err := s.visitorOf(c)
+	if err != nil {
+		return err
+	}
 	name, err := url.PathUnescape(raw) // a copy
 	name, ok := wire.Name(strings.Clone(name))
-	if err != nil || !ok {
+	if visitor != nil && raw == "" {
+		name, ok = visitor.Name, true
+	}
+	switch {
+	case err != nil || !ok:
 		return wire.NewError(wire.BadUsername, "A name has 1 to 64 characters, none of them a control character.")
+	case visitor != nil && name != visitor.Name:
+		return errOtherName
 	}
 	if ok, after := s.registrations.allow(s.clientAddress(c), time.Now()); !ok {
 		s.refused(registerRate)
@@ -179,7 +196,7 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 	// reading it races with the server's shutdown.
 	ctx, cancel := context.WithTimeout(context.Background(), registerTimeout)
 	defer cancel()
-	user, err := service.Register(ctx, name, false)
+	user, err := service.Register(ctx, name, visitor != nil)
 	if err != nil {
 		return err
 	}
@@ -270,7 +287,7 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 
 // Serve serves until Shutdown, and then returns nil. It is called once.
 func (s *Server) Serve(l net.Listener) error {
-	l = &closeOnce{Listener: l}
+	l = newListener(l, s.options.Log)
 	s.mu.Lock()
 	s.listener = l
 	closed := s.closed
@@ -306,19 +323,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, s.requests.cut(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// closeOnce lets both of us close the listener: Fiber gives up a shutdown when
-// it finds it closed.
-type closeOnce struct {
-	net.Listener
-	once sync.Once
-	err  error
-}
-
-func (l *closeOnce) Close() error {
-	l.once.Do(func() { l.err = l.Listener.Close() })
-	return l.err
 }
 
 // quietLogger lets fasthttp's reports of clients' faults through at debug level.

@@ -61,6 +61,7 @@ type Socket struct {
 	// Of the goroutine that reads:
 	kind    ws.OpCode // of the message that is being read
 	settled bool      // the first request has been handled
+	used    used
 
 	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
 	from    *socketCount // nil unless sockets are counted by address; guarded by the hub's lock
@@ -257,6 +258,9 @@ func (s *Socket) read(r *frameReader) error {
 		op, fin, payload, err := r.next()
 		if err != nil {
 			return err
+		}
+		if !s.hub.flow.allows(&s.used, len(payload), s.heard.Load()) {
+			return s.flooded()
 		}
 		if op.IsControl() {
 			if err := s.control(op, payload); err != nil {

@@ -15,14 +15,15 @@ import (
 
 // request is what a token is asked for.
 type request struct {
-	Sub  string        `required:"" placeholder:"ID" help:"Who the agent is, for good: tells them from all others."`
-	Name string        `placeholder:"NAME" help:"What visitors see. Default: the ID."`
-	TTL  time.Duration `name:"ttl" default:"8h" help:"How long the token counts."`
+	Sub     string        `required:"" placeholder:"ID" help:"Who it is, for good: tells them from all others."`
+	Name    string        `placeholder:"NAME" help:"What the other side sees. Default: the ID."`
+	TTL     time.Duration `name:"ttl" default:"8h" help:"How long the token counts."`
+	Visitor bool          `help:"Make one for a visitor, signed with VISITOR_SECRET, as your site would."`
 }
 
-const tokenHelp = "Makes a token for an agent, signed with AGENT_SECRET, for AGENT_AUDIENCE and from AGENT_ISSUER where they are set."
+const tokenHelp = "Makes a token for an agent, signed with AGENT_SECRET, for AGENT_AUDIENCE and from AGENT_ISSUER where they are set; or for a visitor."
 
-// token prints an agent's token and returns the exit code.
+// token prints a token and returns the exit code.
 func token(args []string, env func(string) string, stdout, stderr io.Writer) int {
 	if err := printToken(args, env, stdout); err != nil {
 		fmt.Fprintf(stderr, "livesupport token: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
@@ -45,10 +46,14 @@ func printToken(args []string, env func(string) string, stdout io.Writer) error 
 		}
 		return err
 	}
-	secret := env("AGENT_SECRET")
+	variable, audience, issuer := "AGENT_SECRET", env("AGENT_AUDIENCE"), env("AGENT_ISSUER")
+	if r.Visitor {
+		variable, audience, issuer = "VISITOR_SECRET", "", ""
+	}
+	secret := env(variable)
 	switch name, ok := wire.Name(r.Name); {
 	case len(secret) < web.MinSecret:
-		return fmt.Errorf("AGENT_SECRET has %d bytes: want the servers' secret of at least %d", len(secret), web.MinSecret)
+		return fmt.Errorf("%s has %d bytes: want the servers' secret of at least %d", variable, len(secret), web.MinSecret)
 	case r.Name != "" && !ok:
 		return errors.New("--name: want 1 to 64 characters, none of them a control character")
 	case r.TTL <= 0:
@@ -56,7 +61,7 @@ func printToken(args []string, env func(string) string, stdout io.Writer) error 
 	default:
 		r.Name = name
 	}
-	signed, err := web.SignToken(secret, r.Sub, r.Name, env("AGENT_AUDIENCE"), env("AGENT_ISSUER"), r.TTL)
+	signed, err := web.SignToken(secret, r.Sub, r.Name, audience, issuer, r.TTL)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,18 @@ func TestToken(t *testing.T) {
 	require.Equal(t, "Vika", who.Name)
 	require.WithinDuration(t, time.Now().Add(8*time.Hour), who.Expires, time.Minute)
 
+	const visitors = "fedcba9876543210fedcba9876543210"
+	code, stdout, stderr = run("--visitor --sub 7 --name Nika", "AGENT_SECRET", secret, "VISITOR_SECRET", visitors, "AGENT_AUDIENCE", "a")
+	require.Zero(t, code, stderr)
+	who, err = web.NewSecretVerifier(visitors, "", "").Verify(strings.TrimSuffix(stdout, "\n"))
+	require.NoError(t, err)
+	require.Equal(t, "Nika", who.Name)
+	_, err = web.NewSecretVerifier(secret, "", "").Verify(strings.TrimSuffix(stdout, "\n"))
+	require.Error(t, err)
+	code, _, stderr = run("--visitor --sub 7", "AGENT_SECRET", secret)
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "VISITOR_SECRET has 0 bytes")
+
 	code, stdout, stderr = run("--help")
 	require.Zero(t, code)
 	require.Empty(t, stderr)

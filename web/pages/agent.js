@@ -1,5 +1,5 @@
 import { chime, TitleFlash } from "./attention.js";
-import { Lobby, tokenCounts } from "./client.js";
+import { Lobby, nameIn, tokenCounts } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { Desk } from "./desk.js";
 import { clock, h, icon, label, write } from "./dom.js";
@@ -65,9 +65,10 @@ label(back, "back", t("back"));
 const withName = h("h2", { dir: "auto", id: "with" });
 const chatState = h("p", { class: "state", role: "status" });
 const life = h("p", { class: "life" });
+const withVerified = verifiedMark();
 const closeChat = h("button", { type: "button", class: "quiet", onclick: leave }, t("closeConversation"));
 const talk = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
-  h("header", {}, back, h("div", { class: "with" }, withName, h("div", { class: "line" }, chatState, life)), closeChat),
+  h("header", {}, back, h("div", { class: "with" }, withName, h("div", { class: "line" }, withVerified, chatState, life)), closeChat),
   conversation.element);
 const idle = h("div", { class: "idle" }, icon("chat"), h("p", {}, t("choose")));
 
@@ -135,6 +136,7 @@ function renderNow() {
   conversation.show(chat ?? null);
   if (chat) {
     write(withName, chat.participant.username);
+    withVerified.hidden = !chat.participant.verified;
     write(chatState, chat.state === "ended" ? t("endedAgent") : stateOf(chat));
     chatState.dataset.state = chat.state;
     closeChat.setAttribute("aria-label", t("closeName", { name: chat.participant.username }));
@@ -187,8 +189,13 @@ function noteWaiting() {
 
 function queueItem(userId, user) {
   return h("li", {},
-    h("div", {}, h("p", { class: "name", dir: "auto" }, user.username), h("p", { class: "since" })),
+    h("div", {}, h("p", { class: "name", dir: "auto" }, user.username),
+      user.verified ? verifiedMark() : "", h("p", { class: "since" })),
     h("button", { type: "button", "aria-label": t("takeUser", { name: user.username }), onclick: () => take(user) }, t("take")));
+}
+
+function verifiedMark() {
+  return h("p", { class: "verified", title: t("verifiedHint") }, h("span", { "aria-hidden": "true" }, "✓ "), t("verified"));
 }
 
 function updateQueueItem(item) {
@@ -369,17 +376,6 @@ document.addEventListener("keydown", (event) => {
 /* the beginning */
 
 let started = false;
-
-/** What others see of who a token is about: the server decides whether it is true. */
-function nameIn(text) {
-  try {
-    const bytes = atob(text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
-    const { name, sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
-    return String(name || sub || "");
-  } catch {
-    return "";
-  }
-}
 
 let checking = false;
 

@@ -11,7 +11,8 @@
  *
  * @module
  *
- * @typedef {{userId: string, chatId: string, username: string}} User a registered visitor
+ * @typedef {{userId: string, chatId: string, username: string, verified?: true}} User a registered
+ *            visitor; to agents, verified if their site has vouched for them
  * @typedef {{userId: string, supportId: string, content: string, timestamp: string,
  *            from: "User"|"Support", messageId?: string}} Message as the server delivers it
  * @typedef {{messageId: string, content: string, problem?: string}} Outgoing a message without a
@@ -45,15 +46,16 @@ export class Refusal extends Error {
 /**
  * Registers a visitor and a fresh chat.
  * @param {string} base the chat server's URL, with its path if it has one
- * @param {string} name 1 to 64 characters
+ * @param {string} name 1 to 64 characters; with a token the one in it, or ""
+ * @param {string} token the visitor's, if their site has given them one
  * @returns {Promise<Participant>}
  * @throws {Refusal}
  */
-export async function register(base, name) {
+export async function register(base, name, token = "") {
   let response;
   try {
     response = await fetch(address(base, `/user/join/${encodeURIComponent(name)}`), {
-      signal: AbortSignal.timeout(PATIENCE),
+      headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: AbortSignal.timeout(PATIENCE),
     });
   } catch (cause) {
     throw new Refusal("unreachable", "The server cannot be reached.", { cause });
@@ -64,6 +66,21 @@ export async function register(base, name) {
   }
   const { userId, username, chatId } = answer;
   return { role: "User", userId, username, chatId };
+}
+
+/**
+ * What others see of who a token is about: the server decides whether it is true.
+ * @param {string} token
+ * @returns {string} "" if it is none
+ */
+export function nameIn(token) {
+  try {
+    const bytes = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const { name, sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
+    return String(name || sub || "");
+  } catch {
+    return "";
+  }
 }
 
 /**
@@ -377,7 +394,7 @@ export class Lobby extends EventTarget {
   }
 
   #load() {
-    this.#connection.send("Load", { batch: true });
+    this.#connection.send("Load", { batch: true, features: ["verified"] });
   }
 
   #receive(type, args) {

@@ -44,6 +44,7 @@ const en = {
   announce: "{name}: {text}",
   // reasons
   bad_username: "A name has 1 to 64 characters.",
+  unauthorized: "Your sign-in on this site has run out. Please load the page again.",
   unreachable: "The chat cannot be reached just now. Please try again.",
   unavailable: "The chat cannot answer just now. Please try again.",
   expired: "the chat has ended",
@@ -71,6 +72,8 @@ const en = {
   waitsAtLeast: "waits {time} or longer",
   take: "Take",
   takeUser: "Take {name}",
+  verified: "Verified",
+  verifiedHint: "Your site has confirmed who this is",
   lost: "{name} was taken by another agent just now.",
   conversations: "Conversations",
   none: "No conversations yet.",
@@ -151,6 +154,7 @@ const ar = {
   empty: "لا توجد رسائل بعد.",
   announce: "{name}: {text}",
   bad_username: "يتكوّن الاسم من 1 إلى 64 حرفًا.",
+  unauthorized: "انتهت صلاحية دخولك إلى هذا الموقع. أعد تحميل الصفحة من فضلك.",
   unreachable: "لا يمكن الوصول إلى المحادثة الآن. حاول مرة أخرى من فضلك.",
   unavailable: "المحادثة لا تستجيب الآن. حاول مرة أخرى من فضلك.",
   expired: "انتهت المحادثة",
@@ -177,6 +181,8 @@ const ar = {
   waitsAtLeast: "ينتظر منذ {time} أو أكثر",
   take: "استلام",
   takeUser: "استلام {name}",
+  verified: "هوية مؤكّدة",
+  verifiedHint: "أكّد موقعك هوية هذا الزائر",
   lost: "استلم موظف آخر {name} قبل لحظات.",
   conversations: "المحادثات",
   none: "لا توجد محادثات بعد.",
@@ -234,6 +240,6 @@ export function speak(...wanted) {
 
 /** The sentence for a code of the protocol. */
 export function reason(t, code) {
-  const known = ["bad_username", "unreachable", "unavailable", "expired", "too_large", "chat_full", "already_taken", "forbidden"];
+  const known = ["bad_username", "unauthorized", "unreachable", "unavailable", "expired", "too_large", "chat_full", "already_taken", "forbidden"];
   return t(known.includes(code) ? code : "other");
 }

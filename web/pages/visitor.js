@@ -1,4 +1,4 @@
-import { Chat, register } from "./client.js";
+import { Chat, nameIn, register } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
 import { Conversation } from "./conversation.js";
 import { clock, h, label, write } from "./dom.js";
@@ -15,7 +15,7 @@ const WARNING = 30_000;
  *
  * @param {string} base the chat server's URL
  * @param {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
- *          language?: string, name?: string}} options the data attributes of the pasted line
+ *          language?: string, name?: string, token?: string}} options the data attributes of the pasted line
  * @param {number} ttl how long a chat lives without a message, in ms
  */
 export async function start(base, options, ttl) {
@@ -40,6 +40,7 @@ export async function start(base, options, ttl) {
 class Widget {
   #base;
   #ttl;
+  #token;
   #t;
   /** @type {Chat|null} */
   #chat = null;
@@ -52,6 +53,7 @@ class Widget {
   constructor(base, options, ttl) {
     this.#base = base;
     this.#ttl = ttl;
+    this.#token = options.token ?? "";
     const { t, lang, dir } = speak(options.language, document.documentElement.lang, navigator.language);
     this.#t = t;
     this.title = options.title || t("title");
@@ -65,13 +67,13 @@ class Widget {
     const close = h("button", { type: "button", class: "tool", onclick: () => this.#toggle(false) });
     label(close, "down", t("close"));
     this.status = h("p", { class: "status", role: "status" });
-    this.name = h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto", value: options.name ?? "" });
+    this.name = h("input", { id: "name", required: !this.#token, maxLength: 64, autocomplete: "nickname", dir: "auto", value: this.#token ? nameIn(this.#token) : options.name ?? "" });
     this.first = h("textarea", { id: "first", rows: 3, required: true, dir: "auto", maxLength: 8_000 });
     this.problem = h("p", { class: "hint", role: "alert" });
     this.begin = h("button", { class: "primary" }, t("startChat"));
     this.form = h("form", { class: "start", onsubmit: (event) => this.#start(event) },
       h("p", { class: "greeting", dir: "auto" }, this.greeting),
-      h("label", {}, h("span", {}, t("yourName")), this.name),
+      h("label", { hidden: this.#token !== "" }, h("span", {}, t("yourName")), this.name),
       h("label", {}, h("span", {}, t("firstMessage")), this.first),
       this.problem, this.begin);
     this.warning = h("p", { class: "warning", hidden: true });
@@ -117,7 +119,7 @@ class Widget {
     write(this.begin, t("starting"));
     write(this.problem, "");
     try {
-      const participant = await register(this.#base, this.name.value);
+      const participant = await register(this.#base, this.name.value, this.#token);
       this.#join(participant);
       this.#chat.send(text);
       this.first.value = "";
@@ -182,7 +184,7 @@ class Widget {
     if (open) this.conversation.toEnd();
     if (!focus) return;
     if (!open) this.launcher.focus();
-    else if (!this.#chat) (this.name.value ? this.first : this.name).focus();
+    else if (!this.#chat) (this.name.value || this.#token ? this.first : this.name).focus();
     else if (!this.#ended) this.conversation.text.focus();
   }
 

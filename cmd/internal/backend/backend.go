@@ -19,6 +19,7 @@ import (
 	"livesupport/broker/redisdb"
 	"livesupport/chat"
 	"livesupport/lobby"
+	"livesupport/lobby/wire"
 	"livesupport/web"
 )
 
@@ -98,18 +99,28 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.metricsAddr = operatorListener.Addr().String()
 	}
 
+	spans := newTracing()
+	var tracer wire.Tracer
+	if cfg.Tracing {
+		var end func(context.Context) error
+		if tracer, end, err = spans.open(ctx, parts, b.log); err != nil {
+			return err
+		}
+		b.steps = append(b.steps, step{"tracing", 2 * flushTimeout, end})
+	}
+
 	db, err := redisdb.Open(cfg.RedisURL, b.log)
 	if err != nil {
 		return usage(cfg.name("REDIS_URL"), cfg.RedisURL, err.Error())
 	}
 	b.onShutdown("store", 2*time.Second, db.Close) // a pipeline in flight takes up to 1.5 s
-	events, err := openBroker(cfg, db, b.log)
+	events, inStore, err := openBroker(cfg, db, b.log)
 	if err != nil {
 		return err
 	}
 	b.onShutdown("broker", 2*time.Second, events.Close)
 	queue := lobby.NewQueue(lobby.QueueConfig{
-		DB: db, Broker: events, Log: b.log,
+		DB: db, Broker: events, BrokerInStore: inStore, Log: b.log,
 		ChatTTL: cfg.ChatTTL, ClaimTTL: cfg.ClaimTTL, LeaveGrace: cfg.LeaveGrace,
 	})
 	b.onShutdown("queue", 2500*time.Millisecond, queue.Close)
@@ -117,6 +128,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	figures := newFigures()
 	figures.operator.MustRegister(db.Metrics()...)
 	figures.operator.MustRegister(events.Metrics()...)
+	figures.operator.MustRegister(spans.made, spans.sent)
 	b.readiness.parts = []readyPart{{"store", db.Ready}, {"broker", events.Ready}}
 	shown := figures.all()
 	if operatorListener != nil {
@@ -124,13 +136,20 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, b.log)})
 		b.log.Info("operator's port listens", "addr", b.metricsAddr)
 	}
+	if cfg.MessageRate == 0 { // any number of messages cannot do with so many frames
+		cfg.FrameRate, cfg.ByteRate = 0, 0
+	}
 	agents := b.agentVerifier(cfg)
+	maxSockets := b.maxSockets(cfg)
 	options := web.Options{
 		AllowedOrigins: cfg.AllowedOrigins,
 		PingInterval:   cfg.PingInterval,
 		IdleTimeout:    cfg.IdleTimeout,
-		MaxSockets:     cfg.MaxSockets,
+		FrameRate:      cfg.FrameRate,
+		ByteRate:       cfg.ByteRate,
+		MaxSockets:     maxSockets,
 		Agents:         agents,
+		Visitors:       visitorVerifier(cfg),
 
 		TrustedProxies:    cfg.TrustedProxies,
 		RegisterRate:      cfg.RegisterRate,
@@ -159,7 +178,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.log.Info(name+" listens", "addr", l.Addr().String())
 	}
 	if parts&Lobby != 0 {
-		desk := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Log: b.log})
+		desk := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Tracer: tracer, Log: b.log})
 		figures.operator.MustRegister(desk.Metrics()...)
 		b.onShutdown("lobby", 500*time.Millisecond, desk.Close)
 		serve("lobby", web.NewLobby(desk, options), lobbyListener)
@@ -168,7 +187,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
-			Frame: web.TextFrame, Log: b.log, Metrics: figures.public,
+			Frame: web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
 			AgentsNeedToken: agents != nil,
 		})
 		figures.operator.MustRegister(chats.Metrics()...)
@@ -193,6 +212,26 @@ func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
 	return nil
 }
 
+// maxSockets is MAX_SOCKETS, or less where the process may not open so many files:
+// some are left for Redis, NATS and requests, or these could not connect again.
+func (b *Backend) maxSockets(cfg Config) int {
+	files, known := openFiles()
+	spare := min(files/4, 512)
+	if !known || uint64(cfg.MaxSockets) <= files-spare {
+		return cfg.MaxSockets
+	}
+	b.log.Info("fewer sockets than MAX_SOCKETS: the process may not open more files", "sockets", files-spare, "files", files)
+	return int(files - spare)
+}
+
+// visitorVerifier is what checks visitors' tokens, nil if they do not count.
+func visitorVerifier(cfg Config) *web.Verifier {
+	if cfg.VisitorSecret == "" {
+		return nil
+	}
+	return web.NewSecretVerifier(cfg.VisitorSecret, "", "")
+}
+
 // portOf is the port on which a server listens: here, or else in a process with
 // the same configuration.
 func portOf(here, configured string) string {
@@ -209,12 +248,13 @@ type measured interface {
 	Metrics() []prometheus.Collector
 }
 
-// openBroker is the one place that knows which brokers there are.
-func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (measured, error) {
+// openBroker is the one place that knows which brokers there are, and which of them
+// is the store's own.
+func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (events measured, inStore bool, err error) {
 	if cfg.Broker != "nats" {
-		return broker.NewRedis(db, log), nil
+		return broker.NewRedis(db, log), true, nil
 	}
-	events, err := broker.NewNATS(broker.NATSConfig{
+	events, err = broker.NewNATS(broker.NATSConfig{
 		URLs:        cfg.NATSURL,
 		Credentials: cfg.NATSCreds, CA: cfg.NATSCA, Cert: cfg.NATSCert, Key: cfg.NATSKey,
 		Replicas: cfg.NATSReplicas,
@@ -222,9 +262,9 @@ func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (measured, error) 
 		Log:      log,
 	})
 	if err != nil {
-		return nil, UsageError("BROKER=nats: " + err.Error())
+		return nil, false, UsageError("BROKER=nats: " + err.Error())
 	}
-	return events, nil
+	return events, false, nil
 }
 
 // listen opens the listener of a variable. A server closes its listener itself;

@@ -142,6 +142,7 @@ func TestStartRefuses(t *testing.T) {
 		"malformed store":     {func(c *Config) { c.RedisURL = "redis://u:secret@h/zero" }, true, `--redis-url="redis://***@h/zero": `},
 		"malformed NATS":      {func(c *Config) { c.Broker, c.NATSURL = "nats", "nats://u:secret@h:x" }, true, "BROKER=nats: broker: malformed NATS URL: "},
 		"half a pair":         {func(c *Config) { c.Broker, c.NATSURL, c.NATSKey = "nats", "nats://h", "key.pem" }, true, "BROKER=nats: broker: a client certificate and its key go together"},
+		"one secret for both": {func(c *Config) { c.AgentSecret, c.VisitorSecret = "s3cret", "s3cret" }, true, "VISITOR_SECRET is the same as AGENT_SECRET: "},
 		"two kinds of tokens": {func(c *Config) { c.AgentSecret, c.AgentJWKSURL = "s3cret", "https://a" }, true, "AGENT_SECRET and AGENT_JWKS_URL are both set: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,6 +37,8 @@ type Config struct {
 	LeaveGrace   time.Duration `env:"LEAVE_GRACE" default:"10s" type:"time" help:"How long a waiting user may be without a socket before leaving the queue."`
 	MessageRate  float64       `env:"MESSAGE_RATE" default:"20" type:"rate" help:"Chat messages a second that one socket may send, sustained. 0 switches the limit off."`
 	MessageBurst int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
+	FrameRate    float64       `env:"FRAME_RATE" default:"500" type:"frame-rate" help:"WebSocket frames a second of whatever kind, messages too, that may come from one socket, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
+	ByteRate     float64       `env:"BYTE_RATE" default:"4194304" type:"byte-rate" help:"Bytes a second that may come from one socket in frames, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
 	MaxSockets   int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
 	DrainDelay   time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
 	DrainSpread  time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
@@ -49,6 +51,8 @@ type Config struct {
 	AgentAudience string `env:"AGENT_AUDIENCE" placeholder:"AUDIENCE" help:"Audience (aud) that agents' tokens must be for."`
 	AgentIssuer   string `env:"AGENT_ISSUER" placeholder:"ISSUER" help:"Issuer (iss) that agents' tokens must be from."`
 
+	VisitorSecret string `env:"VISITOR_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes, another one than AGENT_SECRET, that your site signs visitors' tokens (JWT, HS256) with: agents see who is verified. Without it visitors' tokens are not looked at."`
+
 	RegisterRate      float64        `env:"REGISTER_RATE" default:"0" type:"rate-per-minute" help:"Registrations a minute from one IPv4 address or IPv6 /64. 0 for any number."`
 	SocketsPerAddress int            `env:"SOCKETS_PER_ADDRESS" default:"0" type:"sockets-per-address" help:"Sockets that each port has at once from one IPv4 address or IPv6 /64. 0 for any number."`
 	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" default:"" type:"networks" placeholder:"NETWORKS" help:"Proxies whose X-Forwarded-For or Forwarded is believed, comma-separated addresses or networks such as 10.0.0.0/8."`
@@ -58,6 +62,9 @@ type Config struct {
 
 	Healthcheck bool             `help:"Ask the server that runs here with this configuration whether it is ready, and exit with 0 or 1."`
 	Version     kong.VersionFlag `help:"Show the version."`
+
+	// Tracing: send spans, see tracingWanted.
+	Tracing bool `kong:"-"`
 
 	// given has the flags that were set on the command line, by variable.
 	given map[string]string `kong:"-"`
@@ -129,6 +136,9 @@ func Parse(name string, args []string, lookup func(variable string) (string, boo
 			cfg.given[flag.Envs[0]] = "--" + flag.Name
 		}
 	}
+	if cfg.Tracing, err = tracingWanted(lookup); err != nil {
+		return Config{}, err
+	}
 	return cfg, nil
 }
 
@@ -161,6 +171,8 @@ func (c Config) requireURLs() error {
 // checkAgents refuses combinations that would let in others than was meant.
 func (c Config) checkAgents() error {
 	switch {
+	case c.VisitorSecret != "" && c.VisitorSecret == c.AgentSecret:
+		return UsageError(c.name("VISITOR_SECRET") + " is the same as " + c.name("AGENT_SECRET") + ": want two secrets, or visitors' tokens would make agents")
 	case c.AgentSecret != "" && c.AgentJWKSURL != "":
 		return UsageError(c.name("AGENT_SECRET") + " and " + c.name("AGENT_JWKS_URL") + " are both set: want one of them")
 	case c.AgentJWKSURL != "" && c.AgentAudience == "":

@@ -42,6 +42,8 @@ func TestParseDefaults(t *testing.T) {
 		LeaveGrace:     10 * time.Second,
 		MessageRate:    20,
 		MessageBurst:   40,
+		FrameRate:      500,
+		ByteRate:       4 << 20,
 		MaxSockets:     100_000,
 		DrainSpread:    time.Second,
 		AllowedOrigins: []string{"*"},
@@ -186,6 +188,18 @@ var variables = []struct {
 		"want a whole number from 1 to 2147483647",
 	},
 	{
+		"FRAME_RATE", func(c Config) any { return c.FrameRate },
+		map[string]any{"0": 0.0, "2": 2.0, "2.5": 2.5, "1e3": 1000.0},
+		[]string{"", "-1", "1", "many", "NaN", "Inf"},
+		"want a number of frames a second, 2 or more, such as 100, or 0 for no limit",
+	},
+	{
+		"BYTE_RATE", func(c Config) any { return c.ByteRate },
+		map[string]any{"0": 0.0, "16384": 16384.0},
+		[]string{"", "-1", "16383", "1MB", "NaN"},
+		"want a number of bytes a second, 16384 or more, such as 1048576, or 0 for no limit",
+	},
+	{
 		"MAX_SOCKETS", func(c Config) any { return c.MaxSockets },
 		map[string]any{"1": 1, "20000": 20_000},
 		[]string{"", "0", "-3", "many"},
@@ -254,6 +268,11 @@ var variables = []struct {
 	{"AGENT_AUDIENCE", func(c Config) any { return c.AgentAudience }, map[string]any{"": "", "livesupport": "livesupport"}, nil, ""},
 	{"AGENT_ISSUER", func(c Config) any { return c.AgentIssuer }, map[string]any{"": "", "https://a/": "https://a/"}, nil, ""},
 	{
+		"VISITOR_SECRET", func(c Config) any { return c.VisitorSecret },
+		map[string]any{"": "", testSecret: testSecret},
+		nil, "", // see TestParseKeepsSecrets
+	},
+	{
 		"REGISTER_RATE", func(c Config) any { return c.RegisterRate },
 		map[string]any{"0": 0.0, "30": 30.0, "0.5": 0.5},
 		[]string{"", "-1", "many", "NaN", "Inf"},
@@ -293,7 +312,9 @@ const testSecret = "0123456789abcdef0123456789abcdef"
 
 func TestParseKeepsSecrets(t *testing.T) {
 	const short = "s3cret-that-is-one-byte-too-sho"
-	_, err := Parse("livesupport", nil, environment("AGENT_SECRET", short))
+	_, err := Parse("livesupport", nil, environment("VISITOR_SECRET", short))
+	require.Equal(t, UsageError(`VISITOR_SECRET="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
+	_, err = Parse("livesupport", nil, environment("AGENT_SECRET", short))
 	require.Equal(t, UsageError(`AGENT_SECRET="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
 	_, err = Parse("livesupport", []string{"--agent-secret", short}, environment())
 	require.Equal(t, UsageError(`--agent-secret="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)

@@ -93,14 +93,10 @@ func TestCommands(t *testing.T) {
 			for _, socket := range sockets {
 				require.Equal(t, websocket.StatusGoingAway, closeCode(t, socket))
 			}
-			select {
-			case err := <-p.ended:
-				require.NoError(t, err, "the exit code")
-			case <-time.After(10 * time.Second):
-				t.Fatal("still running 10 s after the signal")
-			}
+			p.endsWell(t)
 		})
 	}
+	t.Run("few open files", func(t *testing.T) { testFewFiles(t, filepath.Join(dir, "chatserver"), redisURL) })
 	t.Run("a second signal kills", func(t *testing.T) {
 		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
 		addr, _ := p.logged(t, "chat server listens")["addr"].(string)
@@ -305,6 +301,17 @@ func (p *process) logged(t *testing.T, message string) map[string]any {
 		}
 	}
 	return p.seen[message]
+}
+
+// endsWell waits for the end after a signal, with exit code 0.
+func (p *process) endsWell(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		require.NoError(t, err, "the exit code")
+	case <-time.After(10 * time.Second):
+		t.Fatal("still running 10 s after the signal")
+	}
 }
 
 func dialSocket(t *testing.T, addr, path string) *websocket.Conn {

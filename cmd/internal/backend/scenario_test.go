@@ -86,7 +86,7 @@ func defaults(t *testing.T) backend.Config {
 // A tuning changes the configuration of a deployment's servers.
 type tuning func(*backend.Config)
 
-func unlimited(c *backend.Config) { c.MessageRate = 0 }
+func unlimited(c *backend.Config) { c.MessageRate, c.FrameRate, c.ByteRate = 0, 0, 0 }
 
 // A deployment is the servers of one place.
 type deployment struct {

@@ -45,6 +45,8 @@ func mappers() []kong.Option {
 		mapper("time", duration),
 		mapper("span", span),
 		mapper("rate", rate),
+		mapper("frame-rate", frameRate),
+		mapper("byte-rate", byteRate),
 		mapper("burst", wholeNumber(1, math.MaxInt32)),
 		mapper("sockets", wholeNumber(1, math.MaxInt32)),
 		mapper("public-url", publicURL),
@@ -155,6 +157,24 @@ func rate(value string) (float64, error) {
 	r, err := strconv.ParseFloat(value, 64)
 	if err != nil || !(r >= 0) || math.IsInf(r, 0) {
 		return 0, errors.New("want a number of messages a second such as 20, or 0 for no limit")
+	}
+	return r, nil
+}
+
+// frameRate leaves room for the heartbeat's answers.
+func frameRate(value string) (float64, error) {
+	r, err := rate(value)
+	if err != nil || r > 0 && r < 2 {
+		return 0, errors.New("want a number of frames a second, 2 or more, such as 100, or 0 for no limit")
+	}
+	return r, nil
+}
+
+// byteRate lets the largest frame pass.
+func byteRate(value string) (float64, error) {
+	r, err := rate(value)
+	if err != nil || r > 0 && r < 16<<10 {
+		return 0, errors.New("want a number of bytes a second, 16384 or more, such as 1048576, or 0 for no limit")
 	}
 	return r, nil
 }

@@ -78,7 +78,7 @@ func TestQueueOrder(t *testing.T) {
 // in the widget.
 func TestLongHistory(t *testing.T) {
 	t.Parallel()
-	s := startSite(t, func(cfg *backend.Config) { cfg.MessageRate = 0 })
+	s := startSite(t, func(cfg *backend.Config) { cfg.MessageRate, cfg.FrameRate = 0, 0 })
 	const all = 1000
 	visitor := s.visitor(desktop)
 	got := get[int](visitor, fmt.Sprintf(`import(%q + "client.js").then(async ({ Chat, register }) => {

@@ -1,0 +1,65 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = 500 * time.Millisecond
+)
+
+// listener goes on accepting after a want of files or memory, which fasthttp would
+// take for the end; new connections wait in the system's queue till then. It may
+// be closed twice: Fiber gives up a shutdown when it finds its listener closed.
+type listener struct {
+	net.Listener
+	log    *slog.Logger
+	once   sync.Once
+	closed chan struct{}
+	err    error // of the first Close
+}
+
+func newListener(l net.Listener, log *slog.Logger) *listener {
+	return &listener{Listener: l, log: log, closed: make(chan struct{})}
+}
+
+// Accept is called by one goroutine.
+func (l *listener) Accept() (net.Conn, error) {
+	for pause := minAcceptPause; ; pause = min(2*pause, maxAcceptPause) {
+		c, err := l.Listener.Accept()
+		if err == nil || !passes(err) {
+			return c, err
+		}
+		if pause == maxAcceptPause { // not for a client that has gone again, nor so often
+			l.log.Warn("no new connections can be taken at present", "addr", l.Addr().String(), "error", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-l.closed:
+		}
+	}
+}
+
+// passes reports whether accepting may succeed after a while, or the next time.
+func passes(err error) bool {
+	for _, want := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR} {
+		if errors.Is(err, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		l.err = l.Listener.Close()
+	})
+	return l.err
+}

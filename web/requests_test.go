@@ -1,0 +1,50 @@
+package web
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp"
+)
+
+// TestCutRequest: a request that is being handled when the server ends is cut, and
+// the process lives.
+func TestCutRequest(t *testing.T) {
+	r := requests{open: map[net.Conn]struct{}{}}
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	server := &fasthttp.Server{
+		ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
+		ConnState: r.note,
+		Handler: func(*fasthttp.RequestCtx) {
+			close(entered)
+			<-proceed
+		},
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	_, err = io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	<-entered
+	require.NoError(t, l.Close())
+	require.NoError(t, <-served)
+
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, r.cut(short), context.DeadlineExceeded)
+	close(proceed)
+	long, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, r.cut(long))
+	client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, err = io.ReadAll(client)
+	require.NoError(t, err)
+}
