@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,6 +40,7 @@ func TestHostileClients(t *testing.T) {
 		{"upgrades that never end", neverUpgrade},
 		{"headers of a megabyte", largeHeaders},
 		{"fragments without end", endlessFragments},
+		{"floods of frames", floodFrames},
 		{"sockets that never join", neverJoin},
 	} {
 		start := time.Now()
@@ -259,8 +261,8 @@ func largeHeaders(_ *world, _ scale, chat, lobby *server) error {
 	return nil
 }
 
-// endlessFragments sends messages that do not end: large ones are cut, and empty
-// ones cost nothing.
+// endlessFragments sends messages that do not end: large ones are cut, and so are
+// empty ones unless they are few.
 func endlessFragments(_ *world, _ scale, chat, lobby *server) error {
 	send := func(addr, path string, pieces int, piece, last []byte) (ending, error) {
 		s, err := dialRaw(addr, path)
@@ -289,15 +291,61 @@ func endlessFragments(_ *world, _ scale, chat, lobby *server) error {
 			})
 			all.Go(func() error {
 				last := append(rawFrame(0x80, `"type":"x"}`), rawFrame(0x88, "\x03\xe8")...)
-				e, err := send(target.addr, target.path, 200, bytes.Repeat(rawFrame(0x00, ""), 100), last)
+				e, err := send(target.addr, target.path, 3, bytes.Repeat(rawFrame(0x00, ""), 100), last)
 				if err != nil || e.code != 1000 || !strings.Contains(e.last, "unknown_type") {
-					return fmt.Errorf("20,000 empty fragments: %v, then %+v", err, e)
+					return fmt.Errorf("300 empty fragments: %v, then %+v", err, e)
+				}
+				return nil
+			})
+			all.Go(func() error { // the server may cut it before all is written
+				if e, _ := send(target.addr, target.path, 200, bytes.Repeat(rawFrame(0x00, ""), 100), nil); e.err != nil || e.code != 0 && e.code != 1008 {
+					return fmt.Errorf("20,000 empty fragments: %+v", e)
 				}
 				return nil
 			})
 		}
 	}
 	return all.Wait()
+}
+
+// floodFrames sends pings, pongs and rubbish at full speed; who is cut comes back.
+func floodFrames(w *world, s scale, chat, lobby *server) error {
+	const clients = 20
+	before := w.metrics(chat)["process_cpu_seconds_total"]
+	begun := time.Now()
+	var all errgroup
+	for i := range clients {
+		frame := [][]byte{rawFrame(0x89, "ping"), rawFrame(0x8a, ""), rawText("pong:user"), rawText("rubbish"), rawFrame(0x82, "")}[i%5]
+		addr, path := chat.addr, someChat
+		if i%4 == 3 {
+			addr, path = lobby.addr, "/users"
+		}
+		all.Go(func() error {
+			for end := begun.Add(s.hostileTime); time.Now().Before(end); {
+				socket, err := dialRaw(addr, path)
+				if err != nil {
+					return err
+				}
+				socket.SetWriteDeadline(time.Now().Add(10 * time.Second))
+				var reading sync.WaitGroup
+				reading.Go(func() { io.Copy(io.Discard, socket.Conn) }) // else it is cut for not reading
+				for err == nil {
+					_, err = socket.Write(bytes.Repeat(frame, 100))
+				}
+				socket.Close()
+				reading.Wait()
+				if isTimeout(err) {
+					return fmt.Errorf("a flood of %q is not cut", frame)
+				}
+			}
+			return nil
+		})
+	}
+	err := all.Wait()
+	m := w.metrics(chat)
+	w.Logf("%s: %d clients flood: the chat server has cut %v, and used %.0f %% of a processor", w.Name(), clients,
+		m[`livesupport_flooding_clients_cut_total{server="chat"}`], 100*(m["process_cpu_seconds_total"]-before)/time.Since(begun).Seconds())
+	return err
 }
 
 // neverJoin opens sockets that answer the heartbeat, or do not, and never join.

@@ -32,18 +32,19 @@ type scale struct {
 	unjoined    int // sockets that never join
 	mutated     int // frames
 	hostileTime time.Duration
+	guessing    time.Duration // how long ids are guessed
 }
 
 var (
 	short = scale{
 		chats: 30, interval: 200 * time.Millisecond, kills: 3,
 		outages: []time.Duration{time.Second, 8 * time.Second}, outage: 8 * time.Second, fault: 7 * time.Second,
-		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second,
+		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second,
 	}
 	long = scale{
 		chats: 100, interval: 200 * time.Millisecond, kills: 10,
 		outages: []time.Duration{time.Second, 20 * time.Second}, outage: 20 * time.Second, fault: 12 * time.Second,
-		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second,
+		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute,
 	}
 )
 
