@@ -7,13 +7,15 @@ const BACKOFF = { first: 500, longest: 10_000 };
 
 /**
  * A WebSocket that answers the heartbeat and comes back after a loss, at growing and random
- * pauses, or at once when the network or the page comes back. It does not come back after 1008.
+ * pauses, or at once when the network or the page comes back. It does not come back after 1008,
+ * unless there is another token to show by now.
  */
 export class Connection {
   #url;
   #pong;
   #on;
   #token;
+  #shown = "";
   #socket = null;
   #kept = null;
   #timer = 0;
@@ -108,7 +110,7 @@ export class Connection {
   }
 
   #connect() {
-    const token = this.#token();
+    const token = this.#shown = this.#token();
     const socket = new WebSocket(this.#url, token ? ["livesupport", `bearer.${token}`] : []);
     this.#socket = socket;
     this.#accepted = false;
@@ -145,7 +147,8 @@ export class Connection {
   }
 
   #ended(code) {
-    if (code !== 1008) return this.restart();
+    const token = this.#token();
+    if (code !== 1008 || (token && token !== this.#shown)) return this.restart();
     this.close();
     this.#on.refused();
   }

@@ -84,3 +84,44 @@ func TestTokenRunsOut(t *testing.T) {
 	agent.says("three")
 	visitor.conversation("one", "two", "three")
 }
+
+// TestTokenInTime: the lobby and the chat server notice up to a second apart that a
+// token has run out. A conversation whose end comes when the console has another one
+// by now goes on, too.
+func TestTokenInTime(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
+	visitor := s.visitor(desktop)
+	visitor.asks("Nika", "one")
+	late := desktop
+	late.script = `
+		window.held = Promise.resolve();
+		window.WebSocket = class extends WebSocket {
+			turn = Promise.resolve();
+			later(handle) {
+				return (event) => {
+					const chat = this.url.includes("/chat/");
+					if (chat && event.type === "close") window.shut = event.code;
+					this.turn = this.turn.then(() => chat && event.data !== "ping" && window.held).then(() => handle(event));
+				};
+			}
+			set onmessage(handle) { super.onmessage = this.later(handle); }
+			set onclose(handle) { super.onclose = this.later(handle); }
+		};`
+	agent := newWindow(t, late)
+	agent.visit(s.lobby)
+	agent.showsToken(tokenFor(t, "vika", "Vika", 5*time.Second))
+	agent.until("online", `$(".lobby").dataset.state === "ready"`)
+	agent.takes("Nika")
+	agent.connected()
+	get[bool](agent, `window.held = new Promise((release) => window.release = release), true`)
+	agent.shows(".sign-in .notice", "This token is not valid, or it has run out. Please enter a new one.")
+	agent.until("shut out of the chat", `window.shut === 1008`)
+	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.until("let in again", `$(".door").hidden`)
+	get[bool](agent, `release(), true`)
+	visitor.says("two")
+	agent.conversation("one", "two")
+	agent.says("three")
+	visitor.conversation("one", "two", "three")
+}
