@@ -2,8 +2,10 @@ package backend_test
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,11 +17,23 @@ import (
 	"livesupport/broker/brokertest"
 	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
+	"livesupport/cmd/internal/testlock"
 )
 
 // The scenarios are the protocol page put into steps: they know a URL, a
 // WebSocket client that is not the server's, and nothing of the code behind.
 // Each runs in every place.
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests mostly wait, and crowd bounds what the scenarios do meanwhile.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(testlock.Main(m))
+}
 
 // patience bounds every wait for something that must come.
 const patience = slowness * 5 * time.Second

@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"livesupport/cmd/internal/testlock"
 )
 
 // requireBrowser is the environment variable that says what to do without a
@@ -38,7 +40,7 @@ var chromium struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := testlock.Main(m)
 	for i := len(chromium.end) - 1; i >= 0; i-- {
 		chromium.end[i]()
 	}

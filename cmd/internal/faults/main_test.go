@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"livesupport/broker/brokertest"
+	"livesupport/cmd/internal/testlock"
 )
 
 // brokers are what the tests run on where the broker matters.
@@ -59,24 +60,37 @@ func TestMain(m *testing.M) {
 	}
 	binaries = dir
 	zerolog.SetGlobalLevel(zerolog.Disabled) // the proxies' log of every toxic
-	code := m.Run()
+	run := m.Run
+	if form() != "off" {
+		run = func() int { return testlock.Main(m) }
+	}
+	code := run()
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// form is how much is asked for: short, long or off.
+func form() string {
+	form := os.Getenv("FAULTS")
+	switch {
+	case form != "":
+		return form
+	case os.Getenv("CI") == "true":
+		return "short"
+	default:
+		return "off"
+	}
 }
 
 // begin skips the test unless faults are asked for, and returns its scale.
 func begin(t *testing.T) scale {
 	t.Helper()
-	form := os.Getenv("FAULTS")
-	if form == "" && os.Getenv("CI") == "true" {
-		form = "short"
-	}
-	switch form {
-	case "", "off":
+	switch form() {
+	case "off":
 		t.Skip("takes minutes: set FAULTS=short or FAULTS=long")
 	case "short", "long":
 	default:
-		t.Fatalf("FAULTS=%q: want short, long or off", form)
+		t.Fatalf("FAULTS=%q: want short, long or off", form())
 	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv(brokertest.RequireRedis) == "1" {
@@ -84,7 +98,7 @@ func begin(t *testing.T) scale {
 		}
 		t.Skip("no redis-server installed")
 	}
-	if form == "long" {
+	if form() == "long" {
 		return long
 	}
 	return short
