@@ -39,6 +39,8 @@ func TestKillBetweenStoreAndBroker(t *testing.T) {
 				v := w.wait(dying, "Nika")
 				eventually(w.T, 5*time.Second, "the user waits", func() bool { return len(v.all()) > 0 })
 				agent := w.take(agents, v)
+				// The proxy must not come between the dying server and what it still reads.
+				eventually(w.T, 5*time.Second, "the user sees the agent", func() bool { return strings.Contains(strings.Join(v.all(), ""), "SupportJoinedUser") })
 				join := encode("Join", map[string]any{"userId": v.UserID, "from": "User", "features": []string{"messageId"}})
 				if attends {
 					tab := w.open(third.addr, "/chat/"+v.ChatID, "pong:user", join)
