@@ -26,8 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The tests mostly wait, and crowd bounds what the scenarios do meanwhile.
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+	// The tests mostly wait, unless the race detector slows them; crowd bounds what
+	// the scenarios do meanwhile.
+	if parallel := flag.Lookup("test.parallel"); slowness == 1 && parallel.Value.String() == parallel.DefValue {
 		if err := flag.Set("test.parallel", "6"); err != nil {
 			panic(err)
 		}
@@ -256,7 +257,7 @@ func oneByOne(t *testing.T, prepare group) {
 
 // crowd bounds the scenarios that run at the same time, so that what they
 // measure in time still means something on a small machine.
-var crowd = make(chan struct{}, 32)
+var crowd = make(chan struct{}, 32/slowness)
 
 func atOnce(t *testing.T, all scenarios, run func(*testing.T, func(*world))) {
 	t.Helper()
