@@ -11,13 +11,17 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,20 +193,34 @@ func TestAlertRules(t *testing.T) {
 	run(t, ".", promtool, "test", "rules", "alerts_test.yml")
 }
 
-// TestDashboard: the file is what Grafana imports, and its queries are right.
-func TestDashboard(t *testing.T) {
-	var board struct {
-		Title, UID string
-		Panels     []struct {
-			ID      int
-			Type    string
-			Title   string
-			Targets []struct{ Expr string }
-		}
+// board is what matters here of a dashboard.
+type board struct {
+	Title, UID string
+	Panels     []struct {
+		ID      int
+		Type    string
+		Title   string
+		Targets []struct{ Expr string }
 	}
-	if err := json.Unmarshal([]byte(read(t, "dashboard.json")), &board); err != nil {
+}
+
+func readBoard(t *testing.T) board {
+	t.Helper()
+	var b board
+	if err := json.Unmarshal([]byte(read(t, "dashboard.json")), &b); err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// query is a panel's, as Grafana sends it.
+func query(expr string) string {
+	return strings.NewReplacer("$__rate_interval", "1m", "$job", "livesupport").Replace(expr)
+}
+
+// TestDashboard: the file is what Grafana imports, and its queries are right.
+func TestDashboard(t *testing.T) {
+	board := readBoard(t)
 	ids := map[int]bool{}
 	rules := &strings.Builder{}
 	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
@@ -212,7 +230,7 @@ func TestDashboard(t *testing.T) {
 		}
 		ids[p.ID] = true
 		for _, target := range p.Targets {
-			expr, err := json.Marshal(strings.NewReplacer("$__rate_interval", "1m", "$job", "livesupport").Replace(target.Expr))
+			expr, err := json.Marshal(query(target.Expr))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,6 +244,90 @@ func TestDashboard(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.yml")
 	write(t, file, rules.String())
 	run(t, ".", promtool, "check", "rules", file)
+}
+
+// TestDashboardShowsConversation: Prometheus reads the servers, a visitor waits,
+// others have a conversation, and the panels show it.
+func TestDashboardShowsConversation(t *testing.T) {
+	prometheus := tool(t, "prometheus")
+	all := startServers(t)
+	dir, addr := t.TempDir(), "127.0.0.1:"+freePort(t)
+	conf := filepath.Join(dir, "prometheus.yml")
+	write(t, conf, fmt.Sprintf("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"+
+		"scrape_configs:\n- job_name: livesupport\n  static_configs: [{targets: [%q, %q]}]\n",
+		all.backends[0].MetricsAddr(), all.backends[1].MetricsAddr()))
+	startProgram(t, prometheus, "--config.file="+conf, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
+
+	// Visitors and agents are on different servers where that can be.
+	s := plain("http://"+all.chats[0], "http://"+all.lobbies[1])
+	ask := func(expr string) (values []float64) {
+		status, text := s.body(t, "http://"+addr+"/api/v1/query?query="+url.QueryEscape(expr))
+		var answer struct {
+			Data struct {
+				Result []struct{ Value [2]any }
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &answer); err != nil || status != http.StatusOK {
+			t.Fatalf("%s: %d %s", expr, status, text)
+		}
+		for _, one := range answer.Data.Result {
+			if value, err := strconv.ParseFloat(one.Value[1].(string), 64); err == nil && !math.IsNaN(value) {
+				values = append(values, value)
+			}
+		}
+		return values
+	}
+	positive := func(value float64) bool { return value > 0 }
+	expect := func(expected map[string]func(float64) bool) {
+		t.Helper()
+		for _, panel := range readBoard(t).Panels {
+			fits := expected[panel.Title]
+			if fits == nil {
+				continue
+			}
+			delete(expected, panel.Title)
+			within(t, 30*time.Second, panel.Title, func() bool { return slices.ContainsFunc(ask(query(panel.Targets[0].Expr)), fits) })
+		}
+		for title := range expected {
+			t.Errorf("no panel %q", title)
+		}
+	}
+	eventually(t, "Prometheus has read both servers twice", func() bool {
+		res, err := s.client.Get("http://" + addr + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK && slices.Equal(ask(`count(count_over_time(up{job="livesupport"}[1m]) > 1)`), []float64{2})
+	})
+
+	join := func(base, path, kind string, args map[string]any, answer string) {
+		line, err := s.dial(t.Context(), base, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(line.close)
+		if err := line.send(t.Context(), kind, args); err != nil {
+			t.Fatal(err)
+		}
+		line.await(t, answer)
+	}
+	v := s.register(t, "Lina")
+	join(s.chat, "/chat/"+v.ChatID, "Join", map[string]any{"userId": v.UserID, "from": "User"}, "UserJoined")
+	one := func(value float64) bool { return value == 1 }
+	expect(map[string]func(float64) bool{"Users waiting": one, "Longest wait": positive, "Chats open": one})
+
+	join(s.lobby, "/users", "Load", map[string]any{"batch": true}, "PendingUsers")
+	s.converse(t)
+	s.talks(t, 1)
+	two := func(value float64) bool { return value == 2 }
+	expect(map[string]func(float64) bool{
+		"Users waiting": one, "Chats open": two, "Agents": one, "Connections": two,
+		"Claims a second": positive, "Wait until claimed": positive, "Registration to first answer": positive,
+		"Messages a second": positive, "Delivery": positive, "Sockets a second": positive,
+		"Reachable": one, "Redis pipeline": positive, "Calls in a pipeline": positive, "Broker": positive,
+		"Events received a second": positive, "Versions": two, "Memory": positive, "Goroutines": positive,
+	})
 }
 
 // TestKubernetes builds the manifests and decodes them strictly. The program
@@ -291,7 +393,7 @@ func freePort(t *testing.T) string {
 }
 
 // startProxy runs a proxy until the end of the test.
-func startProxy(t *testing.T, name string, args ...string) {
+func startProgram(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir())
@@ -383,7 +485,7 @@ func TestNginx(t *testing.T) {
 	write(t, conf, "daemon off; master_process off; pid "+filepath.Join(dir, "pid")+"; error_log stderr;\n"+
 		"events {}\nhttp {\naccess_log off;\n"+temps+"include "+filepath.Join(dir, "site.conf")+";\n}\n")
 	run(t, dir, nginx, "-t", "-p", dir, "-c", conf)
-	startProxy(t, nginx, "-p", dir, "-c", conf)
+	startProgram(t, nginx, "-p", dir, "-c", conf)
 	behind(port, pool).expectSite(t)
 }
 
@@ -403,7 +505,7 @@ func TestCaddy(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "Caddyfile")
 	write(t, file, text)
-	startProxy(t, caddy, "run", "--adapter", "caddyfile", "--config", file)
+	startProgram(t, caddy, "run", "--adapter", "caddyfile", "--config", file)
 	behind(port, pool).expectSite(t)
 }
 
@@ -426,7 +528,7 @@ func TestHAProxy(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	write(t, file, text)
-	startProxy(t, haproxy, "-db", "-f", file)
+	startProgram(t, haproxy, "-db", "-f", file)
 	s := plain("http://127.0.0.1:"+chat, "http://127.0.0.1:"+lobby)
 	eventually(t, "the proxy passes requests on", s.ready)
 	for range 4 {
