@@ -32,8 +32,8 @@ func (r *requests) note(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// cut ends reading and writing on the connections, and returns when fasthttp has let go of them or ctx
-// ends.
+// cut ends reading and writing on the connections, and returns when fasthttp has
+// let go of them or ctx ends.
 func (r *requests) cut(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(testlock.Main(m))
+	testlock.Hold()
+	os.Exit(m.Run())
 }
 
 // patience bounds every wait for something that must come.

@@ -40,25 +40,32 @@ var chromium struct {
 }
 
 func TestMain(m *testing.M) {
-	code := testlock.Main(m)
+	if os.Getenv(requireBrowser) != "0" && program() != "" {
+		testlock.Hold()
+	}
+	code := m.Run()
 	for i := len(chromium.end) - 1; i >= 0; i-- {
 		chromium.end[i]()
 	}
 	os.Exit(code)
 }
 
+// program is the browser that is installed, or empty.
+func program() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			return found
+		}
+	}
+	return ""
+}
+
 func startChromium(t *testing.T) context.Context {
 	t.Helper()
-	program := ""
 	if os.Getenv(requireBrowser) == "0" {
 		t.Skipf("%s=0", requireBrowser)
 	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			program = found
-			break
-		}
-	}
+	program := program()
 	switch {
 	case program != "":
 	case os.Getenv(requireBrowser) == "1":

@@ -7,20 +7,26 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"testing"
+	"sync"
 )
 
-// Main is what a TestMain does: it runs the tests while no other program does that
-// calls Main, and returns the exit code.
-func Main(m *testing.M) int {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("livesupport-tests-%d.lock", os.Getuid()))
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		defer file.Close() // gives the lock back
-		err = lock(file)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "tests may run beside others:", err)
-	}
-	return m.Run()
+var (
+	once sync.Once
+	held *os.File // open until the program ends
+)
+
+// Hold waits until no other program holds the lock, and then holds it until this
+// one ends. Without a lock to be had it says so and returns.
+func Hold() {
+	once.Do(func() {
+		path := filepath.Join(os.TempDir(), fmt.Sprintf("livesupport-tests-%d.lock", os.Getuid()))
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err == nil {
+			held = file
+			err = lock(file)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "tests may run beside others:", err)
+		}
+	})
 }
