@@ -201,7 +201,8 @@ func BenchmarkAppend(b *testing.B) {
 		}
 		chats = append(chats, u.ChatID)
 	}
-	entry := benchEvent(1).encode()
+	e := benchEvent(1)
+	entry := e.encode()
 	for _, underWay := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("underway=%d", underWay), func(b *testing.B) {
 			slots := make(chan struct{}, underWay)

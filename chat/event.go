@@ -67,8 +67,8 @@ type Event struct {
 	MessageID string `json:"messageId,omitempty"`
 }
 
-func (e Event) encode() []byte {
-	b, err := json.Marshal(&e) // of a value it would make a copy
+func (e *Event) encode() []byte {
+	b, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // strings have been checked to be valid UTF-8
 	}

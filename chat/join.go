@@ -35,7 +35,7 @@ func (r *room) open(ctx context.Context, userID string) error {
 	after, gone := r.last, r.gone
 	var entry []byte
 	if !slices.Contains(r.state.Servers, r.service.id) {
-		entry = Event{Kind: Attended, At: r.service.now(), Server: r.service.id}.encode()
+		entry = (&Event{Kind: Attended, At: r.service.now(), Server: r.service.id}).encode()
 	}
 	r.mu.Unlock()
 	if gone {
@@ -306,7 +306,7 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	first, repeated := r.state.Find(s.role, messageID, "")
 	full := len(r.state.Messages) >= MaxMessages
 	if repeated {
-		r.queueTo(s, messagePayload(r.state.UserID, &first, s.echoesID))
+		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
 	}
 	r.mu.Unlock()
 	switch {
@@ -323,7 +323,7 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	result := r.append(ctx, deadline, e, func(outcome Outcome) {
 		if outcome == Repeated {
 			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
-			r.queueTo(s, messagePayload(r.state.UserID, &first, s.echoesID))
+			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
 		}
 	})
 	switch {

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"sync"
 	"time"
 
 	"livesupport/lobby/wire"
@@ -60,10 +61,18 @@ func chatExpiredPayload(chatID string) []byte {
 	}{chatID})
 }
 
-// messagePayload encodes a ChatMessage. It is on the way of every message, so
-// it is written by hand.
-func messagePayload(userID string, m *Message, withID bool) []byte {
-	b := make([]byte, 0, 256+len(m.Content)+len(m.Content)/8)
+// messageFrame makes a ChatMessage for peers. It is on the way of every message, so
+// it encodes by hand, into memory that is used again: the frame is a copy.
+func (s *Service) messageFrame(userID string, m *Message, withID bool) []byte {
+	b := scratch.Get().(*[]byte)
+	defer scratch.Put(b)
+	*b = appendMessagePayload((*b)[:0], userID, m, withID)
+	return s.frame(*b)
+}
+
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+func appendMessagePayload(b []byte, userID string, m *Message, withID bool) []byte {
 	b = append(b, `{"type":"ChatMessage","args":`...)
 	b = appendMessage(b, userID, m, withID)
 	return append(b, '}')

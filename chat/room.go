@@ -216,7 +216,7 @@ func (r *room) deliver(m Message) {
 			frame = &withID
 		}
 		if *frame == nil {
-			*frame = r.service.frame(messagePayload(r.state.UserID, &m, frame == &withID))
+			*frame = r.service.messageFrame(r.state.UserID, &m, frame == &withID)
 		}
 		s.peer.Queue(*frame)
 	}

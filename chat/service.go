@@ -41,7 +41,7 @@ type Config struct {
 	MessageBurst int
 	// AgentsNeedToken demands of every Support the identity that a token gives.
 	AgentsNeedToken bool
-	// Frame makes of a payload what goes to a peer.
+	// Frame makes of a payload what goes to a peer. It keeps nothing of the payload.
 	Frame func(payload []byte) []byte
 	// Tracer makes spans of what messages go through; without one there are none.
 	Tracer  wire.Tracer

@@ -16,14 +16,15 @@ func TestTraceOfLateDelivery(t *testing.T) {
 	made := tracetest.NewSpanRecorder()
 	tracer := wire.Tracer{Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("")}
 	ctx, published := tracer.Begin(context.Background(), spanPublish, trace.SpanKindProducer)
-	_, traced, err := decodeNews(encodeNews(5, benchEvent(1).encode(), traceparent(ctx)))
+	e := benchEvent(1)
+	_, traced, err := decodeNews(encodeNews(5, e.encode(), traceparent(ctx)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &room{service: &Service{tracer: tracer, metrics: newMetrics(), frame: webFrame}, state: benchState(1), last: 3}
 	r.sessions = []*Session{{peer: &sink{}}}
 	r.traceNews(5, traced)
-	r.traceNews(5, benchEvent(1).encode())            // not traced
+	r.traceNews(5, e.encode())                        // not traced
 	r.traceNews(5, []byte(`{"traceparent":"00-0-",`)) // malformed
 	r.flush()
 	if n := len(made.Ended()); n != 0 {

@@ -116,24 +116,38 @@ func Encode(kind string, args any) []byte {
 // Clients may repeat a name in an object; the last one counts.
 var lenient = jsontext.AllowDuplicateNames(true)
 
+// span is where a value stands in what is decoded.
+type span struct{ from, to int64 }
+
+func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	s.to = d.InputOffset()
+	s.from = s.to - int64(len(value))
+	return err
+}
+
+func (s span) of(b []byte) jsontext.Value { return b[s.from:s.to] }
+
 // Decode takes a client's frame apart: valid UTF-8, one JSON object, a type
-// that is a non-empty string. args is checked for syntax only; it is nil when
-// missing or null.
+// that is a non-empty string. args is a part of frame, checked for syntax only; it is
+// nil when missing or null.
 func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
 	var envelope struct {
-		Type jsontext.Value `json:"type"`
-		Args jsontext.Value `json:"args"`
+		Type span `json:"type"`
+		Args span `json:"args"`
 	}
 	if jsontext.Value(frame).Kind() != '{' || json.Unmarshal(frame, &envelope, lenient) != nil {
 		return "", nil, NewError(BadJSON, "Send one JSON object in a text frame.")
 	}
-	if envelope.Type.Kind() != '"' || json.Unmarshal(envelope.Type, &kind) != nil || kind == "" {
+	name := envelope.Type.of(frame)
+	if name.Kind() != '"' || json.Unmarshal(name, &kind) != nil || kind == "" {
 		return "", nil, NewError(BadRequest, `The field "type" must be a non-empty string.`)
 	}
-	if envelope.Args.Kind() == 'n' {
-		envelope.Args = nil
+	args = envelope.Args.of(frame)
+	if len(args) == 0 || args.Kind() == 'n' {
+		return kind, nil, nil
 	}
-	return kind, envelope.Args, nil
+	return kind, args, nil
 }
 
 // DecodeArgs decodes the args of a message into the struct that args points to.
