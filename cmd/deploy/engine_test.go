@@ -290,7 +290,7 @@ func TestComposeScaled(t *testing.T) {
 	talks.flows("and back", soon)
 	s.set("VERSION", "test-2")
 	s.do(buildTimeout, "build")
-	s.do(commandTimeout, append([]string{"up", "-d", "--no-build", "--no-deps"}, append(scale, "chatserver")...)...)
+	s.do(commandTimeout, "up", "-d", "--no-build", "--no-deps", "--scale", "chatserver=3", "chatserver")
 	talks.flows("a new version of chatserver", soon)
 	if got := s.version("chatserver"); !slices.Equal(got, []string{"test-2", "test-2", "test-2"}) {
 		t.Errorf("chatserver is %v", got)
