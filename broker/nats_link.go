@@ -71,6 +71,7 @@ type mark struct {
 
 // session makes a link and uses it until it fails.
 func (b *NATS) session() error {
+	attempt := b.count.Add(1)
 	l := &link{
 		ended:   make(chan struct{}),
 		live:    make(chan *nats.Msg, maxLive),
@@ -78,16 +79,18 @@ func (b *NATS) session() error {
 		marks:   make(chan *nats.Msg, 16),
 		answers: make(chan *nats.Msg, 2*maxPending), // and some that nobody waits for any more
 		subs:    make(map[string]*nats.Subscription),
-		id:      b.id + strconv.FormatUint(b.count.Add(1), 36),
+		id:      b.id + strconv.FormatUint(attempt, 36),
 	}
 	l.ctx, l.fail = context.WithCancelCause(b.topics.ctx)
 	defer l.fail(nil)
 	if err := b.connect(l); err != nil {
+		b.unreachable(attempt, err)
 		return err
 	}
 	defer b.topics.disconnected()
 	defer l.close()
 	if err := b.open(l); err != nil {
+		b.unreachable(attempt, err)
 		return err // what has come live meanwhile is left to the next link's replay
 	}
 	b.link.Store(l)
@@ -107,6 +110,13 @@ func (b *NATS) session() error {
 	others.Wait()
 	b.finish(l)
 	return err
+}
+
+// unreachable logs why the first link was not made. When one is lost, that is logged.
+func (b *NATS) unreachable(attempt uint64, err error) {
+	if attempt == 1 && b.topics.ctx.Err() == nil {
+		b.log.Warn("cannot reach NATS", "err", err)
+	}
 }
 
 // connect makes the connection, to any of the servers.

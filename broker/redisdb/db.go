@@ -34,6 +34,8 @@ var (
 	ErrUnavailable = errors.New("redis: unavailable")
 	// ErrClosed says that the DB has been closed.
 	ErrClosed = errors.New("redis: closed")
+
+	errStarting = errors.New("redis: not connected yet")
 )
 
 // DB is a connection to the store. All methods may be called concurrently.
@@ -92,8 +94,7 @@ func Open(url string, log *slog.Logger) (*DB, error) {
 		probe:   make(chan struct{}, 1),
 		timed:   make(chan struct{}),
 	}
-	starting := errors.New("redis: not connected yet")
-	db.down.Store(&starting)
+	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)
 	db.wg.Go(db.monitor)
 	return db, nil

@@ -92,8 +92,11 @@ func (db *DB) setDown(err error) {
 	} else if !strings.HasPrefix(err.Error(), "redis: ") {
 		err = fmt.Errorf("redis: %w", err)
 	}
-	if db.down.Swap(&err) == nil {
+	switch db.down.Swap(&err) {
+	case nil:
 		db.log.Warn("lost the store", "err", err)
+	case &errStarting:
+		db.log.Warn("cannot reach the store", "err", err)
 	}
 }
 

@@ -1,9 +1,11 @@
 package redisdb_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +103,26 @@ func TestStoreComesLater(t *testing.T) {
 	eventually(t, "Ready", func() bool { return db.Ready() == nil })
 	if took := time.Since(start); took > 900*time.Millisecond {
 		t.Errorf("not ready for %v after the store had come", took)
+	}
+}
+
+// TestUnreachableStoreIsLogged once, with the reason: a server waits for its store
+// in silence otherwise.
+func TestUnreachableStoreIsLogged(t *testing.T) {
+	var log bytes.Buffer // read after Close
+	db, err := redisdb.Open("redis://:s3cret@"+brokertest.FreeAddr(t), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	starting := db.Ready()
+	eventually(t, "an attempt has failed", func() bool { return db.Ready() != starting })
+	first := db.Ready()
+	eventually(t, "another, too", func() bool { return db.Ready() != first })
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); strings.Count(text, "cannot reach the store") != 1 || !strings.Contains(text, "refused") || strings.Contains(text, "s3cret") {
+		t.Errorf("log: %s", text)
 	}
 }
 
