@@ -1,12 +1,15 @@
 package brokertest
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +25,7 @@ type RedisServer struct {
 	t    testing.TB
 	dir  string
 	addr string
+	args []string // before the usual ones
 	cmd  *exec.Cmd
 	log  *bytes.Buffer // of the running process; read after it has ended
 }
@@ -30,6 +34,11 @@ type RedisServer struct {
 // 127.0.0.1; it ends with the test. Without one the test is skipped: see
 // RequireRedis. The methods of the result are for the test's goroutine.
 func StartRedisServer(t testing.TB) *RedisServer {
+	t.Helper()
+	return startRedisServer(t)
+}
+
+func startRedisServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if os.Getenv(RequireRedis) == "0" {
 		t.Skipf("%s=0", RequireRedis)
@@ -40,7 +49,7 @@ func StartRedisServer(t testing.TB) *RedisServer {
 		}
 		t.Skip("no redis-server installed")
 	}
-	s := &RedisServer{t: t, dir: t.TempDir()}
+	s := &RedisServer{t: t, dir: t.TempDir(), args: args}
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			s.Kill()
@@ -90,8 +99,8 @@ func (s *RedisServer) start() error {
 		return err
 	}
 	s.log = new(bytes.Buffer)
-	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
-		"--appendonly", "yes", "--save", "", "--daemonize", "no")
+	cmd := exec.Command("redis-server", append(slices.Clone(s.args), "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+		"--appendonly", "yes", "--save", "", "--daemonize", "no")...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -108,25 +117,39 @@ func (s *RedisServer) start() error {
 
 // answers tells whether this process, and not another one on the port, is ready.
 func (s *RedisServer) answers() bool {
+	info := s.info("")
+	return strings.Contains(info, fmt.Sprintf("process_id:%d\r", s.cmd.Process.Pid)) && !strings.Contains(info, "\nloading:1")
+}
+
+// info is what INFO answers about a section, "" if nothing.
+func (s *RedisServer) info(section string) string { return s.ask("INFO " + section) }
+
+// ask sends a command and returns the bulk string that comes, or else the first
+// line of the reply; "" if there is none.
+func (s *RedisServer) ask(command string) string {
 	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(time.Second)) // fails only on a closed connection
-	if _, err := conn.Write([]byte("INFO\r\n")); err != nil {
-		return false
+	if _, err := fmt.Fprintf(conn, "%s\r\n", command); err != nil {
+		return ""
 	}
-	var reply []byte
-	buf := make([]byte, 8192)
-	for !bytes.Contains(reply, []byte("tcp_port:")) || !bytes.Contains(reply, []byte("\nloading:0")) {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return false
-		}
-		reply = append(reply, buf[:n]...)
+	reply := bufio.NewReader(conn)
+	line, err := reply.ReadString('\n')
+	if err != nil {
+		return ""
 	}
-	return strings.Contains(string(reply), fmt.Sprintf("process_id:%d\r", s.cmd.Process.Pid))
+	var size int
+	if _, err := fmt.Sscanf(line, "$%d", &size); err != nil {
+		return line
+	}
+	text := make([]byte, size)
+	if _, err := io.ReadFull(reply, text); err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // FreeAddr returns a 127.0.0.1:port on which nobody listens, for a server that

@@ -1,0 +1,122 @@
+package brokertest
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// RedisSentinel is a primary with a replica, and three sentinels that watch them.
+// Its methods are for the test's goroutine.
+type RedisSentinel struct {
+	t                testing.TB
+	primary, replica *RedisServer
+	sentinels        []*RedisServer
+}
+
+// StartRedisSentinel starts the five processes, as StartRedisServer does, and
+// waits until they know each other.
+func StartRedisSentinel(t testing.TB) *RedisSentinel {
+	t.Helper()
+	g := &RedisSentinel{t: t, primary: startRedisServer(t, "--repl-diskless-sync-delay", "0")}
+	primary := strconv.Itoa(port(t, g.primary.addr))
+	g.replica = startRedisServer(t, "--replicaof", "127.0.0.1", primary)
+	eventually(t, 10*time.Second, "the replica follows the primary", func() bool {
+		return strings.Contains(g.replica.info("replication"), "master_link_status:up")
+	})
+	for range 3 {
+		file := filepath.Join(t.TempDir(), "sentinel.conf") // where it writes what it learns
+		check(t, os.WriteFile(file, []byte("sentinel monitor main 127.0.0.1 "+primary+" 2\n"+
+			"sentinel down-after-milliseconds main 2000\n"+
+			"sentinel failover-timeout main 5000\n"), 0o600))
+		g.sentinels = append(g.sentinels, startRedisServer(t, file, "--sentinel"))
+	}
+	g.agree("address=" + g.primary.addr + ",slaves=1,sentinels=3")
+	return g
+}
+
+// agree waits until every sentinel says this of the group.
+func (g *RedisSentinel) agree(state string) {
+	g.t.Helper()
+	eventually(g.t, 30*time.Second, "the sentinels agree on "+state, func() bool {
+		for _, s := range g.sentinels {
+			if !strings.Contains(s.info("sentinel"), "name=main,status=ok,"+state) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// URL names the group and its sentinels.
+func (g *RedisSentinel) URL() string {
+	return "redis://" + g.sentinels[0].addr + "?master_name=main" + others(g.sentinels)
+}
+
+// KillPrimary kills the primary and the sentinel that the URL names first, as when
+// a machine dies with both. The replica has everything by then that the primary
+// has answered. It returns when the sentinels have put the replica in its place.
+func (g *RedisSentinel) KillPrimary() {
+	g.t.Helper()
+	written := offset(g.primary)
+	eventually(g.t, 10*time.Second, "the replica has what the primary has", func() bool { return offset(g.replica) >= written })
+	g.primary.Kill()
+	g.sentinels[0].Kill()
+	g.sentinels = g.sentinels[1:]
+	g.agree("address=" + g.replica.addr)
+}
+
+// offset is how much of the replication's stream a server has.
+func offset(s *RedisServer) (n int64) {
+	_, rest, _ := strings.Cut(s.info("replication"), "\nmaster_repl_offset:")
+	_, _ = fmt.Sscan(rest, &n)
+	return n
+}
+
+// RedisCluster is three nodes without replicas.
+type RedisCluster struct{ nodes []*RedisServer }
+
+// StartRedisCluster starts the nodes, as StartRedisServer does, and has the slots
+// shared out between them.
+func StartRedisCluster(t testing.TB) *RedisCluster {
+	t.Helper()
+	c := &RedisCluster{}
+	create := []string{"--cluster", "create"}
+	for range 3 {
+		node := startRedisServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port(t, FreeAddr(t))))
+		c.nodes = append(c.nodes, node)
+		create = append(create, node.addr)
+	}
+	if out, err := exec.Command("redis-cli", append(create, "--cluster-yes")...).CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli %v: %v\n%s", create, err, out)
+	}
+	return c
+}
+
+// URL names the nodes.
+func (c *RedisCluster) URL() string { return "redis://" + c.nodes[0].addr + "?" + others(c.nodes)[1:] }
+
+// EveryNodeHas tells whether every node has a key of this pattern.
+func (c *RedisCluster) EveryNodeHas(pattern string) bool {
+	for _, n := range c.nodes {
+		if reply := n.ask("KEYS " + pattern); reply == "" || reply == "*0\r\n" {
+			return false
+		}
+	}
+	return true
+}
+
+// others are all servers but the first, for a URL's query.
+func others(servers []*RedisServer) string {
+	var query strings.Builder
+	for _, s := range servers[1:] {
+		query.WriteString("&addr=" + url.QueryEscape(s.addr))
+	}
+	return query.String()
+}
