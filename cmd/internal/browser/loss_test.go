@@ -1,9 +1,14 @@
 package browser_test
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 
@@ -74,7 +79,7 @@ func TestServerGoesAndComes(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	s := startSite(t, func(cfg *backend.Config) { cfg.ChatTTL = 6 * time.Second })
+	s := startSite(t, func(cfg *backend.Config) { cfg.ChatTTL = 4 * time.Second })
 	// The pages themselves note what is there for seconds only.
 	noting := desktop
 	noting.script = `setInterval(() => {
@@ -92,6 +97,8 @@ func TestExpiry(t *testing.T) {
 	visitor.hides(".composer")
 	agent.hides(".composer")
 	visitor.shows(".bubble", "one") // may still be read
+	visitor.accessible("ended")
+	agent.accessible("ended")
 
 	// A new one, with the name that is known.
 	visitor.click(".over .primary")
@@ -120,7 +127,30 @@ func (w *window) frozen(yes bool) {
 	if yes {
 		state = page.SetWebLifecycleStateStateFrozen
 	}
+	// A page that has the focus is never frozen.
+	call(w, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: !yes})
 	call(w, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+}
+
+// cutsOff waits until the server has closed every socket of a role.
+func (s *site) cutsOff(role string) {
+	s.Helper()
+	none := fmt.Sprintf("\nlivesupport_connections{role=%q} 0\n", role)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(30 * time.Millisecond) {
+		response, err := http.Get(s.chat + "metrics")
+		if err != nil {
+			s.Fatal(err)
+		}
+		figures, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			s.Fatal(err)
+		}
+		if strings.Contains(string(figures), none) {
+			return
+		}
+	}
+	s.Fatalf("the server still has a socket of a %s", role)
 }
 
 // A lid is closed for longer than the server keeps a silent socket, with a
@@ -134,7 +164,7 @@ func TestLidClosed(t *testing.T) {
 	visitor.frozen(true)
 	agent.says("three")
 	agent.conversation("one", "three")
-	time.Sleep(2 * s.cfg.IdleTimeout) // sleeping is what this is about
+	s.cutsOff("user")
 	agent.says("four")
 	agent.conversation("one", "three", "four")
 
@@ -147,7 +177,7 @@ func TestLidClosed(t *testing.T) {
 
 	// Once more with a network that stays: it is the server that ends the socket.
 	visitor.frozen(true)
-	time.Sleep(2 * s.cfg.IdleTimeout)
+	s.cutsOff("user")
 	agent.says("five")
 	visitor.frozen(false)
 	visitor.says("six")

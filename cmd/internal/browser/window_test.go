@@ -3,6 +3,7 @@ package browser_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,6 +43,10 @@ var chromium struct {
 func TestMain(m *testing.M) {
 	if os.Getenv(requireBrowser) != "0" && program() != "" {
 		testlock.Hold()
+	}
+	// They wait more than they work, so more of them run at once than by default.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
 	}
 	code := m.Run()
 	for i := len(chromium.end) - 1; i >= 0; i-- {
