@@ -128,6 +128,7 @@ function renderNow() {
   nobody.hidden = lobby.users.size > 0;
   list(tabs, desk.entries, tab, updateTab);
   none.hidden = desk.entries.size > 0;
+  tabs.hidden = !none.hidden; // a list of tabs has to have some
 
   const { chat } = desk.current ?? {};
   office.dataset.talking = String(Boolean(chat));
@@ -234,7 +235,7 @@ function stateOf({ state: now }) {
 
 function tab(chatId) {
   return h("button", { type: "button", role: "tab", class: "tab", "aria-controls": "talk", onclick: () => choose(chatId) },
-    h("span", { class: "name", dir: "auto" }), h("span", { class: "count" }),
+    h("span", { class: "name", dir: "auto" }), h("span", { class: "count", role: "img" }),
     h("span", { class: "last", dir: "auto" }), h("span", { class: "life" }));
 }
 

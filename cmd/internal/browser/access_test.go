@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	_ "embed"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,44 +23,61 @@ func (w *window) accessible(state string) {
 }
 
 func TestAccessibility(t *testing.T) {
-	t.Parallel()
-	for _, dark := range []bool{false, true} {
-		s := startSite(t, nil)
-		as := desktop
-		as.dark = dark
-		visitor, agent := s.visitor(as), newWindow(t, as)
-		visitor.accessible("closed")
-		visitor.click(".launcher")
-		visitor.accessible("start")
-		agent.visit(s.lobby)
-		agent.until("asked for the name", `document.activeElement === $("#name")`)
-		agent.accessible("sign in")
-		agent.signsIn("Vika")
-		agent.accessible("empty")
-		visitor.fill("#name", "Nika")
-		visitor.fill("#first", "one https://example.com/")
-		visitor.click(".start .primary")
-		visitor.shows(".status", "An agent will be with you soon")
-		visitor.accessible("waiting")
-		agent.shows(".queue .name", "Nika")
-		agent.accessible("queue")
-		agent.takes("Nika")
-		agent.says("two")
-		visitor.conversation("one https://example.com/", "two")
-		visitor.accessible("chat")
-		agent.accessible("conversation")
-		visitor.offline(true)
-		visitor.shows(".status", "No connection")
-		visitor.says("three")
-		visitor.accessible("offline")
-		agent.click("#help")
-		agent.shows("dialog[open]", "Keyboard shortcuts")
-		agent.accessible("shortcuts")
-		agent.press(kb.Escape)
-		agent.press("r", kb.ModifierAlt)
-		agent.shows("dialog[open]", "Canned replies")
-		agent.accessible("replies")
+	for name, as := range map[string]look{"desktop": desktop, "phone": phone} {
+		for _, dark := range []bool{false, true} {
+			as.dark = dark
+			t.Run(fmt.Sprintf("%s/dark=%t", name, dark), func(t *testing.T) {
+				t.Parallel()
+				accessibleStates(t, as)
+			})
+		}
 	}
+}
+
+func accessibleStates(t *testing.T, as look) {
+	s := startSite(t, nil)
+	visitor, agent := s.visitor(as), newWindow(t, as)
+	visitor.accessible("closed")
+	visitor.click(".launcher")
+	visitor.accessible("start")
+	agent.visit(s.lobby)
+	agent.until("asked for the name", `document.activeElement === $("#name")`)
+	agent.accessible("sign in")
+	agent.signsIn("Vika")
+	agent.accessible("empty")
+	visitor.fill("#name", "Nika")
+	visitor.fill("#first", "one https://example.com/")
+	visitor.click(".start .primary")
+	visitor.shows(".status", "An agent will be with you soon")
+	visitor.accessible("waiting")
+	agent.shows(".queue .name", "Nika")
+	agent.accessible("queue")
+	agent.takes("Nika")
+	agent.says("two")
+	visitor.conversation("one https://example.com/", "two")
+	visitor.accessible("chat")
+	agent.accessible("conversation")
+	visitor.offline(true)
+	visitor.shows(".status", "No connection")
+	visitor.says("three")
+	visitor.accessible("offline")
+	agent.click(".talk > header .quiet")
+	agent.shows("dialog[open]", "Close this conversation?")
+	agent.accessible("leaving")
+	agent.press(kb.Escape)
+	agent.click("#help")
+	agent.shows("dialog[open]", "Keyboard shortcuts")
+	agent.accessible("shortcuts")
+	agent.press(kb.Escape)
+	agent.press("r", kb.ModifierAlt)
+	agent.shows("dialog[open]", "Canned replies")
+	agent.accessible("replies")
+	agent.click(".replies .choice button:first-child")
+	agent.accessible("replies edited")
+	agent.press(kb.Escape)
+	agent.offline(true)
+	agent.shows(".state", "Offline")
+	agent.accessible("offline")
 }
 
 // TestKeyboard is a chat without a mouse.

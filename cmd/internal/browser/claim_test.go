@@ -75,6 +75,7 @@ func TestSeveralConversations(t *testing.T) {
 	agent.shows(".tab:first-child .count", "1")
 	agent.shows(".tab:first-child .last", "again")
 	agent.until("the title counts", `document.title === "(1) Support console"`)
+	agent.accessible("unread")
 	agent.fill("#message", "half a sen")
 	agent.press("j", kb.ModifierAlt)
 	agent.shows(".with h2", "Nika")

@@ -38,10 +38,13 @@
     if (one.matches("ul, ol") && [...one.children].some(({ tagName }) => tagName !== "LI")) say(one, "a list with something else in it");
     if (one.tagName === "IMG" && !one.hasAttribute("alt")) say(one, "no alternative text");
     if (one.getAttribute("role") === "tab" && !one.closest("[role=tablist]")) say(one, "a tab outside of a list of tabs");
+    if (one.getAttribute("role") === "tablist" && !one.querySelector("[role=tab]")) say(one, "a list of tabs without any");
+    if (one.matches("pre:not([role]), div:not([role]), span:not([role]), p:not([role])") && one.matches("[aria-label], [aria-labelledby]")) say(one, "a name on an element without a role");
   }
   if (document.documentElement.lang === "") faults.push("the page has no language");
   if (document.title === "") faults.push("the page has no title");
   if (root === document && document.querySelectorAll("main:not([hidden])").length !== 1) faults.push("not one main landmark");
+  if (root === document && ![...document.querySelectorAll("h1")].some(shown)) faults.push("no heading of the first level");
 
   // Colours are painted on a canvas to learn them in sRGB.
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
