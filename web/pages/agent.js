@@ -96,6 +96,7 @@ const bar = h("header", { class: "bar" }, h("span", { class: "mark", "aria-hidde
 Object.assign(document.documentElement, { lang, dir });
 document.title = t("console");
 const door = h("main", { class: "door" }, signIn);
+door.hidden = bar.hidden = office.hidden = true; // until it is known which it will be
 document.body.append(door, bar, office, help, leaveAsk, replies.element);
 
 /* rendering: many events make one */

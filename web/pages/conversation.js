@@ -52,7 +52,8 @@ export class Conversation {
       h("div", { class: "view" }, this.log, this.newer), this.live, this.form);
 
     this.text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) this.#submitted(event);
+      // 229 is the Enter that ends a composition, where isComposing is false by then (Safari).
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) this.#submitted(event);
     });
     this.text.addEventListener("input", () => this.#typed());
     this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });

@@ -72,6 +72,7 @@ func TestRefusedMessage(t *testing.T) {
 	visitor.says("too much")
 	visitor.shows(".refused .fate", "Not sent: this chat is full")
 	visitor.accessible("refused")
+	visitor.shot("visitor-refused")
 	visitor.says("two") // goes on without it
 	visitor.until("sent", `$$(".messages .bubble").length === 2`)
 	visitor.reload()

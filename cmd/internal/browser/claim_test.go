@@ -41,6 +41,7 @@ func TestClaimRace(t *testing.T) {
 	get[any](kiku, `releaseFrames()`)
 	kiku.shows(".notice", "Nika was taken by another agent just now.")
 	kiku.shows(".waiting .empty", "Nobody is waiting.")
+	kiku.shot("agent-claim-lost")
 	if tabs := get[int](kiku, `$$(".tab").length`); tabs != 0 {
 		t.Errorf("who lost the claim has %d conversations", tabs)
 	}

@@ -98,7 +98,9 @@ func TestExpiry(t *testing.T) {
 	agent.hides(".composer")
 	visitor.shows(".bubble", "one") // may still be read
 	visitor.accessible("ended")
+	visitor.shot("visitor-ended")
 	agent.accessible("ended")
+	agent.shot("agent-ended")
 
 	// A new one, with the name that is known.
 	visitor.click(".over .primary")

@@ -91,4 +91,7 @@ func TestPictures(t *testing.T) {
 	visitor.shows(".status", "No connection")
 	visitor.says("Are you there?")
 	visitor.shot("visitor-offline")
+	agent.offline(true)
+	agent.shows(".state", "Offline")
+	agent.shot("agent-offline")
 }

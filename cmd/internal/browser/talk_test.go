@@ -7,7 +7,11 @@ import (
 func TestTalk(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
-	visitor, agent := s.visitor(desktop), s.agent(desktop, "Vika")
+	as := desktop
+	as.script = `window.jumps = 0;
+		new PerformanceObserver((list) => list.getEntries().forEach(({ value, hadRecentInput }) => { window.jumps += hadRecentInput ? 0 : value; }))
+			.observe({ type: "layout-shift", buffered: true });`
+	visitor, agent := s.visitor(as), s.agent(as, "Vika")
 	agent.shows(".waiting .empty", "Nobody is waiting.")
 
 	visitor.asks("Nika", "one")
@@ -34,6 +38,11 @@ func TestTalk(t *testing.T) {
 	agent.reload()
 	agent.connected()
 	agent.conversation(all...)
+	for _, w := range []*window{visitor, agent} {
+		if jumps := get[float64](w, `jumps`); jumps > 0.01 {
+			t.Errorf("while %s comes back, its layout jumps by %v", get[string](w, `location.href`), jumps)
+		}
+	}
 
 	// The visitor has a second tab.
 	tab := visitor.another(desktop)
