@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,7 @@ type window struct {
 
 	mu       sync.Mutex
 	problems []string // what the browser says about the page's code and policy
+	dropped  bool     // a part of the page: see evaluate
 }
 
 // A look is how a window presents itself to a page.
@@ -151,6 +153,9 @@ func openWindow(t *testing.T, as look, parent context.Context, option chromedp.C
 		case *runtime.EventExceptionThrown:
 			w.complain(describe(event.ExceptionDetails))
 		case *log.EventEntryAdded:
+			if strings.Contains(event.Entry.Text, networkChanged) && pagePart.MatchString(event.Entry.URL) {
+				w.drop(true)
+			}
 			// What a lost network gives rise to is no fault.
 			if event.Entry.Level == log.EntryLevelError && event.Entry.Source != log.EntrySourceNetwork {
 				w.complain(event.Entry.Text)
@@ -188,6 +193,15 @@ func (w *window) complain(problem string) {
 	w.problems = append(w.problems, problem)
 }
 
+// drop sets whether a part of the page is missing, and returns whether it was.
+func (w *window) drop(dropped bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.dropped
+	w.dropped = dropped
+	return was
+}
+
 func describe(e *runtime.ExceptionDetails) string {
 	if e.Exception != nil {
 		return e.Text + " " + e.Exception.Description
@@ -217,14 +231,33 @@ func call[P, R any](w *window, command cdp.Command[P, R], params P) R {
 	return result
 }
 
+// networkChanged is what the browser says of all that it was loading when an
+// address of the machine came or went. Containers that start are enough.
+const networkChanged = "net::ERR_NETWORK_CHANGED"
+
+var pagePart = regexp.MustCompile(`\.(js|css)$`)
+
 func (w *window) visit(url string) {
 	w.Helper()
-	w.do("visit "+url, chromedp.Navigate(url))
+	w.load("visit "+url, chromedp.Navigate(url))
 }
 
 func (w *window) reload() {
 	w.Helper()
-	w.do("reload", chromedp.Reload())
+	w.load("reload", chromedp.Reload())
+}
+
+func (w *window) load(what string, action chromedp.Action[chromedp.Void]) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	err := chromedp.Do(ctx, action)
+	for err != nil && strings.Contains(err.Error(), networkChanged) {
+		err = chromedp.Do(ctx, action)
+	}
+	if err != nil {
+		w.Fatalf("%s: %v", what, err)
+	}
 }
 
 // inside makes an expression of JavaScript look for elements with $ and $$ in the
@@ -239,7 +272,12 @@ func inside(expression string) string {
 	})()`
 }
 
+// evaluate evaluates an expression. A page that the browser has not loaded as a
+// whole is loaded once more before.
 func evaluate[T any](w *window, expression string) (T, error) {
+	if w.drop(false) {
+		w.reload()
+	}
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](inside(expression), chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
