@@ -52,18 +52,29 @@ func (w *world) dial(addr, path, pong string) *client {
 
 func (w *world) dialWith(addr, path, pong string, options websocket.DialOptions) *client {
 	w.Helper()
+	c, status := w.open(addr, path, pong, options)
+	if c == nil {
+		w.Fatalf("dial %s: status %d", path, status)
+	}
+	return c
+}
+
+// open is dialWith for a socket that may be refused: then there is no client, and
+// the status says how.
+func (w *world) open(addr, path, pong string, options websocket.DialOptions) (c *client, status int) {
+	w.Helper()
 	options.HTTPClient = plainHTTP
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, response, err := websocket.Dial(ctx, "ws://"+addr+path, &options)
+	if err != nil && response != nil && response.StatusCode != http.StatusSwitchingProtocols {
+		return nil, response.StatusCode
+	}
 	if err != nil {
 		w.Fatalf("dial %s: %v", path, err)
 	}
-	if response.StatusCode != http.StatusSwitchingProtocols {
-		w.Fatalf("dial %s: status %d", path, response.StatusCode)
-	}
 	conn.SetReadLimit(-1)
-	c := &client{
+	c = &client{
 		t: w.T, name: path + " on " + addr, conn: conn, pong: pong,
 		arrived: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -77,7 +88,7 @@ func (w *world) dialWith(addr, path, pong string, options websocket.DialOptions)
 			w.Errorf("%s: nobody expected %q", c.name, c.frames)
 		}
 	})
-	return c
+	return c, response.StatusCode
 }
 
 func (c *client) read() {
