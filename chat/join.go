@@ -363,7 +363,7 @@ func (r *room) leave(s *Session) {
 		err = r.service.queue.Leave(ctx, r.chatID)
 	}
 	if err != nil {
-		r.service.logger.Warn("a waiting user has left, and the store could not be told", "chat", r.chatID, "error", err)
+		r.service.logger.Warn("a waiting user has left, and the store could not be told", "chat", wire.ShortID(r.chatID), "error", err)
 	}
 }
 
@@ -387,7 +387,7 @@ func (r *room) waitAgain(ctx context.Context) {
 		return
 	}
 	if err := r.service.queue.Add(ctx, user); err != nil {
-		r.service.logger.Warn("a waiting user could not be put back into the queue", "chat", r.chatID, "error", err)
+		r.service.logger.Warn("a waiting user could not be put back into the queue", "chat", wire.ShortID(r.chatID), "error", err)
 		return
 	}
 	r.mu.Lock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"livesupport/lobby/wire"
 )
 
 // errOutage refuses at once what would only wait for its turn to fail.
@@ -17,7 +19,7 @@ func (s *Service) storeFailed(chatID string) {
 	if !s.outage.CompareAndSwap(false, true) {
 		return
 	}
-	s.logger.Warn("the store takes no messages", "chat", chatID)
+	s.logger.Warn("the store takes no messages", "chat", wire.ShortID(chatID))
 	if !s.start(func(ctx context.Context) { s.awaitStore(ctx, chatID) }) {
 		s.outage.Store(false)
 	}

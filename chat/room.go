@@ -9,6 +9,7 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
+	"livesupport/lobby/wire"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -326,7 +327,7 @@ func (r *room) readMissing(ctx context.Context) {
 		if err == nil {
 			continue
 		}
-		r.service.logger.Warn("reading a chat's log", "chat", r.chatID, "error", err)
+		r.service.logger.Warn("reading a chat's log", "chat", wire.ShortID(r.chatID), "error", err)
 		sleep(ctx, pause)
 		pause = min(2*pause, time.Second)
 	}
@@ -361,7 +362,7 @@ func (r *room) take(after int64, entries []string) {
 // rebuild starts anew from a log whose end was lost: sessions get what they have
 // not seen. The caller holds mu.
 func (r *room) rebuild(entries []string) {
-	r.service.logger.Error("the store has lost the end of a chat's log", "chat", r.chatID)
+	r.service.logger.Error("the store has lost the end of a chat's log", "chat", wire.ShortID(r.chatID))
 	seen := r.state
 	r.state = State{}
 	sessions := r.sessions

@@ -62,7 +62,7 @@ func (s *Session) Overdue(now time.Time) bool {
 }
 
 // LogValue names the session in the log.
-func (s *Session) LogValue() slog.Value { return slog.StringValue("chat " + s.chatID) }
+func (s *Session) LogValue() slog.Value { return slog.StringValue("chat " + wire.ShortID(s.chatID)) }
 
 // Closed ends the session.
 func (s *Session) Closed() {
@@ -146,7 +146,7 @@ func (s *Session) receiveJoin(args jsontext.Value) {
 			s.peer.Close(wire.ClosePolicy, string(public.Code))
 		}
 	default:
-		s.service.logger.Warn("a Join failed", "chat", s.chatID, "error", err)
+		s.service.logger.Warn("a Join failed", "chat", wire.ShortID(s.chatID), "error", err)
 		s.refuse(wire.ErrUnavailable, "")
 	}
 }
@@ -257,7 +257,7 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 	default:
 		var public *wire.Error
 		if !errors.As(err, &public) && !errors.Is(err, errOutage) {
-			s.service.logger.Warn("a message could not be stored", "chat", s.chatID, "error", err)
+			s.service.logger.Warn("a message could not be stored", "chat", wire.ShortID(s.chatID), "error", err)
 		}
 		s.refuse(wire.Public(err), messageID)
 	}

@@ -140,7 +140,7 @@ func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
 	}
 	wire.EndSpan(span, err)
 	if err != nil {
-		l.cfg.Log.Warn("a claim failed", "chat", u.ChatID, "error", err)
+		l.cfg.Log.Warn("a claim failed", "chat", wire.ShortID(u.ChatID), "error", err)
 		return wire.Public(err)
 	}
 	l.countClaim(u.UserID, won, again)

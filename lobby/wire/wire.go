@@ -211,6 +211,10 @@ func ValidID(s string) bool {
 // who knows a user's id may join their chat.
 func SameID(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
+// ShortID is what a log shows of an id: enough to find its chat in the store, and
+// nothing that a Join could be made of.
+func ShortID(id string) string { return id[:min(8, len(id))] }
+
 // MaxName is the largest number of characters in a name.
 const MaxName = 64
 

@@ -68,6 +68,7 @@ func TestCommands(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	})
+	t.Run("the start warns that everybody is an agent", func(t *testing.T) { testStartWarns(t, dir) })
 	t.Run("the log keeps secrets", func(t *testing.T) { testLogIsDiscreet(t, dir) })
 	redisURL, nowhere := startRedis(t), "redis://"+closedPort(t)
 	for name, test := range map[string]struct {
@@ -143,12 +144,40 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// testLogIsDiscreet: at info, nothing that people write or are called is logged,
-// whatever goes wrong.
+// testStartWarns: in one line, and only where it is so.
+func testStartWarns(t *testing.T, dir string) {
+	for _, test := range []struct {
+		env   []string
+		lines int
+	}{
+		{nil, 1},
+		{[]string{"VISITOR_SECRET=" + testSecret}, 1},
+		{[]string{"AGENT_SECRET=" + testSecret}, 0},
+		{[]string{"AGENT_JWKS_URL=http://" + closedPort(t), "AGENT_AUDIENCE=a"}, 0},
+	} {
+		p := startProcess(t, filepath.Join(dir, "livesupport"), test.env)
+		lines := 0
+		for line := range p.lines {
+			message, _ := line["msg"].(string)
+			if strings.Contains(message, "not authenticated") {
+				require.Equal(t, "WARN", line["level"])
+				lines++
+			}
+			if message == "chat server listens" {
+				require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+			}
+		}
+		p.endsWell(t)
+		require.Equal(t, test.lines, lines, test.env)
+	}
+}
+
+// testLogIsDiscreet: at info, nothing that people write or are called is logged, nor
+// an id, whatever goes wrong.
 func testLogIsDiscreet(t *testing.T, dir string) {
 	const name, content = "Hortensia", "my card number"
 	store := closedPort(t)
-	p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
+	p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"FRAME_RATE=10"})
 	chat, _ := p.logged(t, "chat server listens")["addr"].(string)
 	lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
 	var user struct{ UserID, ChatID string }
@@ -170,25 +199,39 @@ func testLogIsDiscreet(t *testing.T, dir string) {
 		require.NoError(t, agent.Write(t.Context(), websocket.MessageText, []byte(frame)))
 	}
 	get(t, "http://"+chat+"/user/join/"+name+"/"+name)
+	for range 100 {
+		_ = socket.Write(t.Context(), websocket.MessageText, []byte("pong:user")) // until it is cut
+	}
+	require.EqualValues(t, 1008, closeCode(t, socket))
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	require.EqualValues(t, 1001, closeCode(t, socket))
+	require.EqualValues(t, 1001, closeCode(t, agent))
 
 	away := startProcess(t, filepath.Join(dir, "chatserver"), []string{"REDIS_URL=redis://u:s3cret@" + store})
 	chat, _ = away.logged(t, "chat server listens")["addr"].(string)
 	get(t, "http://"+chat+"/user/join/"+name)
+	socket = dialSocket(t, chat, "/chat/"+user.ChatID)
+	require.NoError(t, socket.Write(t.Context(), websocket.MessageText, []byte(`{"type":"Join","args":{"userId":"`+user.UserID+`","from":"User"}}`)))
+	for answer := "ping"; answer == "ping"; {
+		_, frame, err := socket.Read(t.Context())
+		require.NoError(t, err)
+		answer = string(frame)
+		require.True(t, answer == "ping" || strings.Contains(answer, `"unavailable"`), answer)
+	}
 	require.NoError(t, away.cmd.Process.Signal(syscall.SIGTERM))
 	for _, p := range []*process{p, away} {
 		<-p.ended
-		lines := 0
+		named := 0
 		for line := range p.lines {
-			lines++
 			text, err := json.Marshal(line)
 			require.NoError(t, err)
-			for _, secret := range []string{name, content, "s3cret", user.UserID} {
+			for _, secret := range []string{name, content, "s3cret", user.UserID, user.ChatID} {
 				require.NotContains(t, string(text), secret)
 			}
+			if strings.Contains(string(text), user.ChatID[:8]) {
+				named++
+			}
 		}
-		require.NotZero(t, lines)
+		require.NotZero(t, named, "lines about the chat")
 	}
 }
 
