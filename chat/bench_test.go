@@ -81,7 +81,7 @@ func benchService(b *testing.B) *Service {
 	})
 	b.Cleanup(func() { queue.Close() })
 	s := New(Config{
-		DB: db, Broker: broker, Queue: queue, TTL: time.Hour, Frame: webFrame, Log: log, Metrics: prometheus.NewRegistry(),
+		DB: db, Broker: broker, Queue: queue, TTL: time.Hour, MaxMessages: MaxMessages, Frame: webFrame, Log: log, Metrics: prometheus.NewRegistry(),
 	})
 	b.Cleanup(func() { s.Close() })
 	for begin := time.Now(); db.Ready() != nil; time.Sleep(time.Millisecond) {

@@ -304,7 +304,7 @@ func (r *room) queueTo(s *Session, payload []byte) { s.peer.Queue(r.service.fram
 func (r *room) write(ctx context.Context, deadline time.Time, s *Session, content, messageID string) error {
 	r.mu.Lock()
 	first, repeated := r.state.Find(s.role, messageID, "")
-	full := len(r.state.Messages) >= MaxMessages
+	full := len(r.state.Messages) >= r.service.cfg.MaxMessages
 	if repeated {
 		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
 	}

@@ -39,6 +39,11 @@ type Config struct {
 	// 0 means any number. MessageBurst is how many at once.
 	MessageRate  float64
 	MessageBurst int
+	// MaxMessages is how many messages a chat takes, at most the MaxMessages of the
+	// fold. Who writes at the same moment as others may get one in beyond it.
+	MaxMessages int
+	// JoinTimeout is how long a socket may stay without a Join that succeeds.
+	JoinTimeout time.Duration
 	// AgentsNeedToken demands of every Support the identity that a token gives.
 	AgentsNeedToken bool
 	// Frame makes of a payload what goes to a peer. It keeps nothing of the payload.

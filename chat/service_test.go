@@ -166,7 +166,7 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 		})
 		t.Cleanup(func() { queue.Close() })
 		s := New(Config{
-			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1,
+			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1, MaxMessages: MaxMessages, JoinTimeout: time.Minute,
 			Frame: func(b []byte) []byte { return append(b, '\n') },
 			Log:   log, Metrics: prometheus.NewRegistry(),
 		})
@@ -457,7 +457,7 @@ func TestOverdue(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 1)
 	u := d.register()
 	p := d.services[0].connect(u.ChatID)
-	late := time.Now().Add(joinWithin + time.Second)
+	late := time.Now().Add(time.Minute + time.Second)
 	if !p.session.Overdue(late) || p.session.Overdue(time.Now()) {
 		t.Error("a session that has not joined is overdue after 60 s, and not before")
 	}

@@ -22,8 +22,6 @@ const (
 	maxContent = 8000
 	// maxMessageID is the largest number of characters in a messageId.
 	maxMessageID = 64
-	// joinWithin is how long a socket may stay without a Join that succeeds.
-	joinWithin = 60 * time.Second
 )
 
 // Session is one socket of port 9000. Receive is called by one goroutine at a
@@ -58,7 +56,7 @@ func (s *Service) Connect(chatID string, peer wire.Peer, agent *wire.Identity) *
 // Overdue reports whether the session should have joined by now. It may be
 // called concurrently.
 func (s *Session) Overdue(now time.Time) bool {
-	return !s.joined.Load() && now.Sub(s.connected) > joinWithin
+	return !s.joined.Load() && now.Sub(s.connected) > s.service.cfg.JoinTimeout
 }
 
 // LogValue names the session in the log.

@@ -2,7 +2,7 @@ package chat
 
 import "slices"
 
-// MaxMessages is how many messages a chat holds (PROTOCOL.md, chat_full).
+// MaxMessages is how many messages a chat can hold (PROTOCOL.md, chat_full).
 // Servers must agree on it: it is part of the fold.
 const MaxMessages = 10_000
 

@@ -34,6 +34,12 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 	switch {
 	case errors.As(err, &public):
 	case errors.As(err, &http):
+		switch http.Code {
+		case fiber.StatusRequestHeaderFieldsTooLarge:
+			s.refused(headerBytes)
+		case fiber.StatusRequestEntityTooLarge:
+			s.refused(bodyBytes)
+		}
 		return sendError(c, http.Code, codeOf(http.Code), sentenceOf(http.Code))
 	default:
 		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)

@@ -194,6 +194,9 @@ func (h *hub) beat() {
 				s.Queue(TextFrame(errExpired.Payload("")))
 				s.Close(wire.ClosePolicy, "the token has run out")
 			case s.session.Overdue(now):
+				if !s.isClosing() {
+					h.metrics.unjoined.Inc()
+				}
 				s.Close(wire.ClosePolicy, "no Join in time")
 			default:
 				s.Queue(pingFrame)

@@ -8,6 +8,7 @@ type metrics struct {
 	refused  prometheus.Counter
 	slow     prometheus.Counter
 	flooding prometheus.Counter
+	unjoined prometheus.Counter
 	denied   *prometheus.CounterVec // by reason
 }
 
@@ -22,13 +23,14 @@ func newMetrics(server string) metrics {
 		refused:  counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
 		slow:     counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
 		flooding: counter("livesupport_flooding_clients_cut_total", "Sockets that were cut because too many frames or bytes came from them."),
+		unjoined: counter("livesupport_unjoined_clients_cut_total", "Sockets that were cut because no Join succeeded on them in time."),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name:        "livesupport_refused_total",
-			Help:        "Requests that were refused for a token, an origin or a limit per address, by reason.",
+			Help:        "Requests that were refused for a token, an origin, their size or a limit per address, by reason.",
 			ConstLabels: prometheus.Labels{"server": server},
 		}, []string{"reason"}),
 	}
-	for _, reason := range []string{unauthorized, foreignOrigin, registerRate, socketsPerAddress} {
+	for _, reason := range []string{unauthorized, foreignOrigin, registerRate, socketsPerAddress, headerBytes, bodyBytes} {
 		m.denied.WithLabelValues(reason) // shown from the start
 	}
 	return m
@@ -40,12 +42,14 @@ const (
 	foreignOrigin     = "origin"
 	registerRate      = "register_rate"
 	socketsPerAddress = "sockets_per_address"
+	headerBytes       = "header_bytes"
+	bodyBytes         = "body_bytes"
 )
 
 // Metrics are the server's figures, to be registered once.
 func (s *Server) Metrics() []prometheus.Collector {
 	m := &s.hub.metrics
-	return []prometheus.Collector{m.opened, m.refused, m.slow, m.flooding, m.denied}
+	return []prometheus.Collector{m.opened, m.refused, m.slow, m.flooding, m.unjoined, m.denied}
 }
 
 // refused counts a request that was refused before there was a session.

@@ -33,10 +33,6 @@ const (
 	headerTimeout = 10 * time.Second
 	// keepAlive is how long a connection without a request stays open.
 	keepAlive = 60 * time.Second
-	// headerBytes bounds the headers of a request.
-	headerBytes = 8 << 10
-	// bodyBytes bounds the body; no route takes one.
-	bodyBytes = 4 << 10
 	// requestConns is room for requests where few sockets are allowed: what is
 	// over it, fasthttp refuses in plain text.
 	requestConns = 1024
@@ -73,6 +69,9 @@ type Options struct {
 	// MaxSockets is how many sockets the server has at once. So many connections
 	// that are none yet it has besides, or requestConns if that is more.
 	MaxSockets int
+	// HeaderBytes bounds the headers of a request, BodyBytes its body, which no route
+	// takes.
+	HeaderBytes, BodyBytes int
 	// Site is what the pages are told.
 	Site Site
 	// Ready tells what is missing, nil if nothing is.
@@ -139,8 +138,8 @@ func newServer(name string, options Options, page string) *Server {
 		ReadTimeout:           headerTimeout,
 		WriteTimeout:          headerTimeout,
 		IdleTimeout:           keepAlive,
-		ReadBufferSize:        headerBytes,
-		BodyLimit:             bodyBytes,
+		ReadBufferSize:        options.HeaderBytes,
+		BodyLimit:             options.BodyBytes,
 		Concurrency:           max(options.MaxSockets, requestConns),
 		ErrorHandler:          s.answerError,
 	})

@@ -148,6 +148,8 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		FrameRate:      cfg.FrameRate,
 		ByteRate:       cfg.ByteRate,
 		MaxSockets:     maxSockets,
+		HeaderBytes:    cfg.MaxHeaderBytes,
+		BodyBytes:      cfg.MaxBodyBytes,
 		Agents:         agents,
 		Visitors:       visitorVerifier(cfg),
 
@@ -186,7 +188,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	if parts&Chat != 0 {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
-			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst,
+			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst, MaxMessages: cfg.MaxMessages, JoinTimeout: cfg.JoinTimeout,
 			Frame: web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
 			AgentsNeedToken: agents != nil,
 		})

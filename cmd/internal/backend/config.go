@@ -40,8 +40,13 @@ type Config struct {
 	FrameRate    float64       `env:"FRAME_RATE" default:"500" type:"frame-rate" help:"WebSocket frames a second of whatever kind, messages too, that may come from one socket, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
 	ByteRate     float64       `env:"BYTE_RATE" default:"4194304" type:"byte-rate" help:"Bytes a second that may come from one socket in frames, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
 	MaxSockets   int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
+	MaxMessages  int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat takes. More are refused as chat_full."`
+	JoinTimeout  time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a chat server's socket may stay without a Join that succeeds."`
 	DrainDelay   time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
 	DrainSpread  time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
+
+	MaxHeaderBytes int `env:"MAX_HEADER_BYTES" default:"8192" type:"header-bytes" help:"Bytes of a request's line and headers, tokens and cookies too; each request that comes in takes so much memory."`
+	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Bytes of a request's body. No request needs one."`
 
 	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy stands in front of it. Default: the host of the page that asks, with the port of CHAT_ADDR."`
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com or https://*.example.com. * allows all."`

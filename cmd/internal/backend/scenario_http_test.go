@@ -171,6 +171,7 @@ func TestScenarioHTTP(t *testing.T) {
 		},
 		"headers over 8 KiB and bodies over 4 KiB are refused": func(w *world) {
 			for _, addr := range []string{w.nextChat(), w.nextLobby()} {
+				w.expectJSON(w.raw(addr, "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4096\r\nX: "+strings.Repeat("x", 8000)+"\r\n\r\n"+strings.Repeat("x", 4096)), 404)
 				w.expectFailure(w.raw(addr, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: "+strings.Repeat("x", 8<<10)+"\r\n\r\n"), 431, anything)
 				w.expectFailure(w.raw(addr, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n"+strings.Repeat("x", 5000)), 413, anything)
 			}
@@ -187,6 +188,22 @@ func TestScenarioHTTP(t *testing.T) {
 				if r.status != 200 || err != nil || kind != "text/plain" || !strings.Contains(r.body, "# TYPE ") {
 					w.Fatalf("metrics: %d %s %.200s", r.status, kind, r.body)
 				}
+			}
+		},
+	}), alone(func(c *backend.Config) { c.MaxHeaderBytes, c.MaxBodyBytes, c.MetricsAddr = 1024, 10, "127.0.0.1:0" }, scenarios{
+		"other bounds of headers and bodies, and what is refused is counted": func(w *world) {
+			for addr, server := range map[string]string{w.chats[0]: "chat", w.lobbies[0]: "lobby"} {
+				request := func(headers, body int) reply {
+					return w.raw(addr, fmt.Sprintf("GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\nX: %s\r\n\r\n%s",
+						body, strings.Repeat("x", headers), strings.Repeat("x", body)))
+				}
+				w.expectFailure(request(900, 10), 404, anything)
+				for range 2 {
+					w.expectFailure(request(1024, 10), 431, "request_header_fields_too_large")
+				}
+				w.expectFailure(request(900, 11), 413, "request_entity_too_large")
+				w.expectFigure(`livesupport_refused_total{reason="header_bytes",server="`+server+`"}`, 2)
+				w.expectFigure(`livesupport_refused_total{reason="body_bytes",server="`+server+`"}`, 1)
 			}
 		},
 	}), alone(nil, scenarios{

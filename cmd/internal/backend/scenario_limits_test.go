@@ -100,6 +100,54 @@ func TestScenarioMaxSockets(t *testing.T) {
 	}))
 }
 
+func TestScenarioMaxMessages(t *testing.T) {
+	t.Parallel()
+	few := func(c *backend.Config) { c.MaxMessages, c.MetricsAddr = 3, "127.0.0.1:0" }
+	inEveryPlace(t, alone(few, scenarios{
+		"a chat takes as many messages as it may, and is read on": func(w *world) {
+			v, user, support := w.couple()
+			user.said("one", support)
+			support.said("two", user)
+			user.said("three", support)
+			for _, c := range []*client{user, support} {
+				c.say("four")
+				c.expectError("chat_full")
+			}
+			w.expectFigure(`livesupport_frames_refused_total{code="chat_full",server="chat"}`, 2)
+			late := w.chat(v)
+			late.rejoins("User")
+			late.expectHistory(v.message("User", "one"), v.message("Support", "two"), v.message("User", "three"))
+			user.expectAnswersOnly()
+			w.couple() // others are not concerned
+		},
+	}))
+}
+
+func TestScenarioJoinTimeout(t *testing.T) {
+	t.Parallel()
+	const timeout = slowness * time.Second
+	soon := func(c *backend.Config) {
+		c.JoinTimeout, c.PingInterval, c.MetricsAddr = timeout, 50*time.Millisecond, "127.0.0.1:0"
+	}
+	inEveryPlace(t, alone(soon, scenarios{
+		"who does not join is closed with 1008, and counted": func(w *world) {
+			v := w.register("Nika")
+			start := time.Now()
+			idle, stranger := w.chat(v), w.chat(v)
+			stranger.send("Join", without(v.asUser(), "userId"))
+			stranger.expectError("bad_request")
+			user, agent := w.user(v), w.agent()
+			for _, c := range []*client{idle, stranger} {
+				c.expectClose(1008)
+				w.after(start, timeout)
+			}
+			w.expectFigure(`livesupport_unjoined_clients_cut_total{server="chat"}`, 2)
+			user.said("still here")
+			agent.expectAnswersOnly()
+		},
+	}))
+}
+
 // TestScenarioChatFull has the machine to itself: it is heavy.
 func TestScenarioChatFull(t *testing.T) {
 	const limit, window = 10_000, 100

@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"livesupport/chat"
 	"livesupport/web"
 )
 
@@ -49,6 +50,9 @@ func mappers() []kong.Option {
 		mapper("byte-rate", byteRate),
 		mapper("burst", wholeNumber(1, math.MaxInt32)),
 		mapper("sockets", wholeNumber(1, math.MaxInt32)),
+		mapper("messages", wholeNumber(1, chat.MaxMessages)),
+		mapper("header-bytes", wholeNumber(1<<10, 64<<10)),
+		mapper("body-bytes", wholeNumber(1, 1<<20)),
 		mapper("public-url", publicURL),
 		mapper("origins", origins),
 		mapper("secret", secret),
