@@ -40,10 +40,11 @@ func (s *Server) corsConfig() cors.Config {
 	return config
 }
 
-// checkOrigin refuses a request of a page that may not use the server.
+// checkOrigin refuses every request of a page that may not use the server, and what
+// its browser asks before one.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	if s.originAllowed(c.Get(fiber.HeaderOrigin)) {
-		return nil
+		return c.Next()
 	}
 	s.refused(foreignOrigin)
 	return wire.NewError(wire.Forbidden, "Pages of this origin may not use this server.")

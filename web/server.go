@@ -149,6 +149,7 @@ func newServer(name string, options Options, page string) *Server {
 	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
 	s.app.Use(recovery.New())
 	s.app.Use(secureHeaders)
+	s.app.Use(s.checkOrigin)
 	s.app.Use(cors.New(s.corsConfig()))
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") })
 	s.app.Get("/readyz", func(c *fiber.Ctx) error {
@@ -164,9 +165,6 @@ func newServer(name string, options Options, page string) *Server {
 
 // register answers GET /user/join/{userName}.
 func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
-	if err := s.checkOrigin(c); err != nil {
-		return err
-	}
 	raw := c.Params("*")
 	if strings.Contains(raw, "/") {
 		return fiber.ErrNotFound
@@ -231,9 +229,6 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 		},
 	})
 	return func(c *fiber.Ctx) error {
-		if err := s.checkOrigin(c); err != nil {
-			return err
-		}
 		if err := s.authenticate(c, agentsOnly); err != nil {
 			return err
 		}

@@ -264,6 +264,26 @@ func TestScenarioOrigins(t *testing.T) {
 				w.expectFailure(r, 403, "forbidden")
 			}
 		},
+		"every request of a page, and what its browser asks before": func(w *world) {
+			for addr, paths := range map[string][]string{
+				w.nextChat():  {"/user/join/Nika", "/chat/" + strings.Repeat("a", 32), "/", "/widget.js", "/client.js", "/healthz", "/metrics", "/nothing"},
+				w.nextLobby(): {"/users", "/", "/healthz", "/metrics", "/nothing"},
+			} {
+				for _, path := range paths {
+					for _, method := range []string{"GET", "OPTIONS"} {
+						r := w.request(method, addr, path, "Origin", other, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
+						if got := r.header.Get("Access-Control-Allow-Origin"); got != "" {
+							w.Errorf("%s %s: Access-Control-Allow-Origin %q", method, path, got)
+						}
+						w.expectFailure(r, 403, "forbidden")
+					}
+					r := w.request("OPTIONS", addr, path, "Origin", good, "Access-Control-Request-Method", "GET")
+					if got := r.header.Get("Access-Control-Allow-Origin"); r.status != 204 || got != good {
+						w.Errorf("OPTIONS %s: %d, Access-Control-Allow-Origin %q", path, r.status, got)
+					}
+				}
+			}
+		},
 		"WebSocket upgrades": func(w *world) {
 			v := w.register("Nika")
 			for _, route := range [][2]string{{w.nextChat(), "/chat/" + v.chatID}, {w.nextLobby(), "/users"}} {
