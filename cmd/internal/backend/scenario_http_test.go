@@ -176,6 +176,20 @@ func TestScenarioHTTP(t *testing.T) {
 				w.expectFailure(w.raw(addr, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n"+strings.Repeat("x", 5000)), 413, anything)
 			}
 		},
+		"no answer is sniffed, or gives rise to a Referer": func(w *world) {
+			v := w.register("Nika")
+			for addr, paths := range map[string][]string{
+				w.nextChat():  {"/", "/widget.js", "/client.js", "/user/join/Nika", "/user/join/%20", "/chat/" + v.chatID, "/chat/x", "/nothing", "/healthz", "/readyz", "/metrics"},
+				w.nextLobby(): {"/", "/users", "/nothing", "/healthz", "/readyz", "/metrics"},
+			} {
+				for _, path := range paths {
+					r := w.get(addr, path)
+					if sniff, referrer := r.header.Get("X-Content-Type-Options"), r.header.Get("Referrer-Policy"); sniff != "nosniff" || referrer != "no-referrer" {
+						w.Errorf("%s: %d, X-Content-Type-Options %q, Referrer-Policy %q", path, r.status, sniff, referrer)
+					}
+				}
+			}
+		},
 		"every listener answers healthz, readyz and metrics": func(w *world) {
 			for _, addr := range slices.Concat(w.chats, w.lobbies) {
 				for _, path := range []string{"/healthz", "/readyz"} {
