@@ -1,12 +1,23 @@
 package web
 
 import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"log/slog"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/gofiber/fiber/v2"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp"
 )
 
 const testSecret = "0123456789abcdef0123456789abcdef"
@@ -57,32 +68,126 @@ func TestSignToken(t *testing.T) {
 	require.Equal(t, "vika", who.Name)
 }
 
+// verifiers are one with a secret and one with public keys, and a good token for
+// each. The keys are at hand.
+func verifiers(t testing.TB) (all []*Verifier, good []string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	key, err := jwkset.NewJWKFromKey(public, jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: "ed"}})
+	require.NoError(t, err)
+	storage := jwkset.NewMemoryStorage()
+	require.NoError(t, storage.KeyWrite(t.Context(), key))
+	keys, err := keyfunc.New(keyfunc.Options{Ctx: t.Context(), Storage: storage})
+	require.NoError(t, err)
+	set := &keySet{again: time.Hour, keys: keys, last: time.Now()}
+	all = []*Verifier{
+		NewSecretVerifier(testSecret, "", ""),
+		{parser: newParser([]string{"RS256", "ES256", "EdDSA"}, "", ""), key: set.key},
+	}
+	claims := jwt.MapClaims{"sub": "vika", "exp": time.Now().Add(1000 * time.Hour).Unix()}
+	for _, s := range []struct {
+		method jwt.SigningMethod
+		key    any
+	}{{jwt.SigningMethodHS256, []byte(testSecret)}, {jwt.SigningMethodEdDSA, private}} {
+		token := jwt.NewWithClaims(s.method, claims)
+		token.Header["kid"] = "ed"
+		signed, err := token.SignedString(s.key)
+		require.NoError(t, err)
+		good = append(good, signed)
+	}
+	for i, v := range all {
+		who, err := v.Verify(good[i])
+		require.NoError(t, err)
+		require.Equal(t, "vika", who.Subject)
+	}
+	return all, good
+}
+
 // FuzzVerify: whatever is shown as a token, there is no panic, and nobody gets in
 // but with the very text that was signed.
 func FuzzVerify(f *testing.F) {
-	now := time.Now()
-	good, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "vika", "exp": now.Add(1000 * time.Hour).Unix()}).SignedString([]byte(testSecret))
-	require.NoError(f, err)
-	parts := strings.Split(good, ".")
-	for _, seed := range []string{
-		good, good + ".", parts[0] + "." + parts[1] + ".", "..", "", "eyJhbGciOiJub25lIn0." + parts[1] + ".",
-		"bnVsbA." + parts[1] + "." + parts[2], parts[0] + ".bnVsbA." + parts[2], "e30.e30.", parts[0] + ".W10." + parts[2],
-	} {
-		f.Add(seed)
-	}
-	v := NewSecretVerifier(testSecret, "", "")
-	f.Fuzz(func(t *testing.T, text string) {
-		token, shown := bearer("Bearer "+text, "")
-		require.True(t, shown)
-		if who, err := v.Verify(token); err == nil {
-			require.Equal(t, good, token)
-			require.Equal(t, "vika", who.Subject)
+	all, good := verifiers(f)
+	for i := range all {
+		parts := strings.Split(good[i], ".")
+		for _, seed := range []string{
+			good[i], good[i] + ".", parts[0] + "." + parts[1] + ".", "..", "", "eyJhbGciOiJub25lIn0." + parts[1] + ".",
+			"bnVsbA." + parts[1] + "." + parts[2], parts[0] + ".bnVsbA." + parts[2], "e30.e30.", parts[0] + ".W10." + parts[2],
+		} {
+			f.Add(seed)
 		}
-		token, shown = bearer("", text)
-		if who, err := v.Verify(token); err == nil {
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for i, v := range all {
+			token, shown := bearer("Bearer "+text, "")
 			require.True(t, shown)
-			require.Equal(t, good, token)
-			require.Equal(t, "vika", who.Subject)
+			if who, err := v.Verify(token); err == nil {
+				require.Equal(t, good[i], token)
+				require.Equal(t, "vika", who.Subject)
+			}
+			token, shown = bearer("", text)
+			if who, err := v.Verify(token); err == nil {
+				require.True(t, shown)
+				require.Equal(t, good[i], token)
+				require.Equal(t, "vika", who.Subject)
+			}
+		}
+	})
+}
+
+// FuzzHandshake: whatever the headers of a handshake are, it is refused as JSON and
+// tells nothing of them, unless it comes from an allowed origin with a good token.
+func FuzzHandshake(f *testing.F) {
+	all, good := verifiers(f)
+	var servers []*Server
+	for _, v := range all {
+		s := NewLobby(nil, Options{
+			Agents: v, AllowedOrigins: []string{"https://shop.example", "https://*.example.com"}, SocketsPerAddress: 1,
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+			PingInterval:   time.Hour, IdleTimeout: time.Hour, MaxSockets: 1, HeaderBytes: 8192, BodyBytes: 4096,
+			Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		})
+		f.Cleanup(func() { require.NoError(f, s.Shutdown(context.Background())) })
+		servers = append(servers, s)
+	}
+	for _, token := range append(good, "", "a.b.c") {
+		f.Add("Bearer "+token, "", "https://shop.example", "203.0.113.7", "")
+		f.Add("", "livesupport, bearer."+token, "https://a.example.com", "", "for=203.0.113.7")
+		f.Add("Basic "+token, "bearer."+token+",bearer.x", "https://a.example.com.evil", "x", "for=x")
+		f.Add("", token, "null", "::1", `for="[::1]:1"`)
+	}
+	f.Fuzz(func(t *testing.T, authorization, protocols, origin, xForwardedFor, forwarded string) {
+		for i, s := range servers {
+			var c fasthttp.RequestCtx
+			c.Init(&fasthttp.Request{}, nil, nil)
+			c.Request.SetRequestURI("http://chat.example/users")
+			for name, value := range map[string]string{
+				"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+				"Authorization": authorization, "Sec-WebSocket-Protocol": protocols, "Origin": origin,
+				"X-Forwarded-For": xForwardedFor, "Forwarded": forwarded,
+			} {
+				c.Request.Header.Set(name, value)
+			}
+			header := func(name string) string { return string(c.Request.Header.Peek(name)) }
+			want := fiber.StatusUnauthorized
+			if token, _ := bearer(header("Authorization"), header("Sec-WebSocket-Protocol")); token == good[i] {
+				want = fiber.StatusSwitchingProtocols
+			}
+			u, err := url.Parse(strings.ToLower(header("Origin")))
+			if err != nil {
+				return // no browser sends that
+			}
+			below := strings.TrimSuffix(u.Host, ".example.com")
+			if origin := u.String(); origin != "" && origin != "https://shop.example" && (origin != "https://"+below+".example.com" || below == "") {
+				want = fiber.StatusForbidden
+			}
+			s.app.Handler()(&c)
+			require.Equal(t, want, c.Response.StatusCode(), "%q %q %q", authorization, protocols, origin)
+			if want == fiber.StatusSwitchingProtocols {
+				continue
+			}
+			require.Regexp(t, `^\{"error":\{"code":"(unauthorized|forbidden)","message":"[^"]+"\}\}$`, string(c.Response.Body()))
+			require.Empty(t, c.Response.Header.Peek("Sec-WebSocket-Protocol"))
 		}
 	})
 }
