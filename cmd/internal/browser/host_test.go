@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+
 	"livesupport/cmd/internal/backend"
 )
 
@@ -54,6 +57,33 @@ func (s *site) host(css, line string) string {
 
 func (s *site) line(attributes string) string {
 	return fmt.Sprintf(`<script src="%swidget.js" async %s></script>`, s.chat, attributes)
+}
+
+// TestFrames: the visitor's page may stand in a frame of any site, the console may
+// not: a click in it would be the site's.
+func TestFrames(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><iframe src=%q></iframe><iframe src=%q></iframe>`, s.chat, s.lobby)
+	}))
+	t.Cleanup(shop.Close)
+	w := newWindow(t, desktop)
+	w.visit(shop.URL) // and waits for the frames
+	frames := call(w, page.GetFrameTree, cdp.Empty{}).FrameTree.ChildFrames
+	if len(frames) != 2 {
+		t.Fatalf("%d frames", len(frames))
+	}
+	if visitor := frames[0].Frame; visitor.URL != s.chat || visitor.UnreachableURL != "" {
+		t.Errorf("the visitor's page: %s, refused %s", visitor.URL, visitor.UnreachableURL)
+	}
+	if console := frames[1].Frame; console.UnreachableURL != s.lobby {
+		t.Errorf("the console: %s, refused %q", console.URL, console.UnreachableURL)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = slices.DeleteFunc(w.problems, func(problem string) bool { return strings.Contains(problem, "frame-ancestors") })
 }
 
 func TestHostilePage(t *testing.T) {
