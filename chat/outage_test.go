@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -99,7 +100,7 @@ func TestNewsDuringAGap(t *testing.T) {
 // cannot be read, keeps its sender waiting no longer than one that is not, and is
 // applied in its turn.
 func TestStoredButNotReadable(t *testing.T) {
-	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return b }, log: log{ttl: time.Minute}}
+	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, log: log{ttl: time.Minute}}
 	r := &room{service: service, chatID: "c"}
 	r.take(0, []string{string(registered.encode())})
 	hidden, e := userSays("1", "a"), userSays("2", "b")

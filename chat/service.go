@@ -46,7 +46,8 @@ type Config struct {
 	JoinTimeout time.Duration
 	// AgentsNeedToken demands of every Support the identity that a token gives.
 	AgentsNeedToken bool
-	// Frame makes of a payload what goes to a peer. It keeps nothing of the payload.
+	// Frame makes of a payload what goes to a peer: a copy, since the payload is
+	// overwritten by the next.
 	Frame func(payload []byte) []byte
 	// Tracer makes spans of what messages go through; without one there are none.
 	Tracer  wire.Tracer

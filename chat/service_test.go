@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 		t.Cleanup(func() { queue.Close() })
 		s := New(Config{
 			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1, MaxMessages: MaxMessages, JoinTimeout: time.Minute,
-			Frame: func(b []byte) []byte { return append(b, '\n') },
+			Frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') },
 			Log:   log, Metrics: prometheus.NewRegistry(),
 		})
 		t.Cleanup(func() { s.Close() })

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -208,7 +209,7 @@ func FuzzRooms(f *testing.F) {
 	f.Add([]byte{1, 10, 3, 21, 130, 13, 200, 23, 140, 33, 230, 43, 150, 231, 5, 201, 15, 139})
 	f.Add([]byte{3, 3, 13, 13, 23, 23, 200, 201, 202, 203, 204, 205, 210, 211})
 	f.Fuzz(func(t *testing.T, choices []byte) {
-		service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return append(b, '\n') }, log: log{ttl: time.Minute}}
+		service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') }, log: log{ttl: time.Minute}}
 		var rooms [2]*room
 		var peers [2]*peer
 		var news [2][]int64
