@@ -11,6 +11,7 @@ import (
 
 	"livesupport/broker/brokertest"
 	"livesupport/broker/redisdb"
+	"livesupport/chat/log"
 	"livesupport/lobby"
 	"livesupport/lobby/wire"
 
@@ -29,23 +30,23 @@ const (
 	benchChat    = "d2464b5386044daf9e36ffd414260f67"
 )
 
-func benchFrame(supportID string, from Role) []byte {
+func benchFrame(supportID string, from log.Role) []byte {
 	return fmt.Appendf(nil, `{"type":"ChatMessage","args":{"userId":%q,"supportId":%q,"content":%q,"from":%q}}`,
 		benchUser, supportID, benchContent, from)
 }
 
-func benchEvent(n int) Event {
-	return Event{
-		Kind: Messaged, ID: fmt.Sprintf("0123456789abcdef-%x", n), At: 1_700_000_000_000_000 + int64(n),
-		From: RoleSupport, SupportID: benchSupport, Content: benchContent,
+func benchEvent(n int) log.Event {
+	return log.Event{
+		Kind: log.Messaged, ID: fmt.Sprintf("0123456789abcdef-%x", n), At: 1_700_000_000_000_000 + int64(n),
+		From: log.RoleSupport, SupportID: benchSupport, Content: benchContent,
 	}
 }
 
 // benchState is a chat with a support and some messages.
-func benchState(messages int) State {
-	var s State
-	s.Apply(Event{Kind: Registered, UserID: benchUser, Username: "Nika", ChatID: benchChat})
-	s.Apply(Event{Kind: SupportJoined, SupportID: benchSupport, SupportName: "Vika"})
+func benchState(messages int) log.State {
+	var s log.State
+	s.Apply(log.Event{Kind: log.Registered, UserID: benchUser, Username: "Nika", ChatID: benchChat})
+	s.Apply(log.Event{Kind: log.SupportJoined, SupportID: benchSupport, SupportName: "Vika"})
 	for n := range messages {
 		s.Apply(benchEvent(n))
 	}
@@ -68,8 +69,8 @@ func webFrame(payload []byte) []byte {
 // benchService is a chat server on a Redis of its own.
 func benchService(b *testing.B) *Service {
 	b.Helper()
-	log := slog.New(slog.DiscardHandler)
-	db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
+	logger := slog.New(slog.DiscardHandler)
+	db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), logger)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -77,11 +78,11 @@ func benchService(b *testing.B) *Service {
 	broker := newLossy(1)
 	broker.reliable = true
 	queue := lobby.NewQueue(lobby.QueueConfig{
-		DB: db, Broker: broker, ChatTTL: time.Hour, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: log,
+		DB: db, Broker: broker, ChatTTL: time.Hour, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: logger,
 	})
 	b.Cleanup(func() { queue.Close() })
 	s := New(Config{
-		DB: db, Broker: broker, Queue: queue, TTL: time.Hour, MaxMessages: MaxMessages, Frame: webFrame, Log: log, Metrics: prometheus.NewRegistry(),
+		DB: db, Broker: broker, Queue: queue, TTL: time.Hour, MaxMessages: log.MaxMessages, Frame: webFrame, Log: logger, Metrics: prometheus.NewRegistry(),
 	})
 	b.Cleanup(func() { s.Close() })
 	for begin := time.Now(); db.Ready() != nil; time.Sleep(time.Millisecond) {
@@ -114,7 +115,7 @@ func talk(b *testing.B, s *Service) (u lobby.User, user, support *Session) {
 
 // BenchmarkDecode takes the frame of a ChatMessage apart.
 func BenchmarkDecode(b *testing.B) {
-	frame := benchFrame(benchSupport, RoleUser)
+	frame := benchFrame(benchSupport, log.RoleUser)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(frame)))
 	for b.Loop() {
@@ -133,17 +134,17 @@ func BenchmarkDecode(b *testing.B) {
 // server and at every Join on one that has not read it.
 func BenchmarkEvent(b *testing.B) {
 	e := benchEvent(1)
-	entry := e.encode()
+	entry := e.Encode()
 	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			e.encode()
+			e.Encode()
 		}
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if decodeEvent(entry).Kind != Messaged {
+			if log.Decode(entry).Kind != log.Messaged {
 				b.Fatal("not decoded")
 			}
 		}
@@ -152,7 +153,7 @@ func BenchmarkEvent(b *testing.B) {
 
 // BenchmarkApply folds messages into chats of up to 1,000.
 func BenchmarkApply(b *testing.B) {
-	events := make([]Event, 1000)
+	events := make([]log.Event, 1000)
 	for n := range events {
 		events[n] = benchEvent(n)
 	}
@@ -163,7 +164,7 @@ func BenchmarkApply(b *testing.B) {
 		if n == len(events) {
 			state, n = benchState(0), 0
 		}
-		if state.Apply(events[n]) != Applied {
+		if state.Apply(events[n]) != log.Applied {
 			b.Fatal("not applied")
 		}
 		n++
@@ -177,7 +178,7 @@ func BenchmarkDeliver(b *testing.B) {
 	for range 2 {
 		r.sessions = append(r.sessions, &Session{peer: &sink{}})
 	}
-	m := r.state.lastMessage()
+	m := r.state.LastMessage()
 	b.ReportAllocs()
 	for b.Loop() {
 		r.deliver(m)
@@ -202,7 +203,7 @@ func BenchmarkAppend(b *testing.B) {
 		chats = append(chats, u.ChatID)
 	}
 	e := benchEvent(1)
-	entry := e.encode()
+	entry := e.Encode()
 	for _, underWay := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("underway=%d", underWay), func(b *testing.B) {
 			slots := make(chan struct{}, underWay)
@@ -212,7 +213,7 @@ func BenchmarkAppend(b *testing.B) {
 			for b.Loop() {
 				slots <- struct{}{}
 				n++
-				s.log.append(time.Now().Add(storeTimeout), chats[n%len(chats)], entry, func(seq int64, err error) {
+				s.logs.Append(time.Now().Add(storeTimeout), chats[n%len(chats)], entry, func(seq int64, err error) {
 					if err != nil || seq == 0 {
 						failed.Add(1)
 					}

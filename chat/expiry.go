@@ -37,7 +37,7 @@ func (s *Service) watch(r *room, at time.Time) {
 // watchExpiry ends the rooms whose chats have expired. Messages only move a
 // room's deadline; the heap follows when the old one comes.
 func (s *Service) watchExpiry(ctx context.Context) {
-	interval := max(5*time.Millisecond, min(100*time.Millisecond, s.log.ttl/20))
+	interval := max(5*time.Millisecond, min(100*time.Millisecond, s.logs.TTL()/20))
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -75,7 +75,7 @@ func (s *Service) expireDue(ctx context.Context, now time.Time) {
 	// The store decides: a Join on another server renews a chat without news.
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	rest, err := s.log.rest(ctx, ids)
+	rest, err := s.logs.Rest(ctx, ids)
 	for i, r := range rooms {
 		switch {
 		case err != nil:

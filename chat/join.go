@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"livesupport/chat/log"
 	"livesupport/lobby"
 	"livesupport/lobby/wire"
 )
@@ -35,15 +36,15 @@ func (r *room) open(ctx context.Context, userID string) error {
 	after, gone := r.last, r.gone
 	var entry []byte
 	if !slices.Contains(r.state.Servers, r.service.id) {
-		entry = (&Event{Kind: Attended, At: r.service.now(), Server: r.service.id}).encode()
+		entry = (&log.Event{Kind: log.Attended, At: r.service.now(), Server: r.service.id}).Encode()
 	}
 	r.mu.Unlock()
 	if gone {
-		return errGone
+		return log.ErrGone
 	}
-	entries, err := r.service.log.renew(ctx, r.chatID, entry, after)
+	entries, err := r.service.logs.Renew(ctx, r.chatID, entry, after)
 	if err != nil {
-		if errors.Is(err, errGone) {
+		if errors.Is(err, log.ErrGone) {
 			r.expire()
 		}
 		return err
@@ -53,7 +54,7 @@ func (r *room) open(ctx context.Context, userID string) error {
 	watched := r.watched
 	r.watched = true
 	r.deadline = r.service.expiryFromNow()
-	deadline, last, others := r.deadline, r.last, r.state.attendedByOthers(r.service.id)
+	deadline, last, others := r.deadline, r.last, r.state.AttendedByOthers(r.service.id)
 	r.mu.Unlock()
 	r.flush()
 	if !watched {
@@ -74,7 +75,7 @@ func (r *room) load(ctx context.Context) error {
 	if loaded {
 		return nil
 	}
-	entries, err := r.service.log.read(ctx, r.chatID, 0)
+	entries, err := r.service.logs.Read(ctx, r.chatID, 0)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (r *room) load(ctx context.Context) error {
 	defer r.mu.Unlock()
 	r.take(0, entries)
 	if r.state.ChatID != r.chatID {
-		return errGone // not a chat's log
+		return log.ErrGone // not a chat's log
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (r *room) isGone() bool {
 func (r *room) close() {
 	r.mu.Lock()
 	r.gone = true
-	r.state = State{} // the expiry's heap may hold the room for a while
+	r.state = log.State{} // the expiry's heap may hold the room for a while
 	subscription := r.subscription
 	r.subscription = nil
 	r.mu.Unlock()
@@ -202,7 +203,7 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 		if queued {
 			r.service.unqueue(r.chatID)
 		}
-		return errGone
+		return log.ErrGone
 	}
 	taken := r.state.Support.ID != ""
 	if !taken || supportID == "" {
@@ -251,11 +252,11 @@ func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 	}
 	entered := false
 	deadline, _ := ctx.Deadline()
-	result := r.append(ctx, deadline, &Event{
-		Kind: SupportJoined, ID: r.service.eventID(), At: r.service.now(),
+	result := r.append(ctx, deadline, &log.Event{
+		Kind: log.SupportJoined, ID: r.service.eventID(), At: r.service.now(),
 		SupportID: s.supportID, SupportName: name, Agent: agent,
-	}, func(outcome Outcome) {
-		if outcome != Applied || r.gone {
+	}, func(outcome log.Outcome) {
+		if outcome != log.Applied || r.gone {
 			return
 		}
 		entered = true
@@ -284,7 +285,7 @@ func (r *room) rejoinSupport(s *Session, supportID string) error {
 	defer r.mu.Unlock()
 	switch {
 	case r.gone:
-		return errGone
+		return log.ErrGone
 	case !wire.SameID(supportID, r.state.Support.ID), s.subject() != r.state.Support.Agent:
 		return errStranger
 	}
@@ -316,12 +317,12 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	case full:
 		return errFull
 	}
-	e := &Event{
-		Kind: Messaged, ID: r.service.eventID(), At: r.service.now(),
+	e := &log.Event{
+		Kind: log.Messaged, ID: r.service.eventID(), At: r.service.now(),
 		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
 	}
-	result := r.append(ctx, deadline, e, func(outcome Outcome) {
-		if outcome == Repeated {
+	result := r.append(ctx, deadline, e, func(outcome log.Outcome) {
+		if outcome == log.Repeated {
 			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
 			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
 		}
@@ -331,11 +332,11 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 		return result.err
 	case result.late:
 		return wire.ErrUnavailable
-	case result.outcome == Full:
+	case result.outcome == log.Full:
 		return errFull
-	case result.outcome == Refused:
+	case result.outcome == log.Refused:
 		return errStranger
-	case result.outcome == Applied:
+	case result.outcome == log.Applied:
 		r.service.metrics.messages.Inc()
 	}
 	s.peer.Flush()
@@ -347,7 +348,7 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 func (r *room) leave(s *Session) {
 	r.mu.Lock()
 	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
-	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == RoleUser })
+	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == log.RoleUser })
 	if left {
 		r.waiting = false
 		r.service.stopWaiting(r)
@@ -358,7 +359,7 @@ func (r *room) leave(s *Session) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	_, err := r.service.log.keep(ctx, []string{r.chatID})
+	_, err := r.service.logs.Keep(ctx, []string{r.chatID})
 	if err == nil {
 		err = r.service.queue.Leave(ctx, r.chatID)
 	}
@@ -373,7 +374,7 @@ func (r *room) waitAgain(ctx context.Context) {
 	r.mu.Lock()
 	after := r.last
 	r.mu.Unlock()
-	entries, err := r.service.log.read(ctx, r.chatID, after)
+	entries, err := r.service.logs.Read(ctx, r.chatID, after)
 	if err != nil {
 		return // the next renewal tries again
 	}

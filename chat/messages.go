@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,19 +26,19 @@ type joinArgs struct {
 	Username        string   `json:"username"` // the registered one counts
 	SupportID       string   `json:"supportId"`
 	SupportUserName string   `json:"supportUserName"`
-	From            Role     `json:"from"`
+	From            log.Role `json:"from"`
 	Features        []string `json:"features"`
 }
 
 type messageArgs struct {
-	UserID    string  `json:"userId"`
-	SupportID string  `json:"supportId"` // the chat's own counts
-	Content   string  `json:"content"`
-	From      Role    `json:"from"`
-	MessageID *string `json:"messageId"`
+	UserID    string   `json:"userId"`
+	SupportID string   `json:"supportId"` // the chat's own counts
+	Content   string   `json:"content"`
+	From      log.Role `json:"from"`
+	MessageID *string  `json:"messageId"`
 }
 
-func userJoinedPayload(s *State) []byte {
+func userJoinedPayload(s *log.State) []byte {
 	return wire.Encode("UserJoined", struct {
 		Username string `json:"username"`
 		UserID   string `json:"userId"`
@@ -45,7 +46,7 @@ func userJoinedPayload(s *State) []byte {
 	}{s.Username, s.UserID, s.ChatID})
 }
 
-func supportJoinedPayload(s *State) []byte {
+func supportJoinedPayload(s *log.State) []byte {
 	return wire.Encode("SupportJoinedUser", struct {
 		SupportID       string `json:"supportId"`
 		SupportUserName string `json:"supportUserName"`
@@ -63,7 +64,7 @@ func chatExpiredPayload(chatID string) []byte {
 
 // messageFrame makes a ChatMessage for peers. It is on the way of every message, so
 // it encodes by hand, into memory that is used again: the frame is a copy.
-func (s *Service) messageFrame(userID string, m *Message, withID bool) []byte {
+func (s *Service) messageFrame(userID string, m *log.Message, withID bool) []byte {
 	b := scratch.Get().(*[]byte)
 	defer scratch.Put(b)
 	*b = appendMessagePayload((*b)[:0], userID, m, withID)
@@ -72,14 +73,14 @@ func (s *Service) messageFrame(userID string, m *Message, withID bool) []byte {
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-func appendMessagePayload(b []byte, userID string, m *Message, withID bool) []byte {
+func appendMessagePayload(b []byte, userID string, m *log.Message, withID bool) []byte {
 	b = append(b, `{"type":"ChatMessage","args":`...)
 	b = appendMessage(b, userID, m, withID)
 	return append(b, '}')
 }
 
 // historyPayload encodes a ChatHistory of all messages.
-func historyPayload(s *State, withIDs bool) []byte {
+func historyPayload(s *log.State, withIDs bool) []byte {
 	size := 64
 	for i := range s.Messages {
 		size += 224 + len(s.Messages[i].Content) + len(s.Messages[i].Content)/8
@@ -94,7 +95,7 @@ func historyPayload(s *State, withIDs bool) []byte {
 	return append(b, `]}}`...)
 }
 
-func appendMessage(b []byte, userID string, m *Message, withID bool) []byte {
+func appendMessage(b []byte, userID string, m *log.Message, withID bool) []byte {
 	b = append(b, `{"userId":"`...)
 	b = append(b, userID...)
 	b = append(b, `","supportId":"`...)

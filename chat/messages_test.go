@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 )
 
@@ -15,19 +16,19 @@ var update = flag.Bool("update", false, "write the golden files")
 // testdata: the protocol, byte by byte.
 func TestGolden(t *testing.T) {
 	const support = "7c270542e64a4dfbb2bc1c7793746674"
-	var waiting State
-	waiting.Apply(Event{
-		Kind: Registered, At: 1697998738000000, Username: "Nika",
+	var waiting log.State
+	waiting.Apply(log.Event{
+		Kind: log.Registered, At: 1697998738000000, Username: "Nika",
 		UserID: "9d6d2db0cdb84d8ba67105670d94d641", ChatID: "d2464b5386044daf9e36ffd414260f67",
 	})
 	taken := waiting
-	taken.Apply(Event{Kind: SupportJoined, At: 1697998738000001, SupportID: support, SupportName: "Vika"})
+	taken.Apply(log.Event{Kind: log.SupportJoined, At: 1697998738000001, SupportID: support, SupportName: "Vika"})
 	talk := taken
-	talk.Apply(Event{Kind: Messaged, ID: "1", At: 1697998739360855, From: RoleUser, Content: "hey", MessageID: "m-1"})
-	talk.Apply(Event{Kind: Messaged, ID: "2", At: 1697998759000000, From: RoleSupport, SupportID: support,
+	talk.Apply(log.Event{Kind: log.Messaged, ID: "1", At: 1697998739360855, From: log.RoleUser, Content: "hey", MessageID: "m-1"})
+	talk.Apply(log.Event{Kind: log.Messaged, ID: "2", At: 1697998759000000, From: log.RoleSupport, SupportID: support,
 		Content: "<&> \"quoted\" \\ \x00\n \u2028 \U0001F600"})
 	early := waiting
-	early.Apply(Event{Kind: Messaged, ID: "1", At: 1697998739000000, From: RoleUser, Content: "anybody there?"})
+	early.Apply(log.Event{Kind: log.Messaged, ID: "1", At: 1697998739000000, From: log.RoleUser, Content: "anybody there?"})
 
 	for name, payload := range map[string][]byte{
 		"UserJoined":            userJoinedPayload(&waiting),

@@ -3,6 +3,7 @@ package chat
 import (
 	"time"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,14 +85,14 @@ func (s *Service) Metrics() []prometheus.Collector {
 }
 
 // of is the gauge of a role's connections.
-func (m *metrics) of(role Role) prometheus.Gauge {
-	if role == RoleSupport {
+func (m *metrics) of(role log.Role) prometheus.Gauge {
+	if role == log.RoleSupport {
 		return m.support
 	}
 	return m.user
 }
 
 // since is the time from an event, by the store's clock.
-func (s *Service) since(e Event) float64 {
+func (s *Service) since(e log.Event) float64 {
 	return max(0, (time.Duration(s.now()-e.At) * time.Microsecond).Seconds())
 }

@@ -28,7 +28,7 @@ func (s *Service) storeFailed(chatID string) {
 func (s *Service) awaitStore(ctx context.Context, chatID string) {
 	for ctx.Err() == nil {
 		attempt, cancel := context.WithTimeout(ctx, time.Second)
-		err := s.log.try(attempt, chatID)
+		err := s.logs.Try(attempt, chatID)
 		cancel()
 		if err == nil {
 			s.outage.Store(false)

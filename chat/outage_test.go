@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"livesupport/chat/log"
+	"livesupport/chat/log/logtest"
 )
 
 // TestLogThatLostItsEnd: a store that comes back without its latest entries
@@ -17,16 +20,16 @@ func TestLogThatLostItsEnd(t *testing.T) {
 	user := d.services[0].connect(u.ChatID).joinUser(u)
 	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
 	for i := range 5 {
-		user.say(RoleUser, fmt.Sprint("before ", i))
+		user.say(log.RoleUser, fmt.Sprint("before ", i))
 	}
 	d.broker.gap()
 	eventually(t, "the support has them", func() bool { return len(support.messages()) == 5 })
-	if err := d.client.LTrim(t.Context(), key(u.ChatID), 0, -4).Err(); err != nil {
+	if err := d.client.LTrim(t.Context(), d.services[0].logs.Key(u.ChatID), 0, -4).Err(); err != nil {
 		t.Fatal(err)
 	}
 	d.broker.set(func(l *lossy) { l.held = nil }) // it does not outlive what it tells of
-	support.say(RoleSupport, "after")
-	user.say(RoleUser, "after too")
+	support.say(log.RoleSupport, "after")
+	user.say(log.RoleUser, "after too")
 	d.broker.gap()
 	for _, p := range []*peer{user, support} {
 		eventually(t, "what was written after", func() bool { return len(p.messages()) == 7 })
@@ -45,7 +48,7 @@ func TestBrokerAway(t *testing.T) {
 	user := d.services[0].connect(u.ChatID).joinUser(u)
 	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
 	d.broker.set(func(l *lossy) { l.down = true })
-	user.say(RoleUser, "hello")
+	user.say(log.RoleUser, "hello")
 	if got := user.messages(); len(got) != 1 {
 		t.Fatalf("the sender's receipt: %q", got)
 	}
@@ -64,11 +67,11 @@ func TestMakingUp(t *testing.T) {
 	u := d.register()
 	user := d.services[0].connect(u.ChatID).joinUser(u)
 	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	user.say(RoleUser, "first")
+	user.say(log.RoleUser, "first")
 	d.broker.gap()
 	eventually(t, "the support has the first", func() bool { return len(support.messages()) == 1 })
 	d.broker.set(func(l *lossy) { l.down = true })
-	user.say(RoleUser, "second")
+	user.say(log.RoleUser, "second")
 	d.broker.set(func(l *lossy) { l.down = false })
 	eventually(t, "the support has the second", func() bool { return len(support.messages()) == 2 })
 }
@@ -84,8 +87,8 @@ func TestNewsDuringAGap(t *testing.T) {
 	for i := range 200 {
 		d.broker.gap()
 		// As another server would that could not publish the entry itself.
-		e := Event{ID: fmt.Sprint("elsewhere ", i), Kind: Messaged, From: RoleUser, Content: fmt.Sprint(i)}
-		seq, err := d.client.RPush(t.Context(), key(u.ChatID), e.encode()).Result()
+		e := log.Event{ID: fmt.Sprint("elsewhere ", i), Kind: log.Messaged, From: log.RoleUser, Content: fmt.Sprint(i)}
+		seq, err := d.client.RPush(t.Context(), d.services[0].logs.Key(u.ChatID), e.Encode()).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,17 +103,17 @@ func TestNewsDuringAGap(t *testing.T) {
 // cannot be read, keeps its sender waiting no longer than one that is not, and is
 // applied in its turn.
 func TestStoredButNotReadable(t *testing.T) {
-	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, log: log{ttl: time.Minute}}
+	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, logs: log.NewStore(nil, time.Minute)}
 	r := &room{service: service, chatID: "c"}
-	r.take(0, []string{string(registered.encode())})
-	hidden, e := userSays("1", "a"), userSays("2", "b")
+	r.take(0, []string{string(logtest.Registered.Encode())})
+	hidden, e := logtest.UserSays("1", "a"), logtest.UserSays("2", "b")
 	a := &appending{id: e.ID, late: time.Now().Add(50 * time.Millisecond), done: make(chan appended, 1)}
 	r.pending = append(r.pending, a)
 	r.appended(a, &e, 3, nil)
 	if result := <-a.done; !result.late || result.err != nil {
 		t.Errorf("%+v", result)
 	}
-	r.take(1, []string{string(hidden.encode()), string(e.encode())})
+	r.take(1, []string{string(hidden.Encode()), string(e.Encode())})
 	if len(r.state.Messages) != 2 || len(r.pending) != 0 {
 		t.Errorf("%+v, pending %v", r.state.Messages, r.pending)
 	}
@@ -124,8 +127,8 @@ func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
 	u := d.register()
 	user := d.services[0].connect(u.ChatID).joinUser(u)
 	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
-	user.say(RoleUser, "hello")
-	support.say(RoleSupport, "welcome")
+	user.say(log.RoleUser, "hello")
+	support.say(log.RoleSupport, "welcome")
 	if len(user.messages()) == 0 || len(support.messages()) == 0 {
 		t.Fatalf("no receipts: %q, %q", user.got, support.got)
 	}
@@ -144,15 +147,15 @@ func TestStallWithinFiveSeconds(t *testing.T) {
 	user := d.services[0].connect(u.ChatID).joinUser(u)
 	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
 	d.broker.set(func(l *lossy) { l.reliable = true })
-	user.say(RoleUser, "known to both")
+	user.say(log.RoleUser, "known to both")
 	eventually(t, "the support has it", func() bool { d.broker.gap(); return len(support.messages()) == 1 })
 
 	d.broker.set(func(l *lossy) { l.stalled = true })
 	sent := time.Now() // all of the following
-	user.say(RoleUser, "has its receipt; its news must wait")
+	user.say(log.RoleUser, "has its receipt; its news must wait")
 	d.store.Stall()
 	for range 3 {
-		user.say(RoleUser, "in vain")
+		user.say(log.RoleUser, "in vain")
 	}
 	waited := time.Since(sent)
 	if got := user.frames(`{"type":"Error","args":{"code":"unavailable"`); len(got) != 3 || waited > storeTimeout+lastTry {
@@ -161,7 +164,7 @@ func TestStallWithinFiveSeconds(t *testing.T) {
 	d.broker.set(func(l *lossy) { l.stalled = false })
 	d.store.Heal()
 	eventually(t, "messages are taken again", func() bool {
-		user.say(RoleUser, "back")
+		user.say(log.RoleUser, "back")
 		return strings.Contains(strings.Join(user.messages(), ""), "back")
 	})
 }

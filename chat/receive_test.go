@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 )
 
@@ -34,9 +35,9 @@ func FuzzReceive(f *testing.F) {
 	s.cfg.MessageRate = 0
 	var user *peer
 	var firsts map[string]string // by messageId, what a repetition is answered with
-	messages := MaxMessages
+	messages := log.MaxMessages
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		if messages >= MaxMessages/2 {
+		if messages >= log.MaxMessages/2 {
 			u, err := s.Register(t.Context(), "Nika", false)
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +79,7 @@ func FuzzReceive(f *testing.F) {
 		case "ChatMessage":
 			messages++
 			var sent messageArgs
-			if wrong := wire.DecodeArgs(args, &sent); wrong != nil || kind != kindChatMessage || sent.From != RoleUser {
+			if wrong := wire.DecodeArgs(args, &sent); wrong != nil || kind != kindChatMessage || sent.From != log.RoleUser {
 				t.Fatalf("taken, though it is %q", frame)
 			}
 			want := sent.Content

@@ -9,6 +9,7 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
 	"go.opentelemetry.io/otel/trace"
@@ -25,7 +26,7 @@ type room struct {
 	entering chan struct{}
 
 	mu           sync.Mutex
-	state        State
+	state        log.State
 	last         int64 // position of the last entry applied
 	known        int64 // the furthest position heard of
 	reading      bool  // a goroutine reads what lies between
@@ -47,14 +48,14 @@ type room struct {
 type appending struct {
 	id string
 	// applied is called under room.mu when the fold has taken the event.
-	applied func(Outcome)
+	applied func(log.Outcome)
 	late    time.Time // when whoever waits is answered though it is not applied yet
 	done    chan appended
 }
 
 // appended is what has become of an event.
 type appended struct {
-	outcome Outcome
+	outcome log.Outcome
 	seq     int64 // 0 unless it has been applied
 	late    bool  // it is in the log, and will be applied when what lies before it can be read
 	err     error
@@ -64,39 +65,39 @@ type appended struct {
 // lastTry after the deadline. applied, if not nil, is called in the same locked
 // step. Then it tells the sessions and the other servers. ctx bounds nothing: it
 // says below which span this happens.
-func (r *room) append(ctx context.Context, deadline time.Time, e *Event, applied func(Outcome)) appended {
+func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, applied func(log.Outcome)) appended {
 	if r.service.outage.Load() {
 		return appended{err: errOutage}
 	}
-	entry := e.encode()
+	entry := e.Encode()
 	began := time.Now()
 	a := &appending{id: e.ID, applied: applied, late: deadline.Add(lastTry), done: make(chan appended, 1)}
 	r.mu.Lock()
 	if r.gone {
 		r.mu.Unlock()
-		return appended{err: errGone}
+		return appended{err: log.ErrGone}
 	}
 	r.pending = append(r.pending, a)
 	r.mu.Unlock()
 	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
 	showEvent(span, e, entry)
-	r.service.log.append(deadline, r.chatID, entry, func(seq int64, err error) {
+	r.service.logs.Append(deadline, r.chatID, entry, func(seq int64, err error) {
 		r.appended(a, e, seq, err)
 	})
 	result := <-a.done
 	endSpan(span, result.err)
-	if e.Kind == SupportJoined && result.outcome == Applied {
+	if e.Kind == log.SupportJoined && result.outcome == log.Applied {
 		r.dequeue(a.late) // who is told now that the chat is taken finds its user in no lobby
 	}
-	if result.outcome == Applied { // else span is the one that has ended
+	if result.outcome == log.Applied { // else span is the one that has ended
 		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
 	}
 	showSessions(span, r.flush())
 	span.End()
-	if e.Kind == Messaged && result.outcome == Applied {
+	if e.Kind == log.Messaged && result.outcome == log.Applied {
 		r.service.metrics.local.Observe(time.Since(began).Seconds())
 	}
-	if errors.Is(result.err, errGone) {
+	if errors.Is(result.err, log.ErrGone) {
 		r.expire()
 	}
 	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
@@ -111,11 +112,11 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *Event, applied
 
 // appended takes the store's answer. It is called in the order of the log's
 // positions and must not block.
-func (r *room) appended(a *appending, e *Event, seq int64, err error) {
+func (r *room) appended(a *appending, e *log.Event, seq int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil && seq == 0 {
-		err = errGone
+		err = log.ErrGone
 	}
 	if err != nil {
 		r.settle(a, appended{err: err})
@@ -135,7 +136,7 @@ func (r *room) appended(a *appending, e *Event, seq int64, err error) {
 // offer takes an entry of the log at its position, from wherever it comes: it
 // is applied if it is the next one, and fetched in order if it is not. The
 // caller holds mu.
-func (r *room) offer(seq int64, e Event) {
+func (r *room) offer(seq int64, e log.Event) {
 	switch {
 	case r.gone:
 	case seq == r.last+1:
@@ -151,38 +152,38 @@ func (r *room) offer(seq int64, e Event) {
 
 // isKnown reports whether an event that stands at a position already passed has
 // been taken into account. The caller holds mu.
-func (r *room) isKnown(e Event) bool {
+func (r *room) isKnown(e log.Event) bool {
 	if slices.ContainsFunc(r.pending, func(a *appending) bool { return a.id == e.ID }) {
 		return false
 	}
-	if e.Kind != Messaged {
+	if e.Kind != log.Messaged {
 		return true
 	}
 	_, found := r.state.Find(e.From, e.MessageID, e.ID)
-	return found || len(r.state.Messages) >= MaxMessages || e.From == RoleSupport && e.SupportID != r.state.Support.ID
+	return found || len(r.state.Messages) >= log.MaxMessages || e.From == log.RoleSupport && e.SupportID != r.state.Support.ID
 }
 
 // apply folds the next entry and tells the sessions. The caller holds mu.
-func (r *room) apply(seq int64, e Event) {
+func (r *room) apply(seq int64, e log.Event) {
 	own := slices.IndexFunc(r.pending, func(a *appending) bool { return e.ID != "" && a.id == e.ID })
 	support, waiting := r.state.Support, r.waiting
 	outcome := r.state.Apply(e)
 	r.last = seq
 	r.known = max(r.known, seq)
-	if outcome == Applied {
+	if outcome == log.Applied {
 		switch e.Kind {
-		case Registered:
+		case log.Registered:
 			r.registered = e.At
-		case Messaged:
-			if e.From == RoleSupport && !r.answered {
+		case log.Messaged:
+			if e.From == log.RoleSupport && !r.answered {
 				r.answered = true
 				if own >= 0 { // counted where it was written
 					r.service.metrics.answer.Observe(float64(e.At-r.registered) / 1e6)
 				}
 			}
 			r.deadline = r.service.expiryFromNow()
-			r.deliver(r.state.lastMessage())
-		case SupportJoined:
+			r.deliver(r.state.LastMessage())
+		case log.SupportJoined:
 			if support != r.state.Support {
 				r.supportJoined()
 				if waiting && own < 0 {
@@ -209,7 +210,7 @@ func (r *room) settle(a *appending, result appended) {
 }
 
 // deliver queues a message to all sessions. The caller holds mu.
-func (r *room) deliver(m Message) {
+func (r *room) deliver(m log.Message) {
 	var plain, withID []byte // each encoded once, when first needed
 	for _, s := range r.sessions {
 		frame := &plain
@@ -265,9 +266,9 @@ func (r *room) flush() int {
 // publish tells the other servers that attend the chat of a new entry. That a
 // support has joined is told in any case: it is rare, and observers may want to
 // know.
-func (r *room) publish(ctx context.Context, kind Kind, a appended, entry []byte) {
+func (r *room) publish(ctx context.Context, kind log.Kind, a appended, entry []byte) {
 	r.mu.Lock()
-	wanted := kind == SupportJoined || r.state.attendedByOthers(r.service.id)
+	wanted := kind == log.SupportJoined || r.state.AttendedByOthers(r.service.id)
 	known := r.known
 	r.mu.Unlock()
 	switch {
@@ -305,7 +306,7 @@ func (r *room) readMissing(ctx context.Context) {
 		r.stale = false
 		r.mu.Unlock()
 		entries, err := r.fetch(ctx, after)
-		if errors.Is(err, errGone) {
+		if errors.Is(err, log.ErrGone) {
 			r.expire()
 			return
 		}
@@ -336,8 +337,8 @@ func (r *room) readMissing(ctx context.Context) {
 func (r *room) fetch(ctx context.Context, after int64) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	entries, err := r.service.log.read(ctx, r.chatID, after)
-	if errors.Is(err, errDiverged) {
+	entries, err := r.service.logs.Read(ctx, r.chatID, after)
+	if errors.Is(err, log.ErrDiverged) {
 		r.mu.Lock()
 		r.last = 0
 		r.mu.Unlock()
@@ -354,7 +355,7 @@ func (r *room) take(after int64, entries []string) {
 	}
 	for i, entry := range entries {
 		if seq := after + int64(i) + 1; seq == r.last+1 {
-			r.apply(seq, decodeEvent([]byte(entry)))
+			r.apply(seq, log.Decode([]byte(entry)))
 		}
 	}
 }
@@ -364,12 +365,12 @@ func (r *room) take(after int64, entries []string) {
 func (r *room) rebuild(entries []string) {
 	r.service.logger.Error("the store has lost the end of a chat's log", "chat", wire.ShortID(r.chatID))
 	seen := r.state
-	r.state = State{}
+	r.state = log.State{}
 	sessions := r.sessions
 	for i, entry := range entries {
-		e := decodeEvent([]byte(entry))
+		e := log.Decode([]byte(entry))
 		r.sessions = sessions
-		if _, old := seen.Find(e.From, e.MessageID, e.ID); old && e.Kind == Messaged || e.Kind == SupportJoined && e.SupportID == seen.Support.ID {
+		if _, old := seen.Find(e.From, e.MessageID, e.ID); old && e.Kind == log.Messaged || e.Kind == log.SupportJoined && e.SupportID == seen.Support.ID {
 			r.sessions = nil
 		}
 		r.apply(int64(i)+1, e)
@@ -387,7 +388,7 @@ func (r *room) expire() {
 	r.gone = true
 	sessions := slices.Clone(r.sessions)
 	for len(r.pending) > 0 {
-		r.settle(r.pending[0], appended{err: errGone})
+		r.settle(r.pending[0], appended{err: log.ErrGone})
 	}
 	waiting := r.waiting
 	r.waiting = false
@@ -412,9 +413,9 @@ func (h *roomHandler) Message(payload []byte) {
 	if err != nil {
 		return // not ours
 	}
-	var e Event
+	var e log.Event
 	if entry != nil {
-		e = decodeEvent(entry)
+		e = log.Decode(entry)
 	}
 	r.mu.Lock()
 	fresh := seq > r.last
@@ -428,7 +429,7 @@ func (h *roomHandler) Message(payload []byte) {
 	case fresh:
 		r.read(seq)
 	}
-	delivered := fresh && e.Kind == Messaged && seq <= r.last
+	delivered := fresh && e.Kind == log.Messaged && seq <= r.last
 	r.mu.Unlock()
 	r.flush()
 	if delivered {

@@ -1,3 +1,12 @@
+// Package chat holds conversations. A chat is a log of events in the store, and
+// its state is the fold of that log (package log); whatever happens to a chat
+// happens by appending an event. A room is what one server knows of a chat that
+// has sockets here: the state, how far it has read, and its sessions.
+//
+// The way of a message: Session.Receive decodes and checks it, room.append puts
+// it into the log, room.offer applies it at its position and queues it to the
+// sessions of this server, and Service.publish tells the other servers that
+// attend the chat.
 package chat
 
 import (
@@ -10,6 +19,7 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
+	"livesupport/chat/log"
 	"livesupport/lobby"
 	"livesupport/lobby/wire"
 
@@ -39,8 +49,8 @@ type Config struct {
 	// 0 means any number. MessageBurst is how many at once.
 	MessageRate  float64
 	MessageBurst int
-	// MaxMessages is how many messages a chat takes, at most the MaxMessages of the
-	// fold. Who writes at the same moment as others may get one in beyond it.
+	// MaxMessages is how many messages a chat takes, at most the log.MaxMessages of
+	// the fold. Who writes at the same moment as others may get one in beyond it.
 	MaxMessages int
 	// JoinTimeout is how long a socket may stay without a Join that succeeds.
 	JoinTimeout time.Duration
@@ -63,7 +73,7 @@ type Service struct {
 	cfg     Config
 	db      *redisdb.DB
 	queue   *lobby.Queue
-	log     log
+	logs    log.Store
 	logger  *slog.Logger
 	frame   func([]byte) []byte
 	tracer  wire.Tracer
@@ -95,7 +105,7 @@ func New(cfg Config) *Service {
 		cfg:      cfg,
 		db:       cfg.DB,
 		queue:    cfg.Queue,
-		log:      log{cfg.DB, cfg.TTL},
+		logs:     log.NewStore(cfg.DB, cfg.TTL),
 		logger:   cfg.Log,
 		frame:    cfg.Frame,
 		tracer:   cfg.Tracer,
@@ -147,8 +157,8 @@ func (s *Service) Register(ctx context.Context, name string, verified bool) (lob
 		return u, err
 	}
 	ctx, span := s.tracer.Begin(ctx, spanRegister, trace.SpanKindServer)
-	err := s.log.create(ctx, Event{
-		Kind: Registered, At: s.now(),
+	err := s.logs.Create(ctx, log.Event{
+		Kind: log.Registered, At: s.now(),
 		UserID: u.UserID, Username: u.Username, ChatID: u.ChatID, Verified: u.Verified,
 	})
 	endSpan(span, err)
@@ -166,7 +176,7 @@ func (s *Service) eventID() string {
 
 // expiryFromNow is a deadline for a chat that has just been renewed. It is a
 // local reading, independent of the wall clock.
-func (s *Service) expiryFromNow() time.Time { return time.Now().Add(s.log.ttl) }
+func (s *Service) expiryFromNow() time.Time { return time.Now().Add(s.logs.TTL()) }
 
 // maxSessions is how many sessions of one chat a server takes, those that are
 // just joining included.

@@ -17,6 +17,7 @@ import (
 	"livesupport/broker/brokertest"
 	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
+	"livesupport/chat/log"
 	"livesupport/lobby"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -154,22 +155,22 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 		store:  brokertest.StartProxy(t, strings.TrimPrefix(store.URL(), "redis://")),
 		broker: newLossy(seed),
 	}
-	log := slog.New(slog.DiscardHandler)
+	logger := slog.New(slog.DiscardHandler)
 	for range servers {
-		db, err := redisdb.Open("redis://"+d.store.Addr(), log)
+		db, err := redisdb.Open("redis://"+d.store.Addr(), logger)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { db.Close() })
 		d.client = db.Client()
 		queue := lobby.NewQueue(lobby.QueueConfig{
-			DB: db, Broker: d.broker, ChatTTL: ttl, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: log,
+			DB: db, Broker: d.broker, ChatTTL: ttl, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: logger,
 		})
 		t.Cleanup(func() { queue.Close() })
 		s := New(Config{
-			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1, MaxMessages: MaxMessages, JoinTimeout: time.Minute,
+			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1, MaxMessages: log.MaxMessages, JoinTimeout: time.Minute,
 			Frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') },
-			Log:   log, Metrics: prometheus.NewRegistry(),
+			Log:   logger, Metrics: prometheus.NewRegistry(),
 		})
 		t.Cleanup(func() { s.Close() })
 		d.services = append(d.services, s)
@@ -240,7 +241,7 @@ func (p *peer) joinSupport(u lobby.User, supportID string) *peer {
 	return p
 }
 
-func (p *peer) say(from Role, content string) {
+func (p *peer) say(from log.Role, content string) {
 	p.send(`{"type":"ChatMessage","args":{"from":%q,"content":%q}}`, from, content)
 }
 
@@ -269,9 +270,9 @@ func TestServersAgree(t *testing.T) {
 			const each = 50
 			var senders sync.WaitGroup
 			for i, p := range append(users, supports...) {
-				from := RoleUser
+				from := log.RoleUser
 				if i >= len(users) {
-					from = RoleSupport
+					from = log.RoleSupport
 				}
 				senders.Go(func() {
 					for n := range each {
@@ -385,7 +386,7 @@ func TestExpiryOfAReopenedRoom(t *testing.T) {
 	d := deploy(t, 1, 300*time.Millisecond, 1)
 	u := d.register()
 	first := d.services[0].connect(u.ChatID).joinUser(u)
-	first.say(RoleUser, "anybody there?")
+	first.say(log.RoleUser, "anybody there?")
 	first.session.Closed()
 	if n := len(d.services[0].rooms); n != 0 {
 		t.Fatalf("%d rooms without a session", n)
@@ -439,7 +440,7 @@ func TestJunkOnTheTopic(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 3)
 	u := d.register()
 	user := d.services[0].connect(u.ChatID).joinUser(u)
-	user.say(RoleUser, "one")
+	user.say(log.RoleUser, "one")
 	for _, junk := range []string{"", "junk", "9", "1 {}", "2 {\"kind\":\"message\"}", "99 {\"kind\":\"message\",\"from\":\"User\",\"content\":\"forged\",\"id\":\"x\"}"} {
 		for range 5 {
 			if err := d.broker.Publish(t.Context(), topic(u.ChatID), []byte(junk)); err != nil {
@@ -447,7 +448,7 @@ func TestJunkOnTheTopic(t *testing.T) {
 			}
 		}
 	}
-	user.say(RoleUser, "two")
+	user.say(log.RoleUser, "two")
 	eventually(t, "both messages, nothing else", func() bool { return len(user.messages()) == 2 })
 	if late := d.services[0].connect(u.ChatID).joinUser(u); strings.Contains(strings.Join(late.got, ""), "forged") {
 		t.Error("junk has come into the history")

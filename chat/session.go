@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,7 +35,7 @@ type Session struct {
 	connected time.Time
 
 	// Set by the Join, before the session is in its room:
-	role      Role
+	role      log.Role
 	supportID string // a Support's own; kept when a Join must be tried again
 	echoesID  bool
 	room      *room
@@ -135,7 +136,7 @@ func (s *Session) receiveJoin(args jsontext.Value) {
 		s.joined.Store(true)
 		s.service.metrics.joining.Dec()
 		s.service.metrics.of(s.role).Inc()
-	case errors.Is(err, errGone):
+	case errors.Is(err, log.ErrGone):
 		s.expired()
 	case errors.As(err, &public):
 		s.refuse(public, "")
@@ -157,7 +158,7 @@ func (s *Session) join(raw jsontext.Value) error {
 	}
 	first := args.SupportID == ""
 	name, nameOK := wire.Name(args.SupportUserName)
-	if args.From == RoleSupport && s.service.cfg.AgentsNeedToken && s.room == nil {
+	if args.From == log.RoleSupport && s.service.cfg.AgentsNeedToken && s.room == nil {
 		if s.agent == nil {
 			return errNoToken
 		}
@@ -171,13 +172,13 @@ func (s *Session) join(raw jsontext.Value) error {
 		return wire.NewError(wire.BadRequest, "This socket has joined already.")
 	case args.From == "":
 		return wire.Missing("from")
-	case !args.From.valid():
+	case !args.From.Valid():
 		return wire.NewError(wire.BadRequest, `The field "from" must be "User" or "Support".`)
 	case args.UserID == "":
 		return wire.Missing("userId")
-	case args.From == RoleSupport && first && args.SupportUserName == "":
+	case args.From == log.RoleSupport && first && args.SupportUserName == "":
 		return wire.Missing("supportUserName")
-	case args.From == RoleSupport && first && !nameOK:
+	case args.From == log.RoleSupport && first && !nameOK:
 		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have 1 to 64 characters, none of them a control character.`)
 	}
 	s.role = args.From
@@ -194,7 +195,7 @@ func (s *Session) join(raw jsontext.Value) error {
 	err := r.open(ctx, args.UserID)
 	if err == nil {
 		switch {
-		case s.role == RoleUser:
+		case s.role == log.RoleUser:
 			err = r.joinUser(ctx, s, args.SupportID)
 		case first:
 			if s.supportID == "" {
@@ -251,7 +252,7 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 	err := s.room.write(ctx, s.deadline(), s, args.Content, messageID)
 	endSpan(span, err)
 	switch {
-	case err == nil, errors.Is(err, errGone): // then the room has told this session too
+	case err == nil, errors.Is(err, log.ErrGone): // then the room has told this session too
 	default:
 		var public *wire.Error
 		if !errors.As(err, &public) && !errors.Is(err, errOutage) {

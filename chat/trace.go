@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -26,7 +27,7 @@ const (
 
 // endSpan ends a span. That a chat has expired is no failure.
 func endSpan(span trace.Span, err error) {
-	if errors.Is(err, errGone) {
+	if errors.Is(err, log.ErrGone) {
 		err = nil
 	}
 	wire.EndSpan(span, err)
@@ -89,7 +90,7 @@ func (s *Service) delivered(n tracedNews, sessions int) {
 	span.End()
 }
 
-func showEvent(span trace.Span, e *Event, entry []byte) {
+func showEvent(span trace.Span, e *log.Event, entry []byte) {
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("livesupport.event", string(e.Kind)), attribute.Int("livesupport.bytes", len(entry)))
 	}

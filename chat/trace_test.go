@@ -17,14 +17,14 @@ func TestTraceOfLateDelivery(t *testing.T) {
 	tracer := wire.Tracer{Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("")}
 	ctx, published := tracer.Begin(context.Background(), spanPublish, trace.SpanKindProducer)
 	e := benchEvent(1)
-	_, traced, err := decodeNews(encodeNews(5, e.encode(), traceparent(ctx)))
+	_, traced, err := decodeNews(encodeNews(5, e.Encode(), traceparent(ctx)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &room{service: &Service{tracer: tracer, metrics: newMetrics(), frame: webFrame}, state: benchState(1), last: 3}
 	r.sessions = []*Session{{peer: &sink{}}}
 	r.traceNews(5, traced)
-	r.traceNews(5, e.encode())                        // not traced
+	r.traceNews(5, e.Encode())                        // not traced
 	r.traceNews(5, []byte(`{"traceparent":"00-0-",`)) // malformed
 	r.flush()
 	if n := len(made.Ended()); n != 0 {

@@ -54,7 +54,7 @@ func (s *Service) renew(ctx context.Context, rooms map[string]*room) error {
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(rooms))
-	gone, err := s.log.keep(ctx, ids)
+	gone, err := s.logs.Keep(ctx, ids)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"livesupport/chat"
+	"livesupport/chat/log"
 	"livesupport/web"
 )
 
@@ -50,7 +50,7 @@ func mappers() []kong.Option {
 		mapper("byte-rate", byteRate),
 		mapper("burst", wholeNumber(1, math.MaxInt32)),
 		mapper("sockets", wholeNumber(1, math.MaxInt32)),
-		mapper("messages", wholeNumber(1, chat.MaxMessages)),
+		mapper("messages", wholeNumber(1, log.MaxMessages)),
 		mapper("header-bytes", wholeNumber(1<<10, 64<<10)),
 		mapper("body-bytes", wholeNumber(1, 1<<20)),
 		mapper("public-url", publicURL),

@@ -1,4 +1,4 @@
-package chat
+package log
 
 import "slices"
 
@@ -91,7 +91,7 @@ func (s *State) message(e Event) Outcome {
 		return Repeated
 	}
 	switch {
-	case !e.From.valid() || key == "":
+	case !e.From.Valid() || key == "":
 		return Ignored
 	case e.From == RoleSupport && (e.SupportID == "" || e.SupportID != s.Support.ID):
 		return Refused
@@ -129,9 +129,9 @@ func messageKey(from Role, messageID, id string) string {
 	return id
 }
 
-// attendedByOthers reports whether news of this chat interests anybody but the
+// AttendedByOthers reports whether news of this chat interests anybody but the
 // given server.
-func (s *State) attendedByOthers(server string) bool {
+func (s *State) AttendedByOthers(server string) bool {
 	for _, other := range s.Servers {
 		if other != server {
 			return true
@@ -140,5 +140,5 @@ func (s *State) attendedByOthers(server string) bool {
 	return false
 }
 
-// lastMessage is the one that was applied latest.
-func (s *State) lastMessage() Message { return s.Messages[len(s.Messages)-1] }
+// LastMessage is the one that was applied latest.
+func (s *State) LastMessage() Message { return s.Messages[len(s.Messages)-1] }

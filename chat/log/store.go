@@ -1,0 +1,173 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"livesupport/broker/redisdb"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrGone: the chat has expired, or was never there.
+var ErrGone = errors.New("log: gone")
+
+// Store reaches the logs in Redis: one list per chat, which lives for the time to
+// live after the last append or renewas. A position in a log is the number of entries up
+// to and including that one: the registration is at 1. Its methods may be
+// called concurrently; all of them may be repeated (see Event.ID).
+type Store struct {
+	db  *redisdb.DB
+	ttl time.Duration
+}
+
+// NewStore makes a Store whose chats live for ttl.
+func NewStore(db *redisdb.DB, ttl time.Duration) Store { return Store{db, ttl} }
+
+// TTL is how long a chat lives after it has been renewed.
+func (s Store) TTL() time.Duration { return s.ttl }
+
+// Key is where a chat's log is.
+func (s Store) Key(chatID string) string { return "chat:{" + chatID + "}" }
+
+func (s Store) expire(ctx context.Context, chatID string) *redis.BoolCmd {
+	return s.expireKey(ctx, s.Key(chatID))
+}
+
+// expireKey takes the key as the interface value that other commands share:
+// converting a string to one allocates.
+func (s Store) expireKey(ctx context.Context, key any) *redis.BoolCmd {
+	return redis.NewBoolCmd(ctx, "pexpire", key, s.ttl.Milliseconds())
+}
+
+// do executes commands in a shared pipeline and returns the first error.
+func (s Store) do(ctx context.Context, cmds ...redis.Cmder) error {
+	if err := s.db.Do(ctx, cmds...); err != nil {
+		return err
+	}
+	return firstError(cmds)
+}
+
+func firstError(cmds []redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return fmt.Errorf("log: %s: %w", cmd.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Create begins a chat with its registration.
+func (s Store) Create(ctx context.Context, e Event) error {
+	return s.do(ctx, redis.NewIntCmd(ctx, "rpush", s.Key(e.ChatID), e.Encode()), s.expire(ctx, e.ChatID))
+}
+
+// Append puts an entry behind the others, renews the chat, and calls done with
+// the entry's position, in the order of the positions: 0 if the chat is gone.
+// done must not block.
+func (s Store) Append(deadline time.Time, chatID string, entry []byte, done func(seq int64, err error)) {
+	ctx := context.Background() // the deadline bounds it
+	var key any = s.Key(chatID)
+	push := redis.NewIntCmd(ctx, "rpushx", key, entry)
+	expire := s.expireKey(ctx, key)
+	s.db.Submit(deadline, func(err error) {
+		if err == nil {
+			err = push.Err()
+		}
+		done(push.Val(), err)
+	}, push, expire)
+}
+
+// Try finds out whether an append to a chat would be taken: where the chat's log
+// lives, it appends to a list that is not there, which Redis does not make.
+func (s Store) Try(ctx context.Context, chatID string) error {
+	return s.do(ctx, redis.NewIntCmd(ctx, "rpushx", s.Key(chatID)+":try", ""))
+}
+
+// Read returns the entries behind position after.
+func (s Store) Read(ctx context.Context, chatID string, after int64) ([]string, error) {
+	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
+	size := redis.NewIntCmd(ctx, "llen", s.Key(chatID))
+	if err := s.do(ctx, entries, size); err != nil {
+		return nil, err
+	}
+	switch {
+	case size.Val() == 0:
+		return nil, ErrGone
+	case size.Val() < after:
+		return nil, ErrDiverged
+	}
+	return entries.Val(), nil
+}
+
+// ErrDiverged: the log is shorter than it was. The store has lost its end, for
+// instance when a replica that was behind took over.
+var ErrDiverged = errors.New("log: the log has become shorter")
+
+// Renew makes the chat live for ttl from now, puts entry behind the others
+// unless it is nil, and returns the entries behind position after.
+func (s Store) Renew(ctx context.Context, chatID string, entry []byte, after int64) ([]string, error) {
+	expire := s.expire(ctx, chatID)
+	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
+	cmds := []redis.Cmder{expire, entries}
+	if entry != nil {
+		cmds = []redis.Cmder{redis.NewIntCmd(ctx, "rpushx", s.Key(chatID), entry), expire, entries}
+	}
+	if err := s.do(ctx, cmds...); err != nil {
+		return nil, err
+	}
+	if !expire.Val() {
+		return nil, ErrGone
+	}
+	return entries.Val(), nil
+}
+
+// Keep makes chats live for ttl from now and returns those that are gone.
+func (s Store) Keep(ctx context.Context, chatIDs []string) (gone []string, err error) {
+	for ids := range slices.Chunk(chatIDs, pieceSize) {
+		cmds := make([]redis.Cmder, len(ids))
+		for i, id := range ids {
+			cmds[i] = s.expire(ctx, id)
+		}
+		if err := s.do(ctx, cmds...); err != nil {
+			return nil, err
+		}
+		for i, id := range ids {
+			if !cmds[i].(*redis.BoolCmd).Val() {
+				gone = append(gone, id)
+			}
+		}
+	}
+	return gone, nil
+}
+
+// Rest returns how long each chat still lives: 0 if it is gone.
+func (s Store) Rest(ctx context.Context, chatIDs []string) ([]time.Duration, error) {
+	rest := make([]time.Duration, 0, len(chatIDs))
+	for ids := range slices.Chunk(chatIDs, pieceSize) {
+		cmds := make([]redis.Cmder, len(ids))
+		for i, id := range ids {
+			cmds[i] = redis.NewIntCmd(ctx, "pttl", s.Key(id))
+		}
+		if err := s.do(ctx, cmds...); err != nil {
+			return nil, err
+		}
+		for _, cmd := range cmds {
+			switch ms := cmd.(*redis.IntCmd).Val(); {
+			case ms == -1: // an append was cut off before it could renew
+				rest = append(rest, s.ttl)
+			case ms < 0:
+				rest = append(rest, 0)
+			default:
+				rest = append(rest, time.Duration(ms+1)*time.Millisecond)
+			}
+		}
+	}
+	return rest, nil
+}
+
+// pieceSize is how many commands go into one call of the store.
+const pieceSize = 500
