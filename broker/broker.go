@@ -12,18 +12,27 @@ import (
 	"errors"
 )
 
-// MaxPayload is the largest payload in bytes that every implementation takes.
-const MaxPayload = 512 << 10
+const (
+	// MaxPayload is the largest payload in bytes that every implementation takes.
+	MaxPayload = 512 << 10
+	// MaxSignal is the same for a signal.
+	MaxSignal = 16 << 10
+)
 
 var (
 	// ErrClosed is returned by every method of a broker that has been closed.
 	ErrClosed = errors.New("broker: closed")
-	// ErrTooLarge is returned by Publish for a payload over MaxPayload.
+	// ErrTooLarge is returned by Publish for a payload over MaxPayload, and by
+	// Signal for one over MaxSignal.
 	ErrTooLarge = errors.New("broker: payload too large")
 )
 
 // Broker is implemented by Redis pub/sub and by NATS JetStream. All methods may
 // be called concurrently.
+//
+// Publish and Subscribe are for events, of which none may be missing without a
+// Gap. Signal and Listen are for what is of use only now, such as that somebody is
+// typing. The two never mix: a signal on a topic is no publication on it.
 type Broker interface {
 	// Publish hands a payload to the broker. nil means that the broker has taken
 	// it. An error means that it may or may not have been taken. The payload must
@@ -43,6 +52,28 @@ type Broker interface {
 	// one costs no goroutine.
 	Subscribe(ctx context.Context, topic string, h Handler) (Subscription, error)
 
+	// Signal sends a payload to those who listen to the topic now, on any process,
+	// this one included. It never blocks and is kept nowhere: a signal comes at
+	// most once, and may be lost without a word. Of one process's signals on one
+	// topic those that come do so in order. At most 4,096 wait to be sent, for a few
+	// milliseconds; when there are more, the oldest are dropped. However many there
+	// are, publications do not wait for them.
+	//
+	// The payload may be changed once Signal has returned. An error says that the
+	// signal has been dropped already: ErrClosed, ErrTooLarge, a topic that cannot
+	// be, or a connection that is known to be down. nil promises nothing.
+	Signal(topic string, payload []byte) error
+
+	// Listen has f called with the signals on the topic, one at a time; a payload is
+	// f's to keep. It does no I/O and waits for nothing: signals come once the
+	// connection has it, soon afterwards, and again after the connection was lost,
+	// without those that were sent meanwhile. When f is slow and 64 wait for it, the
+	// oldest are dropped; nobody else is held up. On a closed broker nothing comes.
+	//
+	// Topics are as for Subscribe: an idle one costs no goroutine. Nothing is
+	// connected for signals before the first Listen.
+	Listen(topic string, f func(payload []byte)) Subscription
+
 	// Ready returns nil while the broker is reachable, else what is wrong. It does
 	// no I/O. A connection that dies without a word is noticed within 5 s.
 	Ready() error
@@ -61,7 +92,7 @@ type Handler interface {
 	Gap()
 }
 
-// Subscription is one handler's attachment to a topic.
+// Subscription is one handler's attachment to a topic, or one listener's.
 type Subscription interface {
 	// Close ends the subscription: no call of the handler begins after it has
 	// returned. It does not wait for one that is running, so a handler may call

@@ -6,12 +6,15 @@ import "sync"
 const (
 	maxWaiting      = 1024
 	maxWaitingBytes = 16 << 20
+	// maxPassing is the same for signals, of which the newest count.
+	maxPassing = 64
 )
 
 // inbox calls a handler with payloads and gaps, in order and one at a time, from
 // a goroutine that exists only while there are some.
 type inbox struct {
 	handler Handler
+	passing bool // of signals: has no gaps, and drops the oldest when it is full
 	metrics *metrics
 	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
 
@@ -27,6 +30,10 @@ func (i *inbox) put(payload []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.metrics.received.Inc()
+	if i.passing && len(i.items) >= maxPassing {
+		i.shift()
+		i.metrics.signalsDropped.Inc()
+	}
 	if len(i.items) >= maxWaiting || i.bytes+len(payload) > maxWaitingBytes {
 		payload = nil
 	} else if payload == nil {
@@ -44,7 +51,7 @@ func (i *inbox) gap() {
 
 func (i *inbox) add(item []byte) {
 	n := len(i.items)
-	if i.closed || item == nil && n > 0 && i.items[n-1] == nil {
+	if i.closed || i.passing && item == nil || item == nil && n > 0 && i.items[n-1] == nil {
 		return
 	}
 	if item == nil {
@@ -81,10 +88,15 @@ func (i *inbox) next() (item []byte, ok bool) {
 		return nil, false
 	}
 	item = i.items[0]
+	i.shift()
+	return item, true
+}
+
+// shift takes off the oldest item.
+func (i *inbox) shift() {
+	i.bytes -= len(i.items[0])
 	i.items[0] = nil
 	i.items = i.items[1:]
-	i.bytes -= len(item)
-	return item, true
 }
 
 // close drops what waits. A handler that is running is not waited for.

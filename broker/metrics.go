@@ -14,6 +14,10 @@ type metrics struct {
 	gaps     prometheus.Counter
 	connects prometheus.Counter
 	up       prometheus.Gauge
+
+	signalsSent     prometheus.Counter
+	signalsReceived prometheus.Counter
+	signalsDropped  prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -43,6 +47,18 @@ func newMetrics() metrics {
 			Name: "livesupport_broker_up",
 			Help: "1 while subscriptions are connected to the broker, else 0.",
 		}),
+		signalsSent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "livesupport_broker_signals_sent_total",
+			Help: "Signals (typing, presence and the like) handed to the broker.",
+		}),
+		signalsReceived: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "livesupport_broker_signals_received_total",
+			Help: "Signals that the broker has brought, one for each listener of a topic.",
+		}),
+		signalsDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "livesupport_broker_signals_dropped_total",
+			Help: "Signals given up by this process, because the broker was away or there were too many.",
+		}),
 	}
 }
 
@@ -55,6 +71,15 @@ func (m *metrics) published(began time.Time, err error) {
 	m.publish.Observe(time.Since(began).Seconds())
 }
 
+// ofSignals are the metrics of what listens to signals, which are counted in m but
+// for those that m has for subscriptions alone.
+func (m *metrics) ofSignals() metrics {
+	s := newMetrics()
+	s.received, s.signalsDropped = m.signalsReceived, m.signalsDropped
+	return s
+}
+
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.publish, m.failed, m.received, m.gaps, m.connects, m.up}
+	return []prometheus.Collector{m.publish, m.failed, m.received, m.gaps, m.connects, m.up,
+		m.signalsSent, m.signalsReceived, m.signalsDropped}
 }

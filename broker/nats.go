@@ -46,10 +46,14 @@ type NATSConfig struct {
 // copies, one per topic on a shared channel: what is missing shows in the numbers,
 // wherever it was lost. After a lost connection, or when the stream has got a new
 // leader, a short-lived consumer reads from the stream what was missed.
+//
+// Signals are core messages on subjects that the stream does not have.
 type NATS struct {
 	cfg     NATSConfig
 	log     *slog.Logger
 	topics  *topics
+	signals *topics
+	outbox  outbox
 	servers []string // as configured, with credentials
 	options []nats.Option
 
@@ -84,11 +88,14 @@ func NewNATS(cfg NATSConfig) (*NATS, error) {
 		cfg:     cfg,
 		log:     cfg.Log,
 		topics:  newTopics(),
+		signals: newTopics(),
 		servers: servers,
 		options: options,
 		pending: make(chan struct{}, maxPending),
 		id:      rand.Text(),
 	}
+	b.signals.metrics = b.topics.metrics.ofSignals()
+	b.outbox = outbox{send: b.sendSignals, ctx: b.topics.ctx, wg: &b.topics.wg, metrics: &b.topics.metrics}
 	b.topics.wg.Go(func() { b.topics.keep(b.session) })
 	return b, nil
 }
@@ -148,6 +155,8 @@ func (b *NATS) Metrics() []prometheus.Collector { return b.topics.metrics.collec
 
 // Close implements Broker, and closes the connection.
 func (b *NATS) Close() error {
+	b.outbox.close()
+	b.signals.close()
 	b.topics.close()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 	markAgain   = 250 * time.Millisecond
 	// maxLive bounds what may wait for the dispatching goroutine.
 	maxLive = 8192
+	// maxLiveSignals is the same for signals.
+	maxLiveSignals = 4096
 )
 
 var (
@@ -51,6 +54,7 @@ type link struct {
 	live    chan *nats.Msg // all topics
 	dropped chan struct{}  // live was full; capacity 1
 	marks   chan *nats.Msg
+	signals chan *nats.Msg // all topics
 
 	answers chan *nats.Msg // to publications
 	inbox   string         // what their subjects begin with
@@ -77,6 +81,7 @@ func (b *NATS) session() error {
 		live:    make(chan *nats.Msg, maxLive),
 		dropped: make(chan struct{}, 1),
 		marks:   make(chan *nats.Msg, 16),
+		signals: make(chan *nats.Msg, maxLiveSignals),
 		answers: make(chan *nats.Msg, 2*maxPending), // and some that nobody waits for any more
 		subs:    make(map[string]*nats.Subscription),
 		id:      b.id + strconv.FormatUint(attempt, 36),
@@ -100,6 +105,7 @@ func (b *NATS) session() error {
 	var others sync.WaitGroup
 	others.Go(func() { l.fail(b.write(l)) })
 	others.Go(l.acknowledge)
+	others.Go(func() { l.fail(b.passSignals(l)) })
 	b.dispatch(l)
 	err := context.Cause(l.ctx)
 	b.link.Store(nil)
@@ -132,7 +138,12 @@ func (b *NATS) connect(l *link) error {
 		nats.FlusherTimeout(2 * time.Second),
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.troubled(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if sub != nil && strings.HasPrefix(sub.Subject, signalSubjects) && errors.Is(err, nats.ErrSlowConsumer) {
+				return // signals came faster than they could be taken
+			}
+			l.troubled(err)
+		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			l.fail(fmt.Errorf("broker: lost the connection: %w", orClosed(nc.LastError())))
 			close(l.ended)

@@ -10,6 +10,8 @@ const (
 	chatSubjects = "chat."
 	// liveSubjects is where the stream republishes what it has stored.
 	liveSubjects = "livesupport.live."
+	// signalSubjects are those of signals. The stream must not have them.
+	signalSubjects = "livesupport.signal."
 	// markSubjects are the broker's own messages. No topic has such a subject: a
 	// percent sign of a topic's is followed by two digits.
 	markSubjects = chatSubjects + "%%"

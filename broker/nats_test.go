@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -349,5 +350,45 @@ func TestNATSStockTools(t *testing.T) {
 	cfg := stream.CachedInfo().Config
 	if cfg.MaxAge <= 0 || cfg.MaxAge >= 5*time.Minute || cfg.MaxBytes <= 0 || cfg.MaxMsgSize <= broker.MaxPayload {
 		t.Errorf("limits of the stream: %+v", cfg)
+	}
+}
+
+// TestNATSStoresNoSignals checks that signals pass the stream by.
+func TestNATSStoresNoSignals(t *testing.T) {
+	h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+	a, b := h.Broker(t), h.Broker(t)
+	awaitReady(t, b, 5*time.Second)
+	var signals heard
+	a.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) })
+	awaitReady(t, a, 5*time.Second)
+	await(t, 5*time.Second, func() error {
+		if err := b.Signal("chat:one", []byte("signal")); err != nil {
+			return err
+		}
+		if len(signals.list()) == 0 {
+			return errors.New("nothing is heard")
+		}
+		return nil
+	})
+	chat := subscribe(t, a, "chat:one")
+	publish(t, b, "chat:one", "event")
+	chat.await(t, "event")
+	_, js := client(t, h.cfg.URLs)
+	stream, err := js.Stream(t.Context(), "LIVESUPPORT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, n := range info.State.Subjects {
+		if subject == "chat.one" && n == 1 || strings.HasPrefix(subject, "chat.%%") { // our own marks
+			continue
+		}
+		t.Errorf("the stream has %d messages of %s", n, subject)
+	}
+	if info.State.Subjects["chat.one"] != 1 {
+		t.Error("the stream does not have the event")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,11 +18,22 @@ import (
 // Publications go through the shared pipelines of the DB. All subscriptions share
 // one connection; after it has been lost every topic gets a Gap, for Redis keeps
 // nothing for those who are away.
+//
+// Signals have channels of their own, pipelines of their own, and another
+// connection for those who listen, so that no number of them can delay an event.
 type Redis struct {
 	db     *redisdb.DB
 	log    *slog.Logger
 	topics *topics
+
+	signals   *topics
+	outbox    outbox
+	listening chan struct{} // closed by the first Listen
+	listens   func()        // closes it
 }
+
+// signalChannels is what the channels of signals begin with. No topic does.
+const signalChannels = "signal:"
 
 // NewRedis returns a Broker on db, which must outlive it. It connects by itself:
 // see Ready. log may be nil.
@@ -29,8 +41,18 @@ func NewRedis(db *redisdb.DB, log *slog.Logger) *Redis {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Redis{db: db, log: log, topics: newTopics()}
-	b.topics.wg.Go(func() { b.topics.keep(b.session) })
+	b := &Redis{db: db, log: log, topics: newTopics(), signals: newTopics(), listening: make(chan struct{})}
+	b.listens = sync.OnceFunc(func() { close(b.listening) })
+	b.signals.metrics = b.topics.metrics.ofSignals()
+	b.outbox = outbox{send: b.sendSignals, ctx: b.topics.ctx, wg: &b.topics.wg, metrics: &b.topics.metrics}
+	b.topics.wg.Go(func() { b.topics.keep(func() error { return b.session(b.topics, "subscriptions") }) })
+	b.signals.wg.Go(func() {
+		select {
+		case <-b.listening:
+			b.signals.keep(func() error { return b.session(b.signals, "signals") })
+		case <-b.signals.ctx.Done():
+		}
+	})
 	return b
 }
 
@@ -69,6 +91,35 @@ func (b *Redis) Subscribe(ctx context.Context, topic string, h Handler) (Subscri
 	return b.topics.subscribe(ctx, topic, h)
 }
 
+// Signal implements Broker.
+func (b *Redis) Signal(topic string, payload []byte) error {
+	switch {
+	case b.topics.ctx.Err() != nil:
+		return ErrClosed
+	case len(payload) > MaxSignal:
+		return ErrTooLarge
+	}
+	if err := b.db.Ready(); err != nil {
+		b.topics.metrics.signalsDropped.Inc()
+		return fmt.Errorf("broker: signal: %w", err)
+	}
+	return b.outbox.put(topic, payload)
+}
+
+func (b *Redis) sendSignals(ctx context.Context, batch []signal) error {
+	cmds := make([]redis.Cmder, len(batch))
+	for i, s := range batch {
+		cmds[i] = redis.NewIntCmd(ctx, "publish", signalChannels+s.topic, s.payload)
+	}
+	return b.db.Once(ctx, cmds...)
+}
+
+// Listen implements Broker.
+func (b *Redis) Listen(topic string, f func(payload []byte)) Subscription {
+	b.listens()
+	return b.signals.listen(signalChannels+topic, f)
+}
+
 // Ready implements Broker.
 func (b *Redis) Ready() error {
 	if err := b.topics.err(); err != nil {
@@ -82,6 +133,8 @@ func (b *Redis) Metrics() []prometheus.Collector { return b.topics.metrics.colle
 
 // Close implements Broker. It does not close the DB.
 func (b *Redis) Close() error {
+	b.outbox.close()
+	b.signals.close()
 	b.topics.close()
 	return nil
 }

@@ -25,41 +25,42 @@ const (
 
 var errSilent = errors.New("broker: no answer on the subscriptions' connection")
 
-// session makes a connection for the subscriptions and uses it until it fails.
-func (b *Redis) session() error {
-	listener, err := b.db.Listen(b.topics.ctx)
+// session makes a connection for all topics of ts, which the log calls what, and
+// uses it until it fails.
+func (b *Redis) session(ts *topics, what string) error {
+	listener, err := b.db.Listen(ts.ctx)
 	if err != nil {
 		return err
 	}
-	n := b.topics.connected()
-	b.topics.setUp()
-	b.log.Info("subscriptions connected", "topics", n)
-	err = b.serve(listener)
-	if b.topics.ctx.Err() == nil {
-		b.log.Warn("subscriptions lost their connection", "err", err)
+	n := ts.connected()
+	ts.setUp()
+	b.log.Info(what+" connected", "topics", n)
+	err = serve(ts, listener)
+	if ts.ctx.Err() == nil {
+		b.log.Warn(what+" lost their connection", "err", err)
 	}
-	b.topics.setDown(err)
-	b.topics.disconnected()
+	ts.setDown(err)
+	ts.disconnected()
 	return err
 }
 
 // serve uses a connection until it fails, and tells why. Its goroutine is the one
 // that reads, so that Redis never has to wait for us.
-func (b *Redis) serve(l *redisdb.Listener) error {
-	ctx, fail := context.WithCancelCause(b.topics.ctx)
+func serve(ts *topics, l *redisdb.Listener) error {
+	ctx, fail := context.WithCancelCause(ts.ctx)
 	var heard atomic.Bool
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		fail(b.write(ctx, l, &heard))
+		fail(write(ctx, ts, l, &heard))
 		l.Close() // ends receive
 	})
-	fail(b.receive(l, &heard))
+	fail(receive(ts, l, &heard))
 	writer.Wait()
 	return context.Cause(ctx)
 }
 
 // write sends what the topics need, and watches whether anything is heard.
-func (b *Redis) write(ctx context.Context, l *redisdb.Listener, heard *atomic.Bool) error {
+func write(ctx context.Context, ts *topics, l *redisdb.Listener, heard *atomic.Bool) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	var silence time.Duration
@@ -67,8 +68,8 @@ func (b *Redis) write(ctx context.Context, l *redisdb.Listener, heard *atomic.Bo
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-b.topics.wake:
-			join, leave := b.topics.commands(maxChannels)
+		case <-ts.wake:
+			join, leave := ts.commands(maxChannels)
 			if len(join) > 0 {
 				if err := l.Subscribe(join...); err != nil {
 					return err
@@ -98,7 +99,7 @@ func (b *Redis) write(ctx context.Context, l *redisdb.Listener, heard *atomic.Bo
 }
 
 // receive takes everything that comes, until the connection fails.
-func (b *Redis) receive(l *redisdb.Listener, heard *atomic.Bool) error {
+func receive(ts *topics, l *redisdb.Listener, heard *atomic.Bool) error {
 	for {
 		msg, err := l.Receive()
 		if err != nil {
@@ -109,13 +110,13 @@ func (b *Redis) receive(l *redisdb.Listener, heard *atomic.Bool) error {
 		}
 		switch msg := msg.(type) {
 		case *redis.Message:
-			b.topics.deliver(msg.Channel, []byte(msg.Payload))
+			ts.deliver(msg.Channel, []byte(msg.Payload))
 		case *redis.Subscription:
 			switch msg.Kind {
 			case "subscribe":
-				b.topics.joined(msg.Channel, true)
+				ts.joined(msg.Channel, true)
 			case "unsubscribe":
-				b.topics.left(msg.Channel)
+				ts.left(msg.Channel)
 			}
 		}
 	}

@@ -123,3 +123,51 @@ func (l logged) never(t *testing.T, text string, within time.Duration) {
 		}
 	}
 }
+
+// TestRedisStoresNoSignals checks that signals leave no key behind, and that
+// nothing is connected for them before somebody listens.
+func TestRedisStoresNoSignals(t *testing.T) {
+	server := brokertest.StartRedisServer(t)
+	db, err := redisdb.Open(server.URL(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	b := broker.NewRedis(db, nil)
+	t.Cleanup(func() { _ = b.Close() })
+	awaitReady(t, b, 5*time.Second)
+	pubsub := func() int {
+		list, err := db.Client().ClientList(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(list) {
+			if strings.Contains(line, " flags=P ") {
+				n++
+			}
+		}
+		return n
+	}
+	subscribe(t, b, "chat:one")
+	if n := pubsub(); n != 1 {
+		t.Errorf("%d connections for pub/sub before anybody listens to signals", n)
+	}
+	var signals heard
+	b.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) })
+	await(t, 5*time.Second, func() error {
+		if err := b.Signal("chat:one", []byte("signal")); err != nil {
+			return err
+		}
+		if len(signals.list()) == 0 {
+			return errors.New("nothing is heard")
+		}
+		return nil
+	})
+	if n := pubsub(); n != 2 {
+		t.Errorf("%d connections for pub/sub", n)
+	}
+	if n, err := db.Client().DBSize(t.Context()).Result(); n != 0 || err != nil {
+		t.Errorf("the store has %d keys (%v)", n, err)
+	}
+}

@@ -128,13 +128,8 @@ func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscr
 		ts.mu.Unlock()
 		return nil, ErrClosed
 	}
-	t := ts.byName[name]
-	if t == nil {
-		t = &topic{name: name}
-		ts.byName[name] = t
-	}
-	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, metrics: &ts.metrics, wg: &ts.wg}}
-	t.subs = append(t.subs, s)
+	s := ts.add(name, h)
+	t := s.topic
 	if t.state == on {
 		s.standing = true
 		ts.mu.Unlock()
@@ -158,6 +153,36 @@ func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscr
 		}
 		return nil, fmt.Errorf("broker: subscribe: %w", err)
 	}
+}
+
+// listen implements Broker.Listen: a subscription that does not wait to stand.
+func (ts *topics) listen(name string, f func(payload []byte)) Subscription {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.closed {
+		return nothing(ts)
+	}
+	s := ts.add(name, listener(f))
+	s.standing, s.inbox.passing = true, true
+	if s.topic.state != on {
+		ts.attend(s.topic)
+	}
+	return s
+}
+
+// nothing is a subscription that brings nothing.
+func nothing(ts *topics) Subscription { return &subscription{topics: ts, topic: new(topic)} }
+
+// add adds a subscription to a topic; ts.mu is held.
+func (ts *topics) add(name string, h Handler) *subscription {
+	t := ts.byName[name]
+	if t == nil {
+		t = &topic{name: name}
+		ts.byName[name] = t
+	}
+	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, metrics: &ts.metrics, wg: &ts.wg}}
+	t.subs = append(t.subs, s)
+	return s
 }
 
 // leave takes s off its topic.

@@ -100,16 +100,7 @@ func payloadIsTheHandlers(t *testing.T, h Harness) {
 // is published on another.
 func hostileTopics(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
-	unique := strings.TrimPrefix(newTopic(), "chat:") + "-"
-	names := []string{"users"}
-	for _, name := range []string{
-		"", "*", "**", ">", "?", "[a]", "a", "A", "a.b", "a.*", "a.>", "a b", " a", "a ", "a\t", "a\n", "a\r\nPING\r\n",
-		"é", "e\u0301", "é\n", "\xff", "\x00", "\x00a", "%2a", "%2A", "%", "_", "\\", "\\*", "$SYS", "_INBOX.a", "{a}", "{b}a",
-		strings.Repeat("x", 150), strings.Repeat("x", 151), strings.Repeat(" ", 100), strings.Repeat("é", 75),
-	} {
-		names = append(names, "chat:"+unique+name)
-	}
-	names = append(names, "chat:", "chat:*", "chat:>", "chat:.", "chat:..", "chat:a.b")
+	names := hostileNames()
 	recorders := make([]*recorder, len(names))
 	for i, name := range names {
 		recorders[i] = subscribe(t, a, name)
@@ -125,6 +116,21 @@ func hostileTopics(t *testing.T, h Harness) {
 			t.Errorf("topic %q got %.300q", name, got)
 		}
 	}
+}
+
+// hostileNames are topics that somebody might take for something else.
+func hostileNames() []string {
+	unique := strings.TrimPrefix(newTopic(), "chat:") + "-"
+	names := []string{"users"}
+	for _, name := range []string{
+		"", "*", "**", ">", "?", "[a]", "a", "A", "a.b", "a.*", "a.>", "a b", " a", "a ", "a\t", "a\n", "a\r\nPING\r\n",
+		"é", "e\u0301", "é\n", "\xff", "\x00", "\x00a", "%2a", "%2A", "%", "_", "\\", "\\*", "$SYS", "_INBOX.a", "{a}", "{b}a",
+		strings.Repeat("x", 150), strings.Repeat("x", 151), strings.Repeat(" ", 100), strings.Repeat("é", 75),
+	} {
+		names = append(names, "chat:"+unique+name)
+	}
+	names = append(names, "chat:", "chat:*", "chat:>", "chat:.", "chat:..", "chat:a.b")
+	return names
 }
 
 func subscribeReturnsReady(t *testing.T, h Harness) {

@@ -19,6 +19,8 @@ type recorder struct {
 	mu     sync.Mutex
 	events []event
 	change chan struct{} // closed and replaced at every event
+
+	knocked atomic.Bool // see recorder.heard
 }
 
 type event struct {

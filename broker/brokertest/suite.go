@@ -4,6 +4,7 @@
 package brokertest
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -53,6 +54,19 @@ func Run(t *testing.T, newHarness func(t testing.TB) Harness) {
 		"NothingLostSilently/stall":  func(t *testing.T, h Harness) { nothingLostSilently(t, h, Fault.Stall) },
 		"NothingLostSilently/reset":  func(t *testing.T, h Harness) { nothingLostSilently(t, h, nil) },
 		"PublisherReset":             publisherReset,
+		"SignalAnyBytes":             signalAnyBytes,
+		"SignalTooLarge":             signalTooLarge,
+		"SignalFanOut":               signalFanOut,
+		"SignalHostileTopics":        signalHostileTopics,
+		"SignalOrder":                signalOrder,
+		"SignalsAreNoPublications":   signalsAreNoPublications,
+		"SignalFlood":                signalFlood,
+		"SlowListener":               slowListener,
+		"ListenerClose":              listenerClose,
+		"ListenerCloseInside":        listenerCloseInside,
+		"SignalAfterClose":           signalAfterClose,
+		"SignalOutage/cut":           func(t *testing.T, h Harness) { signalOutage(t, h, Fault.Cut) },
+		"SignalOutage/stall":         func(t *testing.T, h Harness) { signalOutage(t, h, Fault.Stall) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +88,17 @@ func noGoroutineLeft(t *testing.T, h Harness) {
 			publish(t, b, topic, "x")
 			check(t, r.awaitPayload("x"))
 			check(t, p.awaitPayload("x"))
+			l := listen(t, proxied, topic)
+			check(t, a.Signal(topic, []byte("x")))
+			check(t, l.awaitPayload("x"))
+		}
+		running := runtime.NumGoroutine()
+		for range 1000 {
+			a.Listen(newTopic(), func([]byte) {})
+		}
+		listen(t, a, newTopic()) // all of them are served by now
+		if more := runtime.NumGoroutine() - running; more > 50 {
+			t.Errorf("%d goroutines for 1,000 listeners", more)
 		}
 		fault.Cut()
 		eventually(t, 5*time.Second, "Ready() shows the cut", func() bool { return proxied.Ready() != nil })

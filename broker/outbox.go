@@ -1,0 +1,128 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"time"
+)
+
+// Bounds of signals on their way out.
+const (
+	maxSignals = 4096 // that wait to be sent
+	// maxSignalBytes bounds them, too.
+	maxSignalBytes = 4 << 20
+	// signalPause is how long signals are collected. Nobody sees it, and sending
+	// them together costs the server and us a fraction.
+	signalPause = 5 * time.Millisecond
+	// signalBatch is how many are sent at a time. What is published meanwhile waits
+	// for no more than these.
+	signalBatch = 256
+	// signalTimeout bounds the sending of one batch.
+	signalTimeout = time.Second
+)
+
+// outbox sends signals a batch at a time, from a goroutine that exists only while
+// there are some.
+type outbox struct {
+	send    func(ctx context.Context, batch []signal) error
+	ctx     context.Context // ends what is being sent
+	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
+	metrics *metrics
+
+	mu      sync.Mutex
+	waiting []signal
+	bytes   int
+	running bool
+	closed  bool
+}
+
+type signal struct {
+	topic   string
+	payload []byte
+}
+
+// put queues a copy of the payload, in place of the oldest if there is no room.
+func (o *outbox) put(topic string, payload []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return ErrClosed
+	}
+	for len(o.waiting) >= maxSignals || o.bytes+len(payload) > maxSignalBytes {
+		o.shift()
+		o.metrics.signalsDropped.Inc()
+	}
+	o.waiting = append(o.waiting, signal{topic, bytes.Clone(payload)})
+	o.bytes += len(payload)
+	if !o.running {
+		o.running = true
+		o.wg.Go(o.run)
+	}
+	return nil
+}
+
+func (o *outbox) shift() {
+	o.bytes -= len(o.waiting[0].payload)
+	o.waiting[0] = signal{}
+	o.waiting = o.waiting[1:]
+}
+
+func (o *outbox) run() {
+	for {
+		select {
+		case <-time.After(signalPause):
+		case <-o.ctx.Done():
+		}
+		batch := o.next()
+		if len(batch) == 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(o.ctx, signalTimeout)
+		err := o.send(ctx, batch)
+		cancel()
+		if err != nil {
+			o.metrics.signalsDropped.Add(float64(len(batch) + o.drop()))
+			continue
+		}
+		o.metrics.signalsSent.Add(float64(len(batch)))
+	}
+}
+
+// next takes the oldest that wait. None ends the goroutine.
+func (o *outbox) next() []signal {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := min(len(o.waiting), signalBatch)
+	batch := o.waiting[:n:n]
+	for _, s := range batch {
+		o.bytes -= len(s.payload)
+	}
+	if o.waiting = o.waiting[n:]; n == 0 {
+		o.waiting, o.running = nil, false // an idle outbox is small
+	}
+	return batch
+}
+
+// drop gives up all that wait, for they would come too late, and returns how many
+// there were.
+func (o *outbox) drop() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(o.waiting)
+	o.waiting, o.bytes = nil, 0
+	return n
+}
+
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	o.drop()
+}
+
+// listener is what listens to signals, as a Handler.
+type listener func(payload []byte)
+
+func (f listener) Message(payload []byte) { f(payload) }
+func (f listener) Gap()                   {}
