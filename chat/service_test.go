@@ -28,13 +28,14 @@ import (
 // bad as the contract of broker.Broker allows and then some: rooms must get
 // over it by what they find in the log.
 type lossy struct {
-	mu       sync.Mutex
-	random   *rand.Rand
-	handlers map[string][]*lossySubscription
-	held     [][2]any // payloads that come later: subscription, payload
-	down     bool     // takes nothing
-	stalled  bool     // takes nothing, and does not say so
-	reliable bool     // does none of that
+	mu        sync.Mutex
+	random    *rand.Rand
+	handlers  map[string][]*lossySubscription
+	listeners map[*lossyListener]struct{}
+	held      [][2]any // payloads that come later: subscription, payload
+	down      bool     // takes nothing
+	stalled   bool     // takes nothing, and does not say so
+	reliable  bool     // does none of that
 }
 
 type lossySubscription struct {
@@ -45,7 +46,7 @@ type lossySubscription struct {
 }
 
 func newLossy(seed int64) *lossy {
-	return &lossy{random: rand.New(rand.NewSource(seed)), handlers: map[string][]*lossySubscription{}}
+	return &lossy{random: rand.New(rand.NewSource(seed)), handlers: map[string][]*lossySubscription{}, listeners: map[*lossyListener]struct{}{}}
 }
 
 func (l *lossy) Publish(ctx context.Context, topic string, payload []byte) error {
@@ -95,6 +96,54 @@ func (l *lossy) Subscribe(_ context.Context, topic string, h broker.Handler) (br
 	l.handlers[topic] = append(l.handlers[topic], s)
 	l.mu.Unlock()
 	return s, nil
+}
+
+// Signal loses one of five.
+func (l *lossy) Signal(topic string, payload []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down || l.stalled {
+		return errors.New("down")
+	}
+	for s := range l.listeners {
+		if s.topic != topic || !l.reliable && l.random.Intn(5) == 0 {
+			continue
+		}
+		select {
+		case s.signals <- slices.Clone(payload):
+		default:
+		}
+	}
+	return nil
+}
+
+func (l *lossy) Listen(topic string, f func([]byte)) broker.Subscription {
+	s := &lossyListener{broker: l, topic: topic, signals: make(chan []byte, 64)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listeners[s] = struct{}{}
+	go func() {
+		for payload := range s.signals {
+			f(payload)
+		}
+	}()
+	return s
+}
+
+// lossyListener ends its goroutine when it is closed.
+type lossyListener struct {
+	broker  *lossy
+	topic   string
+	signals chan []byte
+}
+
+func (s *lossyListener) Close() {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	if _, open := s.broker.listeners[s]; open {
+		delete(s.broker.listeners, s)
+		close(s.signals)
+	}
 }
 
 func (s *lossySubscription) call(f func(broker.Handler)) {
