@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -30,6 +31,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	cut     bool
 	stalled bool
+	delay   time.Duration // of new connections, one way
 	conns   map[*net.TCPConn]bool // both ends
 }
 
@@ -86,6 +88,15 @@ func (p *Proxy) Heal() {
 	p.cut, p.stalled = false, false
 }
 
+// Delay puts the server so far away, one way, for new connections; the others end.
+// A connection takes a round trip to be made.
+func (p *Proxy) Delay(oneWay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = oneWay
+	p.reset()
+}
+
 // reset ends all connections with RST; p.mu is held.
 func (p *Proxy) reset() {
 	for conn := range p.conns {
@@ -125,12 +136,25 @@ func (p *Proxy) join(client, server *net.TCPConn) {
 	}
 	for _, pair := range [][2]*net.TCPConn{{client, server}, {server, client}} {
 		p.conns[pair[0]] = true
-		p.wg.Go(func() { p.copy(pair[0], pair[1]) })
+		far := way{delay: p.delay}
+		if pair[0] == client { // what it says first waits until the connection is made
+			far.open = time.Now().Add(2 * p.delay)
+		}
+		p.wg.Go(func() { p.copy(pair[0], pair[1], far) })
 	}
 }
 
-func (p *Proxy) copy(from, to *net.TCPConn) {
-	_, _ = io.Copy(gate{p, to}, onlyReader{from}) // ends with either connection
+func (p *Proxy) copy(from, to *net.TCPConn, far way) {
+	var out io.Writer = gate{p, to}
+	if far.delay > 0 {
+		far.pieces = make(chan piece, 1024)
+		var there sync.WaitGroup
+		there.Go(func() { far.deliver(out) })
+		defer there.Wait()
+		defer close(far.pieces)
+		out = far
+	}
+	_, _ = io.Copy(out, onlyReader{from}) // ends with either connection
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range []*net.TCPConn{from, to} {
@@ -153,6 +177,39 @@ func (g gate) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return g.to.Write(b)
+}
+
+// way is one direction of a connection to a server that is far away.
+type way struct {
+	delay  time.Duration
+	open   time.Time // nothing sets out before
+	pieces chan piece
+}
+
+type piece struct {
+	due  time.Time
+	data []byte
+}
+
+func (w way) Write(b []byte) (int, error) {
+	start := time.Now()
+	if start.Before(w.open) {
+		start = w.open
+	}
+	w.pieces <- piece{start.Add(w.delay), bytes.Clone(b)}
+	return len(b), nil
+}
+
+// deliver hands the pieces on until there are no more. After an error the rest is
+// dropped.
+func (w way) deliver(to io.Writer) {
+	var failed error
+	for p := range w.pieces {
+		if failed == nil {
+			time.Sleep(time.Until(p.due))
+			_, failed = to.Write(p.data)
+		}
+	}
 }
 
 // onlyReader keeps io.Copy from letting the kernel copy past the gate.
