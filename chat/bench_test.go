@@ -101,8 +101,8 @@ func talk(b *testing.B, s *Service) (u lobby.User, user, support *Session) {
 		b.Fatal(err)
 	}
 	user, support = s.Connect(u.ChatID, &sink{}, nil), s.Connect(u.ChatID, &sink{}, nil)
-	user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID))
-	support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika"}}`, u.UserID))
+	user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID), time.Now())
+	support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika"}}`, u.UserID), time.Now())
 	if user.room == nil || support.room == nil {
 		b.Fatal("not joined")
 	}
@@ -254,7 +254,7 @@ func BenchmarkMessage(b *testing.B) {
 			for i := 0; i < len(sides); i += 2 {
 				senders.Go(func() {
 					for range turns {
-						sides[i].Receive(frame)
+						sides[i].Receive(frame, time.Now())
 					}
 				})
 			}
@@ -280,7 +280,7 @@ func BenchmarkJoin(b *testing.B) {
 	for _, history := range []int{0, 100, 1000} {
 		u, user, support := talk(b, s)
 		for range history {
-			user.Receive([]byte(`{"type":"ChatMessage","args":{"content":"` + benchContent + `","from":"User"}}`))
+			user.Receive([]byte(`{"type":"ChatMessage","args":{"content":"`+benchContent+`","from":"User"}}`), time.Now())
 		}
 		if n := len(user.room.state.Messages); n != history {
 			b.Fatal("only", n, "messages")
@@ -291,7 +291,7 @@ func BenchmarkJoin(b *testing.B) {
 			for b.Loop() {
 				p := &sink{}
 				again := s.Connect(u.ChatID, p, nil)
-				again.Receive(join)
+				again.Receive(join, time.Now())
 				if p.got.Load() != 1 || again.room == nil {
 					b.Fatal("not joined")
 				}

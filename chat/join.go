@@ -97,7 +97,7 @@ func (r *room) subscribe(ctx context.Context) {
 	if subscribed {
 		return
 	}
-	if r.service.cfg.Broker.Ready() == nil && r.trySubscribe(ctx) {
+	if r.service.cfg.Broker.Ready() == nil && r.trySubscribe(ctx, storeTimeout/3) {
 		return
 	}
 	r.mu.Lock()
@@ -105,9 +105,9 @@ func (r *room) subscribe(ctx context.Context) {
 	r.mu.Unlock()
 }
 
-// trySubscribe leaves most of the time of a request for the store.
-func (r *room) trySubscribe(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout/3)
+// trySubscribe takes at most limit: a request needs most of its time for the store.
+func (r *room) trySubscribe(ctx context.Context, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	subscription, err := r.service.cfg.Broker.Subscribe(ctx, topic(r.chatID), (*roomHandler)(r))
 	if err != nil {
@@ -130,7 +130,7 @@ func (r *room) trySubscribe(ctx context.Context) bool {
 // no news of.
 func (r *room) subscribeLater(ctx context.Context) {
 	for ctx.Err() == nil && !r.isGone() {
-		if r.trySubscribe(ctx) {
+		if r.trySubscribe(ctx, storeTimeout) {
 			r.mu.Lock()
 			r.subscribing = false
 			r.mu.Unlock()

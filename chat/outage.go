@@ -27,7 +27,7 @@ func (s *Service) storeFailed(chatID string) {
 
 func (s *Service) awaitStore(ctx context.Context, chatID string) {
 	for ctx.Err() == nil {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		attempt, cancel := context.WithTimeout(ctx, storeTimeout)
 		err := s.logs.Try(attempt, chatID)
 		cancel()
 		if err == nil {

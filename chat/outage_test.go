@@ -169,26 +169,69 @@ func TestStallWithinFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestHeldUp: what has waited behind a slow message is not given the same time
-// again, what comes later is.
-func TestHeldUp(t *testing.T) {
-	s := &Session{connected: time.Now().Add(-time.Minute)}
-	left := func() time.Duration { return time.Until(s.deadline()).Round(100 * time.Millisecond) }
-	const now = time.Minute
-	s.held(now-50*time.Millisecond, now)
-	if left() != storeTimeout {
-		t.Errorf("behind a quick message: %v", left())
+// TestWaitedBehindOthers: the time of a message counts from when it could be read,
+// and one that has used it up is refused alone.
+func TestWaitedBehindOthers(t *testing.T) {
+	d := deploy(t, 1, time.Minute, 1)
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	refused := func() int { return len(user.frames(`{"type":"Error","args":{"code":"unavailable"`)) }
+	say := func(waited time.Duration) {
+		user.session.Receive([]byte(`{"type":"ChatMessage","args":{"from":"User","content":"x"}}`), time.Now().Add(-waited))
 	}
-	s.held(now-1500*time.Millisecond, now)
-	if left() != storeTimeout-1500*time.Millisecond {
-		t.Errorf("behind one of 1.5 s: %v", left())
+	say(storeTimeout + 100*time.Millisecond)
+	if refused() != 1 || len(user.messages()) != 0 {
+		t.Fatalf("after all its time: %q", user.got)
 	}
-	s.held(now-100*time.Millisecond, now)
-	if left() != storeTimeout-1500*time.Millisecond {
-		t.Errorf("behind another one: %v", left())
+	say(storeTimeout / 2)
+	say(0)
+	if refused() != 1 || len(user.messages()) != 2 {
+		t.Fatalf("the ones after it: %q", user.got)
 	}
-	s.connected = s.connected.Add(-time.Second)
-	if left() != storeTimeout {
-		t.Errorf("a second later: %v", left())
+
+	d.store.Stall()
+	began := time.Now()
+	say(storeTimeout - 100*time.Millisecond)
+	if waited := time.Since(began); refused() != 2 || waited > lastTry+500*time.Millisecond {
+		t.Errorf("the store stalls, and the time is nearly over: %d refusals, the last after %v", refused(), waited)
 	}
+	if d.services[0].outage.Load() {
+		t.Error("who has so little time is no sign of an outage")
+	}
+	say(0)
+	if !d.services[0].outage.Load() {
+		t.Error("who has waited in vain for all their time is one")
+	}
+	d.store.Heal()
+	eventually(t, "the outage is over", func() bool { return !d.services[0].outage.Load() })
+}
+
+// TestFarBroker: whoever writes does not wait for the broker, and what is not told
+// yet stays in order and bounded.
+func TestFarBroker(t *testing.T) {
+	d := deploy(t, 2, time.Minute, 1)
+	d.broker.set(func(l *lossy) { l.reliable = true })
+	u := d.register()
+	user := d.services[0].connect(u.ChatID).joinUser(u)
+	support := d.services[1].connect(u.ChatID).joinSupport(u, "")
+	user.say(log.RoleUser, "known to both")
+	eventually(t, "the support has it", func() bool { d.broker.gap(); return len(support.messages()) == 1 })
+
+	d.broker.set(func(l *lossy) { l.stalled = true })
+	began := time.Now()
+	const more = 3 * maxNews
+	for n := range more {
+		user.say(log.RoleUser, fmt.Sprint(n))
+	}
+	if waited := time.Since(began); len(user.messages()) != 1+more || waited > publishTimeout {
+		t.Errorf("%d receipts after %v", len(user.messages()), waited)
+	}
+	r := user.session.room
+	r.mu.Lock()
+	if len(r.news) > maxNews {
+		t.Errorf("%d news wait", len(r.news))
+	}
+	r.mu.Unlock()
+	d.broker.set(func(l *lossy) { l.stalled = false })
+	eventually(t, "the support has all", func() bool { return len(support.messages()) == 1+more })
 }

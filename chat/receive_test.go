@@ -50,7 +50,7 @@ func FuzzReceive(f *testing.F) {
 		user.mu.Lock()
 		user.got = nil
 		user.mu.Unlock()
-		user.session.Receive(bytes.Clone(frame))
+		user.session.Receive(bytes.Clone(frame), time.Now())
 		got := user.frames("")
 
 		kind, args, wrong := wire.Decode(frame)

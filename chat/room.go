@@ -42,6 +42,8 @@ type room struct {
 	registered   int64 // when the user came, by the store's clock
 	answered     bool  // a support has written
 	traced       []tracedNews
+	news         []news // to be published, in their order
+	publishing   bool   // a goroutine publishes them
 }
 
 // appending is an event on its way into the log, and who waits for it.
@@ -66,11 +68,14 @@ type appended struct {
 // step. Then it tells the sessions and the other servers. ctx bounds nothing: it
 // says below which span this happens.
 func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, applied func(log.Outcome)) appended {
-	if r.service.outage.Load() {
+	began := time.Now()
+	switch {
+	case r.service.outage.Load():
 		return appended{err: errOutage}
+	case began.After(deadline): // it has waited behind others of its socket, whose fault it is
+		return appended{err: wire.ErrUnavailable}
 	}
 	entry := e.Encode()
-	began := time.Now()
 	a := &appending{id: e.ID, applied: applied, late: deadline.Add(lastTry), done: make(chan appended, 1)}
 	r.mu.Lock()
 	if r.gone {
@@ -102,7 +107,9 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 	}
 	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
 		r.service.metrics.unstored.Inc()
-		r.service.storeFailed(r.chatID)
+		if deadline.Sub(began) > storeTimeout/2 { // else the time was its own socket's
+			r.service.storeFailed(r.chatID)
+		}
 	}
 	if result.err == nil {
 		r.publish(ctx, e.Kind, result, entry)
@@ -261,22 +268,6 @@ func (r *room) flush() int {
 		r.service.delivered(n, len(sessions))
 	}
 	return len(sessions)
-}
-
-// publish tells the other servers that attend the chat of a new entry. That a
-// support has joined is told in any case: it is rare, and observers may want to
-// know.
-func (r *room) publish(ctx context.Context, kind log.Kind, a appended, entry []byte) {
-	r.mu.Lock()
-	wanted := kind == log.SupportJoined || r.state.AttendedByOthers(r.service.id)
-	known := r.known
-	r.mu.Unlock()
-	switch {
-	case a.late:
-		r.service.tellLater(r.chatID, known) // whoever waits has waited long enough
-	case wanted:
-		r.service.publish(ctx, r.chatID, a.seq, entry)
-	}
 }
 
 // read sees to it that the log is read up to seq, where somebody has seen an

@@ -34,9 +34,12 @@ const (
 	lastTry      = 1500 * time.Millisecond
 )
 
-// publishTimeout bounds how long a socket's next message waits for the news of the
-// one before.
-const publishTimeout = 1500 * time.Millisecond
+const (
+	// publishTimeout bounds the publishing of one piece of news.
+	publishTimeout = 1500 * time.Millisecond
+	// lastNews is how long Close waits for news that is still being published.
+	lastNews = 700 * time.Millisecond
+)
 
 // Config is what a Service needs.
 type Config struct {
@@ -81,6 +84,9 @@ type Service struct {
 
 	ctx  context.Context
 	stop context.CancelFunc
+	// publishing outlives ctx by lastNews.
+	publishing     context.Context
+	stopPublishing context.CancelFunc
 
 	mu      sync.Mutex
 	closed  bool
@@ -118,6 +124,7 @@ func New(cfg Config) *Service {
 		untold:   map[string]int64{},
 		retry:    make(chan struct{}, 1),
 	}
+	s.publishing, s.stopPublishing = context.WithCancel(context.Background())
 	cfg.Metrics.MustRegister(s.metrics.messages)
 	s.start(s.watchExpiry)
 	s.start(s.keepWaiting)
@@ -132,7 +139,9 @@ func (s *Service) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
+	defer time.AfterFunc(lastNews, s.stopPublishing).Stop()
 	s.ended.Wait()
+	s.stopPublishing()
 	return nil
 }
 
@@ -227,7 +236,7 @@ func (s *Service) forget(r *room) {
 // What cannot be published now is made up for later by the position alone. traced
 // says below which span that happens.
 func (s *Service) publish(traced context.Context, chatID string, seq int64, entry []byte) {
-	ctx, cancel := context.WithTimeout(s.ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(s.publishing, publishTimeout)
 	defer cancel()
 	traced, span := s.tracer.Begin(traced, spanPublish, trace.SpanKindProducer)
 	err := s.cfg.Broker.Publish(ctx, topic(chatID), encodeNews(seq, entry, traceparent(traced)))

@@ -278,7 +278,9 @@ func (s *Service) connect(chatID string) *peer {
 	return p
 }
 
-func (p *peer) send(format string, args ...any) { p.session.Receive(fmt.Appendf(nil, format, args...)) }
+func (p *peer) send(format string, args ...any) {
+	p.session.Receive(fmt.Appendf(nil, format, args...), time.Now())
+}
 
 func (p *peer) joinUser(u lobby.User) *peer {
 	p.send(`{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID)

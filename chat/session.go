@@ -42,9 +42,6 @@ type Session struct {
 
 	joined  atomic.Bool
 	limiter *rate.Limiter // made with the first message
-	// Messages that are read until heldUntil may have been sent at heldSince, behind
-	// one that took long. Both count from connected.
-	heldSince, heldUntil time.Duration
 }
 
 // Connect begins the session of a socket that was opened for a chat. agent is
@@ -77,9 +74,10 @@ func (s *Session) Closed() {
 	}
 }
 
-// Receive handles one text frame (PROTOCOL.md, "Chat server"). It returns when
-// the frame has been answered.
-func (s *Session) Receive(frame []byte) {
+// Receive handles one text frame (PROTOCOL.md, "Chat server"), which could be read
+// at readable: its time for the store counts from then. It returns when the frame
+// has been answered.
+func (s *Session) Receive(frame []byte, readable time.Time) {
 	if wire.IsPong(frame) {
 		return
 	}
@@ -88,14 +86,12 @@ func (s *Session) Receive(frame []byte) {
 		s.refuse(err, "")
 		return
 	}
-	begun := time.Since(s.connected)
-	defer func() { s.held(begun, time.Since(s.connected)) }()
 	switch kind {
 	case wire.KindPong:
 	case kindJoin:
-		s.receiveJoin(args)
+		s.receiveJoin(args, readable)
 	case kindChatMessage:
-		s.receiveMessage(args)
+		s.receiveMessage(args, readable)
 	default:
 		s.refuse(wire.UnknownKind, "")
 	}
@@ -128,8 +124,8 @@ var (
 	errFull     = wire.NewError(wire.ChatFull, "This chat holds as many messages as it can.")
 )
 
-func (s *Session) receiveJoin(args jsontext.Value) {
-	err := s.join(args)
+func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
+	err := s.join(args, readable)
 	var public *wire.Error
 	switch {
 	case err == nil:
@@ -151,7 +147,7 @@ func (s *Session) receiveJoin(args jsontext.Value) {
 }
 
 // join checks the args and enters the room.
-func (s *Session) join(raw jsontext.Value) error {
+func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	var args joinArgs
 	if err := wire.DecodeArgs(raw, &args); err != nil {
 		return err
@@ -184,7 +180,7 @@ func (s *Session) join(raw jsontext.Value) error {
 	s.role = args.From
 	s.echoesID = slices.Contains(args.Features, featureMessageID)
 
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), readable.Add(storeTimeout))
 	defer cancel()
 	r := s.service.hold(s.chatID)
 	if r == nil {
@@ -225,7 +221,7 @@ func (s *Session) subject() string {
 	return s.agent.Subject
 }
 
-func (s *Session) receiveMessage(raw jsontext.Value) {
+func (s *Session) receiveMessage(raw jsontext.Value, readable time.Time) {
 	if s.room == nil {
 		s.refuse(wire.NewError(wire.NotJoined, "Send a Join first."), "")
 		return
@@ -249,7 +245,7 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 	}
 	ctx, span := s.service.tracer.Begin(context.Background(), spanReceive, trace.SpanKindServer)
 	s.show(span, kindChatMessage)
-	err := s.room.write(ctx, s.deadline(), s, args.Content, messageID)
+	err := s.room.write(ctx, readable.Add(storeTimeout), s, args.Content, messageID)
 	endSpan(span, err)
 	switch {
 	case err == nil, errors.Is(err, log.ErrGone): // then the room has told this session too
@@ -260,27 +256,6 @@ func (s *Session) receiveMessage(raw jsontext.Value) {
 		}
 		s.refuse(wire.Public(err), messageID)
 	}
-}
-
-// held notes how long the handling of a frame took, for those that wait behind it.
-func (s *Session) held(begun, ended time.Duration) {
-	const long, atOnce = 100 * time.Millisecond, 200 * time.Millisecond
-	if ended-begun < long {
-		return
-	}
-	if begun >= s.heldUntil {
-		s.heldSince = begun
-	}
-	s.heldUntil = ended + atOnce
-}
-
-// deadline is until when a message that has just been read may wait for the store.
-func (s *Session) deadline() time.Time {
-	now := time.Now()
-	if now.Sub(s.connected) < s.heldUntil {
-		return s.connected.Add(s.heldSince + storeTimeout)
-	}
-	return now.Add(storeTimeout)
 }
 
 // show tells a span which frame it is about, and whose.

@@ -61,19 +61,21 @@ func (a *Agent) Closed() {
 // Overdue reports false: an agent may look on for as long as they like.
 func (a *Agent) Overdue(time.Time) bool { return false }
 
-// Receive handles one text frame (PROTOCOL.md, "Lobby").
-func (a *Agent) Receive(frame []byte) {
+// Receive handles one text frame (PROTOCOL.md, "Lobby"), which could be read at
+// readable: its time for the store counts from then.
+func (a *Agent) Receive(frame []byte, readable time.Time) {
 	if wire.IsPong(frame) {
 		return
 	}
 	kind, args, err := wire.Decode(frame)
 	if err == nil {
+		deadline := readable.Add(storeTimeout)
 		switch kind {
 		case wire.KindPong:
 		case "Load":
-			err = a.load(args)
+			err = a.load(args, deadline)
 		case "JoinUser":
-			err = a.joinUser(args)
+			err = a.joinUser(args, deadline)
 		default:
 			err = wire.UnknownKind
 		}
@@ -89,7 +91,7 @@ func (a *Agent) queue(payload []byte) { a.peer.Queue(a.lobby.cfg.Frame(payload))
 
 // load sends the picture and from then on, in the same locked step, all that
 // changes it.
-func (a *Agent) load(args jsontext.Value) *wire.Error {
+func (a *Agent) load(args jsontext.Value, deadline time.Time) *wire.Error {
 	var request struct {
 		Batch    bool     `json:"batch"`
 		Features []string `json:"features"` // unknown ones are ignored
@@ -98,7 +100,7 @@ func (a *Agent) load(args jsontext.Value) *wire.Error {
 		return err
 	}
 	l := a.lobby
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	// A user whose chat server has answered their Join is in the snapshot.
 	if err := l.refresh(ctx); err != nil {
@@ -119,7 +121,7 @@ func (a *Agent) load(args jsontext.Value) *wire.Error {
 }
 
 // joinUser claims a user for this agent.
-func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
+func (a *Agent) joinUser(args jsontext.Value, deadline time.Time) *wire.Error {
 	var u User
 	if err := wire.DecodeArgs(args, &u); err != nil {
 		return err
@@ -131,7 +133,7 @@ func (a *Agent) joinUser(args jsontext.Value) *wire.Error {
 		return wire.Missing("chatId")
 	}
 	l := a.lobby
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	_, span := l.cfg.Tracer.Begin(ctx, "lobby.claim", trace.SpanKindServer)
 	won, again, err := l.cfg.Queue.Claim(ctx, u.ChatID, u.UserID, a.id)

@@ -66,7 +66,7 @@ func BenchmarkLoad(b *testing.B) {
 				for b.Loop() {
 					t := &taker{}
 					a := l.Connect(t, nil)
-					a.Receive([]byte(form.request))
+					a.Receive([]byte(form.request), time.Now())
 					a.Closed()
 					if t.pieces.Load() != 1 || t.bytes.Load() < int64(pending)*64 {
 						b.Fatalf("%d pieces, %d bytes", t.pieces.Load(), t.bytes.Load())

@@ -112,7 +112,7 @@ func (v *view) list() []string {
 func (l *Lobby) open() *view {
 	v := &view{}
 	v.agent = l.Connect(v, nil)
-	v.agent.Receive([]byte(`{"type":"Load"}`))
+	v.agent.Receive([]byte(`{"type":"Load"}`), time.Now())
 	return v
 }
 

@@ -38,7 +38,7 @@ func BenchmarkReadFrame(b *testing.B) {
 	for name, text := range map[string][]byte{"pong": []byte("pong:user"), "message": benchText} {
 		b.Run(name, func(b *testing.B) {
 			// Each frame comes by itself, as from a person.
-			r := &frameReader{conn: &endless{data: masked(ws.NewTextFrame(text))}, heard: func() {}}
+			r := &frameReader{conn: &endless{data: masked(ws.NewTextFrame(text))}, heard: noClock, clock: noClock}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"syscall"
+	"time"
 
 	"livesupport/lobby/wire"
 
@@ -55,10 +57,24 @@ type frameReader struct {
 	conn       net.Conn
 	buf        []byte // what has been read and not been used: buf[from:to]
 	from, to   int
-	heard      func() // called after each read
-	fragmented bool   // between the first and the last fragment of a message
-	skip       int64  // bytes of a frame that is too big to be looked at
+	heard      func() int64 // called after each read; the time then, by clock
+	fragmented bool         // between the first and the last fragment of a message
+	skip       int64        // bytes of a frame that is too big to be looked at
+
+	raw   syscall.RawConn // of conn; nil if it has none
+	clock func() int64    // monotonic, in nanoseconds
+	last  int64           // when the last read ended
+	full  bool            // it has filled the buffer, so there may have been more
+	since int64           // since when what it brought may have been there to be read
 }
+
+const (
+	// lateAfter is how long what has come may wait for the next read before it
+	// counts. Whoever answers within that answers in time, however many wait.
+	lateAfter = int64(5 * time.Millisecond)
+	// lateBuffer takes what has come meanwhile, all at once if possible.
+	lateBuffer = 4 << 10
+)
 
 // next returns the next frame, unmasked. The payload is valid until the
 // following call. Errors are those of the connection, or a *violation.
@@ -107,6 +123,10 @@ func (r *frameReader) next() (op ws.OpCode, fin bool, payload []byte, err error)
 
 // fill reads once, with room for a frame of need bytes.
 func (r *frameReader) fill(need int) error {
+	since, late := r.late()
+	if late {
+		need = max(need, lateBuffer)
+	}
 	if r.from > 0 {
 		r.to = copy(r.buf, r.buf[r.from:r.to])
 		r.from = 0
@@ -118,11 +138,24 @@ func (r *frameReader) fill(need int) error {
 	}
 	n, err := r.conn.Read(r.buf[r.to:])
 	r.to += n
-	r.heard()
+	r.last, r.full, r.since = r.heard(), r.to == len(r.buf), since
+	if !late {
+		r.since = r.last
+	}
 	if n > 0 {
 		return nil
 	}
 	return err
+}
+
+// late reports whether there is something to be read already, and since when it may
+// have been there: not before the last read, unless that has left something.
+func (r *frameReader) late() (since int64, late bool) {
+	since = r.last
+	if r.full {
+		since = r.since
+	}
+	return since, r.clock()-since > lateAfter && readable(r.raw)
 }
 
 // skipFrame passes over the frame that was too big.

@@ -33,6 +33,8 @@ func (c *trickle) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+func noClock() int64 { return 0 }
+
 func masked(f ws.Frame) []byte {
 	return ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(f.Header.OpCode, f.Header.Fin, bytes.Clone(f.Payload))))
 }
@@ -45,7 +47,7 @@ func TestFrameReader(t *testing.T) {
 		stream = append(stream, masked(ws.NewTextFrame([]byte(big[:n])))...)
 	}
 	for _, step := range []int{1, 7, 512, 100000} {
-		r := &frameReader{conn: &trickle{data: stream, step: step}, heard: func() {}}
+		r := &frameReader{conn: &trickle{data: stream, step: step}, heard: noClock, clock: noClock}
 		for _, n := range sizes {
 			op, _, payload, err := r.next()
 			if err != nil || op != ws.OpText || string(payload) != big[:n] {
@@ -82,7 +84,7 @@ func TestFrameReaderRefuses(t *testing.T) {
 		"more than a message is": {tooBig, wire.CloseTooBig},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &frameReader{conn: &trickle{data: test.data, step: 100000}, heard: func() {}}
+			r := &frameReader{conn: &trickle{data: test.data, step: 100000}, heard: noClock, clock: noClock}
 			var err error
 			for err == nil {
 				_, _, _, err = r.next()
@@ -112,7 +114,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(masked(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye"))), 100)
 	f.Fuzz(func(t *testing.T, data []byte, step int) {
 		read := func(step int) (out []string) {
-			r := &frameReader{conn: &trickle{data: bytes.Clone(data), step: step}, heard: func() {}}
+			r := &frameReader{conn: &trickle{data: bytes.Clone(data), step: step}, heard: noClock, clock: noClock}
 			for {
 				op, _, payload, err := r.next()
 				if err != nil {
@@ -140,7 +142,7 @@ type echo struct {
 	closed chan struct{}
 }
 
-func (e *echo) Receive(text []byte) {
+func (e *echo) Receive(text []byte, _ time.Time) {
 	e.peer.Queue(TextFrame(bytes.Clone(text)))
 	e.peer.Flush()
 }
@@ -234,7 +236,7 @@ func TestManyPiecesAtOnce(t *testing.T) {
 		}
 		s.Flush()
 	}()
-	r := &frameReader{conn: client, heard: func() {}}
+	r := &frameReader{conn: client, heard: noClock, clock: noClock}
 	var size int
 	buf := make([]byte, 64<<10)
 	for size < pieces*3 {

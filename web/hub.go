@@ -85,7 +85,7 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 	if agent != nil {
 		s.expires = agent.Expires.Unix()
 	}
-	s.noteHeard()
+	opened := s.noteHeard()
 	s.session = connect(s)
 	s.Queue(pingFrame)
 	if refusal := h.add(s, from); refusal != nil {
@@ -101,7 +101,7 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 		return
 	}
 	s.Flush()
-	go s.serve(&frameReader{conn: conn, buf: early, to: len(early), heard: s.noteHeard})
+	go s.serve(&frameReader{conn: conn, buf: early, to: len(early), heard: s.noteHeard, raw: s.raw, clock: h.clock, last: opened, since: opened})
 }
 
 // full reports whether no more sockets are taken at present.

@@ -57,3 +57,16 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	}
 	return nil
 }
+
+// readable reports whether something can be read at once.
+func readable(raw syscall.RawConn) bool {
+	if raw == nil {
+		return false
+	}
+	n := 0
+	err := raw.Read(func(fd uintptr) bool {
+		n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK) // an error means that there is nothing
+		return true
+	})
+	return err == nil && n > 0
+}

@@ -35,8 +35,9 @@ const (
 
 // session is the protocol behind a socket: chat.Session or lobby.Agent.
 type session interface {
-	// Receive handles a text message; it must not keep the slice.
-	Receive(text []byte)
+	// Receive handles a text message; it must not keep the slice. readable is since
+	// when the message could have been read: it may have waited for others.
+	Receive(text []byte, readable time.Time)
 	// Overdue reports whether the session should have joined by now.
 	Overdue(now time.Time) bool
 	// Closed ends the session, after the last Receive.
@@ -246,7 +247,11 @@ func (s *Socket) serve(r *frameReader) {
 
 var errSettled = errors.New("the first request has been handled")
 
-func (s *Socket) noteHeard() { s.heard.Store(s.hub.clock()) }
+func (s *Socket) noteHeard() int64 {
+	now := s.hub.clock()
+	s.heard.Store(now)
+	return now
+}
 
 // read handles frames until the connection or the closing handshake ends. It is
 // where an idle socket's goroutine waits: the frames of the functions from serve
@@ -281,7 +286,7 @@ func (s *Socket) read(r *frameReader) error {
 		if len(fragments) > 0 {
 			payload, fragments = append(fragments, payload...), nil
 		}
-		if s.take(payload) {
+		if s.take(payload, r.since) {
 			return errSettled
 		}
 	}
@@ -304,12 +309,13 @@ func (s *Socket) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// take handles a message, and reports whether it was the first request.
-func (s *Socket) take(payload []byte) bool {
+// take handles a message that could be read since then, by the hub's clock, and
+// reports whether it was the first request.
+func (s *Socket) take(payload []byte, since int64) bool {
 	switch {
 	case s.isClosing():
 	case s.kind == ws.OpText:
-		s.session.Receive(payload)
+		s.session.Receive(payload, s.hub.start.Add(time.Duration(since)))
 		if !s.settled && !wire.IsPong(payload) {
 			s.settled = true
 			return true
