@@ -56,9 +56,10 @@ func benchState(messages int) log.State {
 // sink is a peer that takes everything.
 type sink struct{ got atomic.Int64 }
 
-func (s *sink) Queue([]byte)      { s.got.Add(1) }
-func (s *sink) Flush()            {}
-func (s *sink) Close(int, string) {}
+func (s *sink) Queue([]byte)            { s.got.Add(1) }
+func (s *sink) Flush()                  {}
+func (s *sink) Heartbeat(time.Duration) {}
+func (s *sink) Close(int, string)       {}
 
 // webFrame costs what web.TextFrame does, which this package must not know.
 func webFrame(payload []byte) []byte {

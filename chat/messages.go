@@ -22,12 +22,13 @@ const (
 const featureMessageID = "messageId"
 
 type joinArgs struct {
-	UserID          string   `json:"userId"`
-	Username        string   `json:"username"` // the registered one counts
-	SupportID       string   `json:"supportId"`
-	SupportUserName string   `json:"supportUserName"`
-	From            log.Role `json:"from"`
-	Features        []string `json:"features"`
+	UserID          string         `json:"userId"`
+	Username        string         `json:"username"` // the registered one counts
+	SupportID       string         `json:"supportId"`
+	SupportUserName string         `json:"supportUserName"`
+	From            log.Role       `json:"from"`
+	Features        []string       `json:"features"`
+	Heartbeat       wire.Heartbeat `json:"heartbeat"`
 }
 
 type messageArgs struct {

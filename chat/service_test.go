@@ -252,6 +252,8 @@ func (p *peer) Queue(frames []byte) {
 
 func (p *peer) Flush() {}
 
+func (p *peer) Heartbeat(time.Duration) {}
+
 func (p *peer) Close(code int, _ string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

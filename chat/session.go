@@ -209,6 +209,9 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 		return err
 	}
 	s.room = r
+	if args.Heartbeat != 0 {
+		s.peer.Heartbeat(time.Duration(args.Heartbeat))
+	}
 	return nil
 }
 

@@ -93,8 +93,9 @@ func (a *Agent) queue(payload []byte) { a.peer.Queue(a.lobby.cfg.Frame(payload))
 // changes it.
 func (a *Agent) load(args jsontext.Value, deadline time.Time) *wire.Error {
 	var request struct {
-		Batch    bool     `json:"batch"`
-		Features []string `json:"features"` // unknown ones are ignored
+		Batch     bool           `json:"batch"`
+		Features  []string       `json:"features"` // unknown ones are ignored
+		Heartbeat wire.Heartbeat `json:"heartbeat"`
 	}
 	if err := wire.DecodeArgs(args, &request); err != nil {
 		return err
@@ -116,6 +117,7 @@ func (a *Agent) load(args jsontext.Value, deadline time.Time) *wire.Error {
 		l.agents[a] = struct{}{}
 	}
 	l.mu.Unlock()
+	a.peer.Heartbeat(time.Duration(request.Heartbeat))
 	a.peer.Flush()
 	return nil
 }

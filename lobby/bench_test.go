@@ -18,8 +18,9 @@ func (t *taker) Queue(frames []byte) {
 	t.pieces.Add(1)
 	t.bytes.Add(int64(len(frames)))
 }
-func (t *taker) Flush()            {}
-func (t *taker) Close(int, string) {}
+func (t *taker) Flush()                  {}
+func (t *taker) Heartbeat(time.Duration) {}
+func (t *taker) Close(int, string)       {}
 
 // webFrame costs what web.TextFrame does, which this package must not know.
 func webFrame(payload []byte) []byte {

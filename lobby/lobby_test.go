@@ -100,8 +100,9 @@ func (v *view) Queue(frames []byte) {
 	}
 }
 
-func (v *view) Flush()            {}
-func (v *view) Close(int, string) {}
+func (v *view) Flush()                  {}
+func (v *view) Heartbeat(time.Duration) {}
+func (v *view) Close(int, string)       {}
 
 func (v *view) list() []string {
 	v.mu.Lock()

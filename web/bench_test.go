@@ -136,3 +136,47 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBeat gives each of a thousand sockets its turn, with a ping or without.
+func BenchmarkBeat(b *testing.B) {
+	for name, heartbeat := range map[string]time.Duration{"ping": time.Second, "look": 30 * time.Second} {
+		b.Run(name, func(b *testing.B) {
+			const n = 1000
+			var read counter
+			sockets := benchSockets(b, n, &read)
+			h := sockets[0].hub
+			h.mu.Lock()
+			h.beat = newHeartbeat(heartbeat)
+			for _, s := range sockets {
+				h.beat.add(s)
+			}
+			h.mu.Unlock()
+			var turns []beatTurn
+			pinged := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				for range len(h.beat.slots) {
+					h.mu.Lock()
+					turns = h.beat.next(turns[:0])
+					h.mu.Unlock()
+					h.take(turns, time.Now(), h.clock())
+					for _, turn := range turns {
+						if turn.ping {
+							pinged++
+						}
+					}
+				}
+				if pinged > 64*n { // what the system keeps for a client is not without end
+					b.StopTimer()
+					for begin := time.Now(); read.n.Load() < int64(pinged*len(pingFrame)); time.Sleep(time.Millisecond) {
+						if time.Since(begin) > 10*time.Second {
+							b.Fatal("the clients do not get their pings")
+						}
+					}
+					b.StartTimer()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*b.N), "ns/socket")
+		})
+	}
+}

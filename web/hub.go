@@ -25,7 +25,6 @@ type hub struct {
 	log     *slog.Logger
 	metrics metrics
 	warned  atomic.Int64 // clock when the log was last told that sockets are refused
-	tick    time.Duration
 	stop    chan struct{}
 	ended   sync.WaitGroup // sockets, their writers, the heartbeat
 
@@ -35,10 +34,7 @@ type hub struct {
 	closed bool
 	count  int
 	counts socketCounts // empty unless perAddress is set
-	// Each socket sits in the slot whose turn came last when it was added: its
-	// next ping comes one interval later. One slot has its turn each tick.
-	slots   [][]*Socket
-	current int
+	beat   heartbeat
 }
 
 // sendBuffer is how many bytes the system keeps for a client, about: enough for
@@ -47,26 +43,24 @@ const sendBuffer = 128 << 10
 
 var pingFrame = frame(ws.OpText, []byte("ping"))
 
-// newHub starts a heartbeat that sends every socket a ping each interval, and
-// closes those from which nothing has come for longer than idle. It takes limit
-// sockets at once, of one address perAddress unless that is 0.
+// newHub starts a heartbeat that sends every socket a ping each interval, unless it
+// chooses otherwise, and closes those from which nothing has come for longer than
+// idle although they have been pinged. It takes limit sockets at once, of one address
+// perAddress unless that is 0.
 func newHub(interval, idle time.Duration, limit, perAddress int) *hub {
-	const finest = 10 * time.Millisecond
-	n := max(1, min(100, int(interval/finest)))
 	h := &hub{
 		idle:    idle,
 		limit:   limit,
 		start:   time.Now(),
 		log:     slog.New(slog.DiscardHandler),
 		metrics: newMetrics(""),
-		tick:    interval / time.Duration(n),
 		stop:    make(chan struct{}),
 
 		perAddress: perAddress,
 		counts:     socketCounts{},
-		slots:      make([][]*Socket, n),
+		beat:       newHeartbeat(interval),
 	}
-	h.ended.Go(h.beat)
+	h.ended.Go(h.keepBeating)
 	return h
 }
 
@@ -153,28 +147,30 @@ func (h *hub) add(s *Socket, from netip.Addr) *violation {
 	h.ended.Add(1)
 	h.count++
 	h.metrics.opened.Inc()
-	s.slot = h.current
-	s.index = len(h.slots[s.slot])
-	h.slots[s.slot] = append(h.slots[s.slot], s)
+	h.beat.add(s)
 	return nil
 }
 
 func (h *hub) remove(s *Socket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	slot := h.slots[s.slot]
-	last := slot[len(slot)-1]
-	slot[s.index], last.index = last, s.index
-	slot[len(slot)-1] = nil
-	h.slots[s.slot] = slot[:len(slot)-1]
+	h.beat.remove(s)
 	h.count--
 	h.counts.remove(s.from)
 }
 
-func (h *hub) beat() {
-	ticker := time.NewTicker(h.tick)
+// choose sets how often a socket that is open gets its ping; 0 is the server's own
+// interval.
+func (h *hub) choose(s *Socket, interval time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beat.choose(s, interval)
+}
+
+func (h *hub) keepBeating() {
+	ticker := time.NewTicker(h.beat.tick)
 	defer ticker.Stop()
-	var due []*Socket
+	var turns []beatTurn
 	for {
 		select {
 		case <-ticker.C:
@@ -182,28 +178,31 @@ func (h *hub) beat() {
 			return
 		}
 		h.mu.Lock()
-		h.current = (h.current + 1) % len(h.slots)
-		due = append(due[:0], h.slots[h.current]...)
+		turns = h.beat.next(turns[:0])
 		h.mu.Unlock()
-		now, clock := time.Now(), h.clock()
-		for _, s := range due {
-			switch {
-			case clock-s.heard.Load() > int64(h.idle):
-				s.Close(wire.CloseNormal, "nothing was heard for too long")
-			case s.expires != 0 && now.Unix() >= s.expires:
-				s.Queue(TextFrame(errExpired.Payload("")))
-				s.Close(wire.ClosePolicy, "the token has run out")
-			case s.session.Overdue(now):
-				if !s.isClosing() {
-					h.metrics.unjoined.Inc()
-				}
-				s.Close(wire.ClosePolicy, "no Join in time")
-			default:
-				s.Queue(pingFrame)
-				s.Flush()
+		h.take(turns, time.Now(), h.clock())
+		clear(turns)
+	}
+}
+
+// take gives sockets their turn: a ping, or the end if it is time for that.
+func (h *hub) take(turns []beatTurn, now time.Time, clock int64) {
+	for _, s := range turns {
+		switch {
+		case clock-s.heard.Load() > int64(max(h.idle, s.patience)):
+			s.Close(wire.CloseNormal, "nothing was heard for too long")
+		case s.expires != 0 && now.Unix() >= s.expires:
+			s.Queue(TextFrame(errExpired.Payload("")))
+			s.Close(wire.ClosePolicy, "the token has run out")
+		case s.session.Overdue(now):
+			if !s.isClosing() {
+				h.metrics.unjoined.Inc()
 			}
+			s.Close(wire.ClosePolicy, "no Join in time")
+		case s.ping:
+			s.Queue(pingFrame)
+			s.Flush()
 		}
-		clear(due)
 	}
 }
 
@@ -212,7 +211,7 @@ func (h *hub) all() []*Socket {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make([]*Socket, 0, h.count)
-	for _, slot := range h.slots {
+	for _, slot := range h.beat.slots {
 		out = append(out, slot...)
 	}
 	return out

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -12,6 +13,147 @@ import (
 
 	"github.com/gobwas/ws"
 )
+
+// beats goes on by so many ticks, and says at which of them each socket is pinged, and
+// how often it is looked at.
+func beats(b *heartbeat, ticks int64) (pings map[*Socket][]int64, looks map[*Socket]int) {
+	pings, looks = map[*Socket][]int64{}, map[*Socket]int{}
+	for range ticks {
+		for _, turn := range b.next(nil) {
+			looks[turn.Socket]++
+			if turn.ping {
+				pings[turn.Socket] = append(pings[turn.Socket], b.now)
+			}
+		}
+	}
+	return pings, looks
+}
+
+// TestChosenHeartbeat: a socket is pinged as often as it has chosen, from then on; the
+// others are pinged as before, and everybody is looked at each second.
+func TestChosenHeartbeat(t *testing.T) {
+	for _, interval := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond, time.Second, 1500 * time.Millisecond, 40 * time.Second, 1000 * time.Hour} {
+		t.Run(interval.String(), func(t *testing.T) {
+			b := newHeartbeat(interval)
+			chooser, other := &Socket{}, &Socket{}
+			b.add(other)
+			pings, _ := beats(&b, 7)
+			others := pings[other]
+			b.add(chooser)
+			watched := int64(65 * time.Second / b.tick)
+			for _, chosen := range []time.Duration{time.Second, 30 * time.Second, 2 * time.Second, 0, 7 * time.Second} {
+				b.choose(chooser, chosen)
+				if chosen == 0 {
+					chosen = interval
+				}
+				from := b.now
+				pings, looks := beats(&b, watched)
+				others = append(others, pings[other]...)
+				if want := time.Duration(watched) * b.tick / chosen; len(pings[chooser]) != int(want) {
+					t.Fatalf("chosen %v: %d pings, want %d", chosen, len(pings[chooser]), want)
+				}
+				for i, at := range pings[chooser] {
+					want := time.Duration(i+1) * chosen
+					if after := time.Duration(at-from) * b.tick; (after - want).Abs() > time.Duration(i+1)*b.tick/2 {
+						t.Fatalf("chosen %v: ping %d came after %v", chosen, i+1, after)
+					}
+				}
+				if looks[chooser] < 64 || looks[other] < 64 {
+					t.Fatalf("chosen %v: looked at %d and %d times in 65 s", chosen, looks[chooser], looks[other])
+				}
+			}
+			for i, at := range others {
+				if want := int64(i+1) * int64(b.own); at != want {
+					t.Fatalf("ping %d of who has chosen nothing came at tick %d, want %d", i+1, at, want)
+				}
+			}
+		})
+	}
+}
+
+// TestChoosingAgainDelaysNothing: who sends the same choice again and again gets the
+// ping that is due.
+func TestChoosingAgainDelaysNothing(t *testing.T) {
+	b := newHeartbeat(time.Second)
+	s := &Socket{}
+	b.add(s)
+	for _, chosen := range []time.Duration{10 * time.Second, 0} {
+		b.choose(s, chosen)
+		pinged := 0
+		for range 2 * int64(s.every) {
+			b.choose(s, chosen)
+			pings, _ := beats(&b, 1)
+			pinged += len(pings[s])
+		}
+		if pinged != 2 {
+			t.Errorf("chosen %v: %d pings, want 2", chosen, pinged)
+		}
+	}
+}
+
+// TestHeartbeatLosesNobody: whatever comes, goes and chooses, each socket that is there
+// has its pings.
+func TestHeartbeatLosesNobody(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := newHeartbeat(250 * time.Millisecond)
+	lastPing := map[*Socket]int64{}
+	var sockets []*Socket
+	for range 20_000 {
+		switch i := random.IntN(len(sockets) + 3); {
+		case i >= len(sockets):
+			s := &Socket{}
+			b.add(s)
+			lastPing[s] = b.now
+			sockets = append(sockets, s)
+		case random.IntN(2) == 0:
+			b.remove(sockets[i])
+			delete(lastPing, sockets[i])
+			sockets[i] = sockets[len(sockets)-1]
+			sockets = sockets[:len(sockets)-1]
+		default:
+			every := sockets[i].every
+			b.choose(sockets[i], time.Duration(random.IntN(31))*time.Second)
+			if sockets[i].every != every {
+				lastPing[sockets[i]] = b.now
+			}
+		}
+		pings, looks := beats(&b, 1)
+		for s := range looks {
+			if _, there := lastPing[s]; !there {
+				t.Fatal("a socket that is gone has its turn")
+			}
+		}
+		for s := range pings {
+			if b.now != lastPing[s]+int64(s.every) {
+				t.Fatalf("a ping %d ticks after the last, want %d", b.now-lastPing[s], s.every)
+			}
+			lastPing[s] = b.now
+		}
+		for s, last := range lastPing {
+			if b.now-last >= int64(s.every) && last != b.now {
+				t.Fatalf("no ping for %d ticks, want %d", b.now-last, s.every)
+			}
+		}
+	}
+}
+
+// TestIdleWithChosenHeartbeat: who answers the pings that it has chosen is not cut,
+// however short the idle time is; who leaves two unanswered is.
+func TestIdleWithChosenHeartbeat(t *testing.T) {
+	h := newTestHub(t, time.Hour, 2*time.Second)
+	_, s, _ := connection(t, h)
+	s.Heartbeat(10 * time.Second)
+	heard := s.heard.Load()
+	turn := []beatTurn{{s, false, 2 * time.Duration(s.every) * h.beat.tick}}
+	h.take(turn, time.Now(), heard+int64(20*time.Second))
+	if s.isClosing() {
+		t.Fatal("cut before the second ping had been left unanswered")
+	}
+	h.take(turn, time.Now(), heard+int64(20*time.Second)+1)
+	if !s.isClosing() {
+		t.Fatal("not cut though two pings were left unanswered")
+	}
+}
 
 // overdue is a session that should have joined long ago.
 type overdue struct{ echo }

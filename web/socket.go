@@ -51,7 +51,7 @@ type session interface {
 // goroutine of its own only while the client takes less than it is sent. An idle
 // Socket has no timer and no other goroutine.
 //
-// Queue, Flush and Close may be called concurrently and never block.
+// Queue, Flush, Heartbeat and Close may be called concurrently and never block.
 type Socket struct {
 	hub     *hub
 	conn    net.Conn
@@ -67,7 +67,10 @@ type Socket struct {
 	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
 	from    *socketCount // nil unless sockets are counted by address; guarded by the hub's lock
 
-	slot, index int // in the hub, guarded by its lock
+	// In the heartbeat, guarded by the hub's lock:
+	due   int64 // the tick of the next ping
+	every int32 // ticks from one ping to the next
+	index int32 // in its slot
 
 	mu      sync.Mutex
 	queue   [][]byte // frames to be written, each piece one or more
@@ -113,6 +116,9 @@ func (s *Socket) Close(code int, reason string) {
 	s.close(code, reason, closeTimeout)
 	s.mu.Unlock()
 }
+
+// Heartbeat implements wire.Peer.
+func (s *Socket) Heartbeat(interval time.Duration) { s.hub.choose(s, interval) }
 
 // close begins the closing handshake; the reading goroutine ends it, at the
 // latest after timeout. The caller holds mu.

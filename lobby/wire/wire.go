@@ -27,6 +27,9 @@ type Peer interface {
 	Flush()
 	// Close sends what is queued, then a close frame, and ends the connection.
 	Close(code int, reason string)
+	// Heartbeat sets how often the client gets its ping from now on; 0 is as often
+	// as one that has not asked. It is for a session's Receive alone.
+	Heartbeat(interval time.Duration)
 }
 
 // Identity is who a verified token says a client is.
@@ -160,6 +163,10 @@ func DecodeArgs(from jsontext.Value, args any) *Error {
 	err := json.Unmarshal(from, args, lenient)
 	if err == nil {
 		return nil
+	}
+	var own *Error // of a field that checks itself
+	if errors.As(err, &own) {
+		return own
 	}
 	field := "args"
 	var semantic *json.SemanticError

@@ -3,6 +3,7 @@ package wire
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -89,6 +90,27 @@ func TestDecodeArgs(t *testing.T) {
 			t.Errorf("%s: %v", raw, err)
 		case message != "" && (err == nil || err.Code != BadRequest || err.Message != message):
 			t.Errorf("%s: got %v, want %s", raw, err, message)
+		}
+	}
+}
+
+func TestHeartbeat(t *testing.T) {
+	for raw, seconds := range map[string]int{
+		`{}`: 0, `{"heartbeat":null}`: 0, `{"heartbeat":1}`: 1, `{"heartbeat": 10 }`: 10, `{"heartbeat":30}`: 30,
+		`{"heartbeat":0}`: -1, `{"heartbeat":31}`: -1, `{"heartbeat":-1}`: -1, `{"heartbeat":-0}`: -1,
+		`{"heartbeat":10.5}`: -1, `{"heartbeat":10.0}`: -1, `{"heartbeat":1e1}`: -1, `{"heartbeat":266}`: -1,
+		`{"heartbeat":99999999999999999999}`: -1, `{"heartbeat":"10"}`: -1, `{"heartbeat":""}`: -1,
+		`{"heartbeat":true}`: -1, `{"heartbeat":[10]}`: -1, `{"heartbeat":{}}`: -1,
+	} {
+		var args struct {
+			Heartbeat Heartbeat `json:"heartbeat"`
+		}
+		err := DecodeArgs(jsontext.Value(raw), &args)
+		switch {
+		case seconds < 0 && (err == nil || *err != *errHeartbeat):
+			t.Errorf("%s: got %v", raw, err)
+		case seconds >= 0 && (err != nil || time.Duration(args.Heartbeat) != time.Duration(seconds)*time.Second):
+			t.Errorf("%s: got %v, %v", raw, time.Duration(args.Heartbeat), err)
 		}
 	}
 }
