@@ -30,6 +30,11 @@ type NATSConfig struct {
 	// file, the certificates to trust, and the client's own certificate. They are
 	// read again at every connect.
 	Credentials, CA, Cert, Key string
+	// Prefix sets the deployment apart from others on the same servers: its stream
+	// is LIVESUPPORT-prefix, its subjects begin with "prefix.". Letters, digits, - and _,
+	// but not "chat", which would make subjects of the deployment without a prefix;
+	// empty for none.
+	Prefix string
 	// Replicas of the stream, 1 to 5; 0 is 1.
 	Replicas int
 	// Memory keeps the stream in memory instead of in files.
@@ -51,6 +56,7 @@ type NATSConfig struct {
 type NATS struct {
 	cfg     NATSConfig
 	log     *slog.Logger
+	prefix  string // of all subjects: empty, or with its dot
 	topics  *topics
 	signals *topics
 	outbox  outbox
@@ -96,6 +102,9 @@ func NewNATS(cfg NATSConfig) (*NATS, error) {
 	}
 	b.signals.metrics = b.topics.metrics.ofSignals()
 	b.outbox = outbox{send: b.sendSignals, ctx: b.topics.ctx, wg: &b.topics.wg, metrics: &b.topics.metrics}
+	if cfg.Prefix != "" {
+		b.prefix = cfg.Prefix + "."
+	}
 	b.topics.wg.Go(func() { b.topics.keep(b.session) })
 	return b, nil
 }

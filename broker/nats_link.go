@@ -45,6 +45,7 @@ type link struct {
 	ctx  context.Context // ends, with the cause, when the link has failed
 	fail context.CancelCauseFunc
 
+	prefix  string // of all subjects
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -77,6 +78,7 @@ type mark struct {
 func (b *NATS) session() error {
 	attempt := b.count.Add(1)
 	l := &link{
+		prefix:  b.prefix,
 		ended:   make(chan struct{}),
 		live:    make(chan *nats.Msg, maxLive),
 		dropped: make(chan struct{}, 1),
@@ -302,7 +304,7 @@ func (b *NATS) take(msg *nats.Msg) {
 		b.log.Debug("not from the stream", "err", err)
 		return
 	}
-	b.topics.arrived(topicOf(n.subject), n.seq, n.previous, msg.Data)
+	b.topics.arrived(topicOf(strings.TrimPrefix(n.subject, b.prefix)), n.seq, n.previous, msg.Data)
 }
 
 // write subscribes and unsubscribes, and watches whether the stream lives.
@@ -379,7 +381,7 @@ func (b *NATS) beat(l *link, here mark) error {
 
 func (l *link) subscribe(names []string) error {
 	for _, name := range names {
-		sub, err := l.nc.ChanSubscribe(liveSubjects+subject(name), l.live)
+		sub, err := l.nc.ChanSubscribe(liveSubjects+l.prefix+subject(name), l.live)
 		if err != nil {
 			return fmt.Errorf("broker: subscribe: %w", err)
 		}
@@ -397,7 +399,7 @@ func (l *link) mark(ctx context.Context) (mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
 	l.count++
-	subject := markSubjects + l.id + "-" + strconv.Itoa(l.count)
+	subject := l.prefix + markSubjects + l.id + "-" + strconv.Itoa(l.count)
 	sub, err := l.nc.ChanSubscribe(liveSubjects+subject, l.marks)
 	if err != nil {
 		return mark{}, fmt.Errorf("broker: %w", err)

@@ -63,7 +63,7 @@ func (b *NATS) publish(ctx context.Context, topic string, payload []byte) error 
 	}
 	id := strconv.FormatUint(b.count.Add(1), 36)
 	msg := &nats.Msg{
-		Subject: subject(topic),
+		Subject: b.prefix + subject(topic),
 		Reply:   l.inbox + id,
 		Data:    payload,
 		Header:  nats.Header{jetstream.MsgIDHeader: {b.id + id}},

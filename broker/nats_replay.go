@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -78,7 +79,7 @@ func (b *NATS) replayBatch(ctx context.Context, l *link, next *uint64, from, to 
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
 	request := fmt.Appendf(nil, `{"seq":%d,"batch":%d}`, *next, replayFetch)
-	if err := l.nc.PublishRequest("$JS.API.DIRECT.GET."+streamName, inbox, request); err != nil {
+	if err := l.nc.PublishRequest("$JS.API.DIRECT.GET."+b.stream(), inbox, request); err != nil {
 		return fmt.Errorf("broker: replay: %w", err)
 	}
 	for previous := uint64(0); ; {
@@ -109,7 +110,7 @@ func (b *NATS) replayBatch(ctx context.Context, l *link, next *uint64, from, to 
 		case n.seq != *next || n.seq == from.seq && !n.time.Equal(from.time):
 			return errGone
 		}
-		b.topics.arrived(topicOf(n.subject), n.seq, 0, msg.Data)
+		b.topics.arrived(topicOf(strings.TrimPrefix(n.subject, b.prefix)), n.seq, 0, msg.Data)
 		previous = n.seq
 		if *next = n.seq + 1; *next > to.seq {
 			return nil

@@ -21,15 +21,23 @@ const (
 	noDuplicates = time.Minute
 )
 
+// stream is the stream's name.
+func (b *NATS) stream() string {
+	if b.cfg.Prefix == "" {
+		return streamName
+	}
+	return streamName + "-" + b.cfg.Prefix
+}
+
 func (b *NATS) streamConfig() jetstream.StreamConfig {
 	storage := jetstream.FileStorage
 	if b.cfg.Memory {
 		storage = jetstream.MemoryStorage
 	}
 	return jetstream.StreamConfig{
-		Name:        streamName,
+		Name:        b.stream(),
 		Description: "Events between the servers of Livesupport",
-		Subjects:    []string{"users", chatSubjects + "*"},
+		Subjects:    []string{b.prefix + "users", b.prefix + chatSubjects + "*"},
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardOld,
 		MaxAge:      streamAge,
@@ -47,7 +55,7 @@ func (b *NATS) streamConfig() jetstream.StreamConfig {
 // is configured; later it may be somebody else who knows better.
 func (b *NATS) openStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
 	want := b.streamConfig()
-	stream, err := js.Stream(ctx, streamName)
+	stream, err := js.Stream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		stream, err = js.CreateStream(ctx, want)
@@ -55,7 +63,7 @@ func (b *NATS) openStream(ctx context.Context, js jetstream.JetStream) (jetstrea
 		stream, err = js.UpdateStream(ctx, want)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("broker: stream %s: %w", streamName, err)
+		return nil, fmt.Errorf("broker: stream %s: %w", want.Name, err)
 	}
 	b.checked = true
 	return stream, nil

@@ -13,7 +13,8 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-// Redis is the Broker on Redis pub/sub. Channels are called like topics.
+// Redis is the Broker on Redis pub/sub. Channels are called like topics, behind the
+// prefix of the DB.
 //
 // Publications go through the shared pipelines of the DB. All subscriptions share
 // one connection; after it has been lost every topic gets a Gap, for Redis keeps
@@ -75,7 +76,7 @@ func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error
 		return fmt.Errorf("broker: publish: %w", err)
 	}
 	// A string, because Do may return before the pipeline is done with it.
-	cmd := redis.NewIntCmd(ctx, "publish", topic, string(payload))
+	cmd := redis.NewIntCmd(ctx, "publish", b.db.Key(topic), string(payload))
 	err := b.db.Do(ctx, cmd)
 	if err == nil {
 		err = cmd.Err()
@@ -88,7 +89,7 @@ func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error
 
 // Subscribe implements Broker.
 func (b *Redis) Subscribe(ctx context.Context, topic string, h Handler) (Subscription, error) {
-	return b.topics.subscribe(ctx, topic, h)
+	return b.topics.subscribe(ctx, b.db.Key(topic), h)
 }
 
 // Signal implements Broker.

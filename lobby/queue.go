@@ -34,7 +34,8 @@ var queueSource string
 
 var queueScript = redis.NewScript(queueSource)
 
-// All keys of the queue share a slot, as a script on Redis Cluster needs.
+// All keys of the queue share a slot, as a script on Redis Cluster needs: a prefix
+// stands in front of the braces.
 var queueKeys = []string{
 	"{lobby}:users", "{lobby}:places", "{lobby}:present", "{lobby}:claims",
 	"{lobby}:holders", "{lobby}:log", "{lobby}:meta",
@@ -99,7 +100,7 @@ type Queue struct {
 func NewQueue(cfg QueueConfig) *Queue {
 	channel := ""
 	if cfg.BrokerInStore {
-		channel = Topic
+		channel = cfg.DB.Key(Topic)
 	}
 	return &Queue{
 		cfg:     cfg,
@@ -260,7 +261,7 @@ func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, 
 		line := make([]any, 0, 7+len(queueKeys)+len(args))
 		line = append(line, how, script, len(queueKeys))
 		for _, key := range queueKeys {
-			line = append(line, key)
+			line = append(line, q.cfg.DB.Key(key))
 		}
 		line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
 		return redis.NewCmd(ctx, append(line, args...)...)

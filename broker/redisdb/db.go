@@ -3,7 +3,8 @@
 // its time, and lets concurrent callers share pipelines.
 //
 // It knows no keys and no events: package broker publishes through it, packages
-// lobby and chat keep their data through it.
+// lobby and chat keep their data through it. What they call their keys and channels
+// passes through Key, so that deployments with different prefixes share a store.
 package redisdb
 
 import (
@@ -42,6 +43,7 @@ var (
 type DB struct {
 	client redis.UniversalClient
 	log    *slog.Logger
+	prefix string    // of every key and channel
 	base   time.Time // when Open was called, with a monotonic reading
 	origin time.Time // the same as plain UTC, on which Now builds
 
@@ -71,7 +73,7 @@ type DB struct {
 // with the query options of go-redis. Only a malformed URL is an error, and that
 // error never shows a password: whether the store is there is told by Ready, for
 // a server may start before its store does. log may be nil.
-func Open(url string, log *slog.Logger) (*DB, error) {
+func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -94,11 +96,30 @@ func Open(url string, log *slog.Logger) (*DB, error) {
 		probe:   make(chan struct{}, 1),
 		timed:   make(chan struct{}),
 	}
+	for _, option := range options {
+		option(db)
+	}
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)
 	db.wg.Go(db.monitor)
 	return db, nil
 }
+
+// An Option changes how a DB is opened.
+type Option func(*DB)
+
+// Prefix sets the first part of every key and channel: with "shop" the key "users"
+// is "shop:users". Empty, as by default, it adds nothing.
+func Prefix(prefix string) Option {
+	return func(db *DB) {
+		if prefix != "" {
+			db.prefix = prefix + ":"
+		}
+	}
+}
+
+// Key is what a key or channel of this deployment is called in the store.
+func (db *DB) Key(name string) string { return db.prefix + name }
 
 // Client returns the client for what shares no pipelines, such as scripts. It
 // does not retry: an error may mean that the command was executed or not. Without

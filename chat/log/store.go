@@ -31,7 +31,7 @@ func NewStore(db *redisdb.DB, ttl time.Duration) Store { return Store{db, ttl} }
 func (s Store) TTL() time.Duration { return s.ttl }
 
 // Key is where a chat's log is.
-func (s Store) Key(chatID string) string { return "chat:{" + chatID + "}" }
+func (s Store) Key(chatID string) string { return s.db.Key("chat:{" + chatID + "}") }
 
 func (s Store) expire(ctx context.Context, chatID string) *redis.BoolCmd {
 	return s.expireKey(ctx, s.Key(chatID))

@@ -109,7 +109,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"tracing", 2 * flushTimeout, end})
 	}
 
-	db, err := redisdb.Open(cfg.RedisURL, b.log)
+	db, err := redisdb.Open(cfg.RedisURL, b.log, redisdb.Prefix(cfg.Prefix))
 	if err != nil {
 		return usage(cfg.name("REDIS_URL"), cfg.RedisURL, err.Error())
 	}
@@ -259,6 +259,7 @@ func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (events measured, 
 	events, err = broker.NewNATS(broker.NATSConfig{
 		URLs:        cfg.NATSURL,
 		Credentials: cfg.NATSCreds, CA: cfg.NATSCA, Cert: cfg.NATSCert, Key: cfg.NATSKey,
+		Prefix:   cfg.Prefix,
 		Replicas: cfg.NATSReplicas,
 		Memory:   cfg.NATSStorage == "memory",
 		Log:      log,

@@ -20,6 +20,7 @@ type Config struct {
 	ChatAddr     string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
 	LobbyAddr    string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
 	MetricsAddr  string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone, with all metrics and with what is missing at /readyz. Without it every port shows all metrics."`
+	Prefix       string        `env:"PREFIX" default:"" type:"prefix" placeholder:"NAME" help:"Name in front of every key, channel, subject and stream, so that several deployments can share one Redis or NATS. The same for every process of a deployment."`
 	Broker       string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
 	RedisURL     string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
 	NATSURL      string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`

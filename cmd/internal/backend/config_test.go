@@ -228,6 +228,12 @@ var variables = []struct {
 		"want a whole number from 1024 to 65536",
 	},
 	{
+		"PREFIX", func(c Config) any { return c.Prefix },
+		map[string]any{"": "", "shop": "shop", "Shop_2-b": "Shop_2-b", strings.Repeat("x", 32): strings.Repeat("x", 32), "chats": "chats"},
+		[]string{"chat", "a.b", "a:b", "{a}", "*", ">", "a b", "-a", "_a", "é", "shop ", strings.Repeat("x", 33)},
+		"want 1 to 32 letters, digits, - or _, such as shop, but not chat",
+	},
+	{
 		"MAX_BODY_BYTES", func(c Config) any { return c.MaxBodyBytes },
 		map[string]any{"1": 1, "1048576": 1 << 20},
 		[]string{"", "0", "1048577"},

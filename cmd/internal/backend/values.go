@@ -36,6 +36,7 @@ func mappers() []kong.Option {
 	return []kong.Option{
 		mapper("address", address),
 		mapper("optional-address", optionalAddress),
+		mapper("prefix", prefix),
 		mapper("broker", oneOf("redis", "nats")),
 		mapper("redis-url", redisURL),
 		mapper("nats-url", natsURLs),
@@ -100,6 +101,16 @@ func oneOf(words ...string) func(string) (string, error) {
 		}
 		return value, nil
 	}
+}
+
+var prefixForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
+
+// prefix refuses "chat": "chat.users" in NATS is a chat's subject where no prefix is set.
+func prefix(value string) (string, error) {
+	if !prefixForm.MatchString(value) || value == "chat" {
+		return "", errors.New("want 1 to 32 letters, digits, - or _, such as shop, but not chat")
+	}
+	return value, nil
 }
 
 func wholeNumber(low, high int) func(string) (int, error) {
