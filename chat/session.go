@@ -175,7 +175,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	case args.From == log.RoleSupport && first && args.SupportUserName == "":
 		return wire.Missing("supportUserName")
 	case args.From == log.RoleSupport && first && !nameOK:
-		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have 1 to 64 characters, none of them a control character.`)
+		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have `+wire.NameWanted+".")
 	}
 	s.role = args.From
 	s.echoesID = slices.Contains(args.Features, featureMessageID)

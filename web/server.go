@@ -96,6 +96,11 @@ type Server struct {
 // NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
 func NewChat(service *chat.Service, options Options) *Server {
 	s := newServer("chat", options, chatPage)
+	// Fiber takes HEAD to a GET route as that, but only GET registers somebody.
+	s.app.Head("/user/join/*", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderAllow, fiber.MethodGet)
+		return fiber.ErrMethodNotAllowed
+	})
 	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return s.register(c, service) })
 	s.app.Get("/chat/:chatId",
 		func(c *fiber.Ctx) error {
@@ -180,7 +185,7 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 	}
 	switch {
 	case err != nil || !ok:
-		return wire.NewError(wire.BadUsername, "A name has 1 to 64 characters, none of them a control character.")
+		return wire.NewError(wire.BadUsername, "A name has "+wire.NameWanted+".")
 	case visitor != nil && name != visitor.Name:
 		return errOtherName
 	}

@@ -55,7 +55,7 @@ func printToken(args []string, env func(string) string, stdout io.Writer) error 
 	case len(secret) < web.MinSecret:
 		return fmt.Errorf("%s has %d bytes: want the servers' secret of at least %d", variable, len(secret), web.MinSecret)
 	case r.Name != "" && !ok:
-		return errors.New("--name: want 1 to 64 characters, none of them a control character")
+		return errors.New("--name: want " + wire.NameWanted)
 	case r.TTL <= 0:
 		return errors.New("--ttl: want a duration above zero such as 8h")
 	default:

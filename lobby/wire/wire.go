@@ -10,8 +10,6 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -221,16 +219,3 @@ func SameID(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []b
 // ShortID is what a log shows of an id: enough to find its chat in the store, and
 // nothing that a Join could be made of.
 func ShortID(id string) string { return id[:min(8, len(id))] }
-
-// MaxName is the largest number of characters in a name.
-const MaxName = 64
-
-// Name trims a person's name and reports whether it may stand: valid UTF-8 of
-// 1 to MaxName characters, none of them a control character.
-func Name(s string) (string, bool) {
-	s = strings.TrimSpace(s)
-	if !utf8.ValidString(s) || s == "" || utf8.RuneCountInString(s) > MaxName {
-		return "", false
-	}
-	return s, !strings.ContainsFunc(s, unicode.IsControl)
-}

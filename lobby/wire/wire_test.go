@@ -115,28 +115,6 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-func TestName(t *testing.T) {
-	for name, want := range map[string]string{
-		"Nika":                         "Nika",
-		" \tAna María\n":               "Ana María",
-		strings.Repeat("ä", 64):        strings.Repeat("ä", 64),
-		strings.Repeat("ä", 65):        "",
-		"":                             "",
-		" \u2003 ":                     "",
-		"a\x00b":                       "",
-		"a\u0085b":                     "",
-		"a\x7fb":                       "",
-		"\xff":                         "",
-		"a/b":                          "a/b",
-		"👩‍💻":                          "👩‍💻",
-		strings.Repeat("a", 63) + "\n": strings.Repeat("a", 63),
-	} {
-		if got, ok := Name(name); ok != (want != "") || ok && got != want {
-			t.Errorf("Name(%q) = %q, %v; want %q", name, got, ok, want)
-		}
-	}
-}
-
 func TestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	versionDigits := map[byte]bool{}

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -53,25 +54,29 @@ func TestScenarioRegister(t *testing.T) {
 	inEveryPlace(t, shared(nil, scenarios{
 		"names are percent-decoded and trimmed": func(w *world) {
 			for escaped, name := range map[string]string{
-				"Nika":                             "Nika",
-				"Ana%20Mar%C3%ADa":                 "Ana María",
-				"Ana%20Mar%c3%ada":                 "Ana María",
-				"a%2Fb":                            "a/b",
-				"a%2fb%3Fc%23d%25e":                "a/b?c#d%e",
-				"a%252Fb":                          "a%2Fb", // decoded once
-				"a+b":                              "a+b",
-				"%20Nika%20":                       "Nika",
-				"%C2%A0Nika%E2%80%83":              "Nika",
-				"%2E%2E":                           "..",
-				"a%2F..%2Fb":                       "a/../b",
-				"a%2F%2Fb":                         "a//b",
-				"%3Cb%3E%26%22":                    `<b>&"`,
-				"%F0%9F%98%80":                     "😀",
-				"ping":                             "ping",
-				strings.Repeat("x", 64):            strings.Repeat("x", 64),
-				strings.Repeat("%F0%9F%98%80", 64): strings.Repeat("😀", 64),
-				"%20" + strings.Repeat("x", 64):    strings.Repeat("x", 64),
-				"Nika?x=1":                         "Nika",
+				"Nika":                              "Nika",
+				"Ana%20Mar%C3%ADa":                  "Ana María",
+				"Ana%20Mar%c3%ada":                  "Ana María",
+				"a%2Fb":                             "a/b",
+				"a%2fb%3Fc%23d%25e":                 "a/b?c#d%e",
+				"a%252Fb":                           "a%2Fb", // decoded once
+				"a+b":                               "a+b",
+				"%20Nika%20":                        "Nika",
+				"%C2%A0Nika%E2%80%83":               "Nika",
+				"%2E%2E":                            "..",
+				"a%2F..%2Fb":                        "a/../b",
+				"a%2F%2Fb":                          "a//b",
+				"%3Cb%3E%26%22":                     `<b>&"`,
+				"%F0%9F%98%80":                      "😀",
+				"ping":                              "ping",
+				strings.Repeat("x", 64):             strings.Repeat("x", 64),
+				strings.Repeat("%F0%9F%98%80", 64):  strings.Repeat("😀", 64),
+				"%20" + strings.Repeat("x", 64):     strings.Repeat("x", 64),
+				"Nika?x=1":                          "Nika",
+				"%E2%80%AEakiN":                     "akiN",
+				"Ni%E2%80%8Bka":                     "Nika",
+				"%F0%9F%91%A9%E2%80%8D%F0%9F%92%BB": "👩\u200d💻",
+				"Nika" + strings.Repeat("%E2%80%83", 40) + "%E2%9C%93%20Verified": "Nika ✓ Verified",
 			} {
 				v := w.registerAt(w.nextChat(), escaped, name)
 				w.user(v) // UserJoined has it again
@@ -80,16 +85,32 @@ func TestScenarioRegister(t *testing.T) {
 		"raw UTF-8 in the path": func(w *world) {
 			r := w.raw(w.nextChat(), "GET /user/join/Ana\u00a0Mar\u00eda HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			got := w.expectJSON(r, 200)
-			if got["username"] != "Ana\u00a0María" {
+			if got["username"] != "Ana María" {
 				w.Fatalf("got %v", got)
 			}
 		},
 		"anything else is bad_username": func(w *world) {
 			for _, escaped := range []string{
 				"%20", "%09%0A", "%C2%A0", strings.Repeat("x", 65), strings.Repeat("%C3%A9", 65), strings.Repeat("x", 2000),
-				"a%00b", "a%0Ab", "a%1Bb", "a%7Fb", "a%C2%85b", "%FF", "a%C3", "%ED%A0%80", "a%C0%AFb",
+				"a%00b", "a%0Ab", "a%1Bb", "a%7Fb", "a%C2%85b", "%FF", "a%C3", "%ED%A0%80", "%E2%80%8B%E2%80%8B", "%E2%A0%80", "%E3%85%A4", "a%C0%AFb",
 			} {
 				w.expectFailure(w.get(w.nextChat(), "/user/join/"+escaped), 400, "bad_username")
+			}
+		},
+		"HEAD registers nobody": func(w *world) {
+			r, err := http.Head("http://" + w.nextChat() + "/user/join/Headless")
+			if err != nil {
+				w.Fatal(err)
+			}
+			_ = r.Body.Close()
+			if r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {
+				w.Errorf("status %d, Allow %q", r.StatusCode, r.Header.Get("Allow"))
+			}
+			ctx, store := context.Background(), w.redis()
+			for _, key := range store.Keys(ctx, "chat:*").Val() {
+				if strings.Contains(store.LIndex(ctx, key, 0).Val(), "Headless") {
+					w.Errorf("%s is a chat of theirs", key)
+				}
 			}
 		},
 		"a broken escape is bad_username": func(w *world) {

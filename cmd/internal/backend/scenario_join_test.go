@@ -234,11 +234,21 @@ func TestScenarioJoinTable(t *testing.T) {
 			c := w.chat(v)
 			c.send("Join", without(v.asSupport("Vika"), "supportUserName"))
 			c.expectError("bad_request")
-			c.send("Join", with(v.asSupport("Vika"), "supportUserName", ""))
-			c.expectError("bad_request")
+			for _, name := range []string{"", " ", "\u200b", "\u2800\u3164", "a\nb", strings.Repeat("x", 65)} {
+				c.send("Join", with(v.asSupport("Vika"), "supportUserName", name))
+				c.expectError("bad_request")
+			}
 			user.expectAnswersOnly()
 			c.joinsAsSupport("Vika") // the socket stayed open and may still join
 			user.expectSupportJoined()
+		},
+		"Support, a name with what cannot be seen: everybody gets it without": func(w *world) {
+			v := w.register("Nika")
+			user := w.user(v)
+			c := w.chat(v)
+			c.send("Join", v.asSupport("\u202eVi\u200bka\u2003\u2028 ✓ "))
+			v.supportName = "Vika ✓"
+			each([]*client{user, c}, func(c *client) { c.expect("SupportJoinedUser", with(v.supported(), "supportId", anyID)) })
 		},
 		"Support, the name missing, has a support: the lowest row counts": func(w *world) {
 			v, _, _ := w.couple()
