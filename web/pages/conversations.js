@@ -1,0 +1,72 @@
+import { h, write } from "./dom.js";
+import { list } from "./list.js";
+import { showLife, stateOf } from "./pane.js";
+
+/** The list of the agent's conversations, of which one is selected. */
+export class Conversations {
+  #desk;
+  #t;
+  #ttl;
+  #choose;
+
+  /**
+   * @param {import("./desk.js").Desk} desk
+   * @param {(key: string, values?: object) => string} t
+   * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {(chatId: string) => void} choose
+   * @param {(by: 1|-1) => void} step goes to another conversation
+   */
+  constructor(desk, t, ttl, choose, step) {
+    this.#desk = desk;
+    this.#t = t;
+    this.#ttl = ttl;
+    this.#choose = choose;
+    this.tabs = h("div", { class: "tabs", role: "tablist", "aria-orientation": "vertical", "aria-labelledby": "chats-title",
+      onkeydown: (event) => {
+        const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        step(by);
+        this.tabs.querySelector("[aria-selected=true]")?.focus();
+      } });
+    this.none = h("div", { class: "empty" }, h("p", {}, t("none")), h("p", { class: "note" }, t("noneHint")));
+    this.element = h("section", { class: "column chats", "aria-labelledby": "chats-title" },
+      h("h2", { id: "chats-title" }, t("conversations")), this.tabs, this.none);
+  }
+
+  update() {
+    const { entries } = this.#desk;
+    list(this.tabs, entries, (chatId) => this.#tab(chatId), (item, entry, chatId) => this.#updateTab(item, entry, chatId));
+    this.none.hidden = entries.size > 0;
+    this.tabs.hidden = !this.none.hidden; // a list of tabs has to have some
+    this.tick();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    for (const item of this.tabs.children) {
+      showLife(item.querySelector(".life"), this.#desk.entries.get(item.dataset.key)?.chat, this.#ttl);
+    }
+  }
+
+  #tab(chatId) {
+    return h("button", { type: "button", role: "tab", class: "tab", "aria-controls": "talk", onclick: () => this.#choose(chatId) },
+      h("span", { class: "name", dir: "auto" }), h("span", { class: "count", role: "img" }),
+      h("span", { class: "last", dir: "auto" }), h("span", { class: "life" }));
+  }
+
+  #updateTab(item, { chat, unread }, chatId) {
+    const t = this.#t;
+    const { selected } = this.#desk;
+    const [name, count, last] = item.children;
+    write(name, chat.participant.username);
+    write(count, unread ? String(unread) : "");
+    if (unread) count.setAttribute("aria-label", t("unread", { count: unread }));
+    const message = chat.messages.at(-1);
+    const words = message?.content.slice(0, 120) ?? t("empty");
+    write(last, chat.state === "connected" ? (message?.from === "Support" ? `${t("you")}: ${words}` : words) : stateOf(t, chat));
+    item.dataset.state = chat.state;
+    item.setAttribute("aria-selected", String(chatId === selected));
+    item.tabIndex = chatId === selected || (selected === "" && item === this.tabs.firstElementChild) ? 0 : -1;
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Makes an element's children show a map's entries, in its order. Children that stay are left
+ * alone, and so is the focus in them.
+ * @template One
+ * @param {Element} element
+ * @param {Map<string, One>} entries
+ * @param {(key: string, one: One) => Element} create
+ * @param {(item: Element, one: One, key: string) => void} update
+ */
+export function list(element, entries, create, update) {
+  const items = new Map(Array.from(element.children, (item) => [item.dataset.key, item]));
+  for (const [key, item] of items) {
+    if (!entries.has(key)) item.remove();
+  }
+  let next = element.firstElementChild;
+  for (const [key, one] of entries) {
+    let item = items.get(key);
+    if (item && item === next) {
+      next = next.nextElementSibling;
+    } else {
+      item ??= create(key, one);
+      item.dataset.key = key;
+      element.insertBefore(item, next);
+    }
+    update(item, one, key);
+  }
+}

@@ -1,0 +1,83 @@
+import { Conversation } from "./conversation.js";
+import { clock, h, icon, label, write } from "./dom.js";
+import { verifiedMark } from "./queue.js";
+
+/** Below this, in ms, a conversation's end is near. */
+const NEAR_END = 30_000;
+
+/** The selected conversation, with whom it is and how it stands. */
+export class Pane {
+  #desk;
+  #t;
+  #ttl;
+
+  /**
+   * @param {import("./desk.js").Desk} desk
+   * @param {(key: string, values?: object) => string} t
+   * @param {string} lang
+   * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {import("./storage.js").Store} drafts keeps what is half written
+   * @param {{back: () => void, leave: () => void, replies: () => void}} on what its buttons do
+   */
+  constructor(desk, t, lang, ttl, drafts, on) {
+    this.#desk = desk;
+    this.#t = t;
+    this.#ttl = ttl;
+    const replies = h("button", { type: "button", class: "tool", onclick: on.replies });
+    label(replies, "replies", t("replies"));
+    this.conversation = new Conversation(t, lang, drafts, replies);
+    const back = h("button", { type: "button", class: "tool back", onclick: on.back });
+    label(back, "back", t("back"));
+    this.name = h("h2", { dir: "auto", id: "with" });
+    this.state = h("p", { class: "state", role: "status" });
+    this.life = h("p", { class: "life" });
+    this.verified = verifiedMark(t);
+    this.leave = h("button", { type: "button", class: "quiet", onclick: on.leave }, t("closeConversation"));
+    this.element = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
+      h("header", {}, back,
+        h("div", { class: "with" }, this.name, h("div", { class: "line" }, this.verified, this.state, this.life)), this.leave),
+      this.conversation.element);
+    this.idle = h("div", { class: "idle" }, icon("chat"), h("p", {}, t("choose")));
+  }
+
+  update() {
+    const t = this.#t;
+    const chat = this.#desk.current?.chat ?? null;
+    this.element.hidden = !chat;
+    this.idle.hidden = Boolean(chat);
+    this.conversation.show(chat);
+    if (!chat) return;
+    const { username, verified } = chat.participant;
+    write(this.name, username);
+    this.verified.hidden = !verified;
+    write(this.state, chat.state === "ended" ? t("endedAgent") : stateOf(t, chat));
+    this.state.dataset.state = chat.state;
+    this.leave.setAttribute("aria-label", t("closeName", { name: username }));
+    this.tick();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    showLife(this.life, this.#desk.current?.chat, this.#ttl, (time) => this.#t("expiresIn", { time }));
+  }
+
+  /** Puts the cursor into the message field. @returns {boolean} false if there is none */
+  write() {
+    if (!this.#desk.current || this.conversation.form.hidden) return false;
+    this.conversation.text.focus();
+    return true;
+  }
+}
+
+/** How a chat stands, in a word or two. */
+export function stateOf(t, { state }) {
+  const words = { connected: "stateConnected", offline: "stateOffline", ended: "stateEnded", closed: "stateClosed" };
+  return t(words[state] ?? "stateConnecting");
+}
+
+/** Shows how long a chat still lives. @param {(time: string) => string} words */
+export function showLife(element, chat, ttl, words = (time) => time) {
+  const left = chat?.state === "connected" ? Math.max(0, chat.renewed + ttl - Date.now()) : -1;
+  element.classList.toggle("near", left >= 0 && left < Math.min(NEAR_END, ttl / 2));
+  write(element, left < 0 ? "" : words(clock(left)));
+}
