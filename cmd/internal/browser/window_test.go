@@ -85,6 +85,7 @@ func startChromium(t *testing.T) context.Context {
 			chromedp.IgnoreCertErrors,
 			chromedp.WSURLReadTimeout(2*patience),
 			chromedp.Flag("lang", "en"),
+			chromedp.Flag("hide-scrollbars", false), // they take room on a desktop
 		)
 		allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 		ctx, end := chromedp.NewContext(allocator)
