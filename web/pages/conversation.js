@@ -198,7 +198,12 @@ export class Conversation {
   }
 
   #bubble(content) {
-    return h("div", { class: `bubble${onlyEmoji(content) ? " emoji" : ""}` }, linked(content));
+    try {
+      return h("div", { class: `bubble${onlyEmoji(content) ? " emoji" : ""}` }, linked(content));
+    } catch (error) { // the text alone, lest the others go with it
+      console.error("livesupport: a message cannot be shown as it should be:", error);
+      return h("div", { class: "bubble" }, content);
+    }
   }
 
   #unsent({ messageId, content, problem }) {

@@ -75,7 +75,7 @@ export function linked(text) {
   for (const { 0: found, index } of text.matchAll(LINK)) {
     let address = found.replace(TRAILING, "");
     if (found.startsWith(")", address.length) && address.includes("(")) address += ")"; // as in Wikipedia's
-    if (!URL.canParse(address)) continue;
+    if (!parses(address)) continue;
     fragment.append(text.slice(from, index), h("a", {
       href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc", textContent: address,
     }));
@@ -83,6 +83,14 @@ export function linked(text) {
   }
   fragment.append(text.slice(from));
   return fragment;
+}
+
+function parses(address) {
+  try {
+    return Boolean(new URL(address));
+  } catch {
+    return false;
+  }
 }
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s){1,16}$/u;

@@ -22,6 +22,7 @@ const en = {
   offline: "No connection. Trying again…",
   ended: "This chat has ended, because nobody wrote for a while. We are glad to go on in a new one.",
   closed: "This chat cannot be opened any more.",
+  tooManyTabs: "This chat is open in too many tabs. Close some of them, and it opens here.",
   endsIn: "This chat ends in {time} unless somebody writes.",
   // a conversation
   messages: "Messages",
@@ -134,6 +135,7 @@ const ar = {
   offline: "لا يوجد اتصال. تجري المحاولة من جديد…",
   ended: "انتهت هذه المحادثة لأن أحدًا لم يكتب منذ مدة. يسعدنا أن نتابع في محادثة جديدة.",
   closed: "لم يعد بالإمكان فتح هذه المحادثة.",
+  tooManyTabs: "هذه المحادثة مفتوحة في علامات تبويب كثيرة. أغلق بعضها وستُفتح هنا.",
   endsIn: "تنتهي هذه المحادثة بعد {time} ما لم يكتب أحد.",
   messages: "الرسائل",
   message: "الرسالة",
