@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -82,11 +83,35 @@ func (s *Server) servePages(page string) {
 	if page != chatPage {
 		return
 	}
-	s.app.Get("/widget.js", func(c *fiber.Ctx) error { return files["widget.js"].send(c, brief) })
-	for _, name := range []string{"client.js", "connection.js"} {
+	var latest atomic.Pointer[hosted] // one name is the rule
+	s.app.Get("/widget.js", func(c *fiber.Ctx) error {
+		// Not Hostname: a cache that knows nothing of X-Forwarded-Host would give
+		// one visitor's answer to all.
+		host := string(c.Request().Host())
+		if !nameableHost.MatchString(host) {
+			host = "unknown.invalid"
+		}
+		of := latest.Load()
+		if of == nil || of.host != host {
+			body := bytes.ReplaceAll(files["widget.js"].body, []byte("{{host}}"), []byte(host))
+			of = &hosted{host, newFile(".js", body)}
+			latest.Store(of)
+		}
+		return of.file.send(c, brief)
+	})
+	for _, name := range []string{"client.js", "connection.js", "native.js"} {
 		s.app.Get("/"+name, func(c *fiber.Ctx) error { return files[name].send(c, revisit) })
 	}
 }
+
+// hosted is the widget's script, which is told the host that it was asked of: where
+// it is a part of another script it has no other way to know.
+type hosted struct {
+	host string
+	file *file
+}
+
+var nameableHost = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?$`)
 
 const (
 	chatPage  = "visitor.html"
@@ -123,25 +148,29 @@ func loadPages(site Site) (map[string]*file, string) {
 		"{{lobbyPort}}", site.LobbyPort,
 		"{{ttl}}", strconv.FormatInt(site.ChatTTL.Milliseconds(), 10),
 	)
-	kinds := map[string]string{
-		".html": fiber.MIMETextHTMLCharsetUTF8,
-		".js":   fiber.MIMETextJavaScriptCharsetUTF8,
-		".css":  "text/css; charset=utf-8",
-	}
 	files := make(map[string]*file)
 	for name, body := range bodies {
 		if name == "widget.js" || path.Ext(name) == ".html" {
 			body = []byte(fill.Replace(string(body)))
 		}
-		sum := sha256.Sum256(body)
-		files[name] = &file{
-			kind:   kinds[path.Ext(name)],
-			body:   body,
-			zipped: sync.OnceValue(func() []byte { return zip(body) }),
-			etag:   `W/"` + hex.EncodeToString(sum[:8]) + `"`,
-		}
+		files[name] = newFile(path.Ext(name), body)
 	}
 	return files, version
+}
+
+func newFile(extension string, body []byte) *file {
+	kinds := map[string]string{
+		".html": fiber.MIMETextHTMLCharsetUTF8,
+		".js":   fiber.MIMETextJavaScriptCharsetUTF8,
+		".css":  "text/css; charset=utf-8",
+	}
+	sum := sha256.Sum256(body)
+	return &file{
+		kind:   kinds[extension],
+		body:   body,
+		zipped: sync.OnceValue(func() []byte { return zip(body) }),
+		etag:   `W/"` + hex.EncodeToString(sum[:8]) + `"`,
+	}
 }
 
 func zip(body []byte) []byte {

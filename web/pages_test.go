@@ -83,8 +83,8 @@ func TestPagesHaveWhatTheyLoad(t *testing.T) {
 		folder := "/" + path.Dir(names[0][1]) + "/"
 		if page == chatPage { // by way of widget.js
 			_, _, body := s.fetch(t, "/widget.js")
-			require.Contains(t, body, path.Base(path.Dir(folder+"x"))+"/visitor.js")
-			load(folder + "visitor.js")
+			require.Contains(t, body, path.Base(path.Dir(folder+"x"))+"/shell.js")
+			load(folder + "shell.js")
 			load(folder + "visitor.css")
 		}
 		require.Contains(t, seen, folder+"client.js", "the one that speaks the protocol")
@@ -110,7 +110,7 @@ func TestPagesCaching(t *testing.T) {
 	status, header, _ = s.fetch(t, "/assets/0123456789abcdef/client.js")
 	require.Equal(t, 200, status)
 	require.Equal(t, revisit, header("Cache-Control"))
-	for _, path := range []string{"/client.js", "/connection.js"} {
+	for _, path := range []string{"/client.js", "/connection.js", "/native.js"} {
 		status, header, _ = s.fetch(t, path)
 		require.Equal(t, 200, status)
 		require.Equal(t, revisit, header("Cache-Control"))

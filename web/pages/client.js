@@ -23,11 +23,14 @@
  */
 
 import { Connection, PATIENCE } from "./connection.js";
+import { clearTimeout, customEvent, fetch, parse, randomHex, setTimeout, timeout } from "./native.js";
 
 /** Without receipt or refusal for a message in this time a connection counts as dead, in ms. */
 const RECEIPT = 10_000;
 /** A message refused for now (rate, outage) is sent again after this time, in ms. */
 const RETRY = 1_500;
+/** A chat that has all the sockets it may have is tried again after this time, in ms. */
+const CROWDED = 10_000;
 /** After a claim's RemoveUser an agent waits this long for a contradiction, in ms. */
 const CLAIM_DOUBT = 300;
 
@@ -55,12 +58,17 @@ export async function register(base, name, token = "") {
   let response;
   try {
     response = await fetch(address(base, `/user/join/${encodeURIComponent(name)}`), {
-      headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: AbortSignal.timeout(PATIENCE),
+      headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: timeout(PATIENCE),
     });
   } catch (cause) {
     throw new Refusal("unreachable", "The server cannot be reached.", { cause });
   }
-  const answer = await response.json().catch(() => ({}));
+  let answer = {};
+  try {
+    answer = parse(await response.text());
+  } catch {
+    // a proxy's page, perhaps: the status says enough
+  }
   if (!response.ok) {
     throw new Refusal(answer.error?.code ?? "unavailable", answer.error?.message ?? "This did not work.");
   }
@@ -74,12 +82,25 @@ export async function register(base, name, token = "") {
  * @returns {string} "" if it is none
  */
 export function nameIn(token) {
+  const { name, sub } = claims(token);
+  return String(name || sub || "");
+}
+
+/**
+ * Whom a token is about, for telling one from another.
+ * @param {string} token
+ * @returns {string} "" if it is none
+ */
+export function subjectIn(token) {
+  return String(claims(token).sub ?? "");
+}
+
+function claims(token) {
   try {
     const bytes = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
-    const { name, sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
-    return String(name || sub || "");
+    return parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))) ?? {};
   } catch {
-    return "";
+    return {};
   }
 }
 
@@ -92,7 +113,7 @@ export function nameIn(token) {
 export async function tokenCounts(base, token) {
   try {
     const { status } = await fetch(address(base, "/users"), {
-      headers: { Authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE),
+      headers: { Authorization: `Bearer ${token}` }, signal: timeout(PATIENCE),
     });
     return status !== 401;
   } catch {
@@ -113,7 +134,8 @@ export class Chat extends EventTarget {
    * - connecting: on the way to the first answer
    * - waiting: joined, no agent yet
    * - connected: joined, visitor and agent have the chat
-   * - offline: the connection is lost, a new one is on the way
+   * - offline: the connection is lost, a new one is on the way; with the problem `chat_full` the
+   *   chat has all the sockets that it may have, those of other tabs for instance
    * - ended: the chat has expired
    * - closed: left by close(), or the server refuses this participant: then `problem` is the code
    * @type {"connecting"|"waiting"|"connected"|"offline"|"ended"|"closed"}
@@ -128,6 +150,7 @@ export class Chat extends EventTarget {
   #connection;
   #token;
   #joined = false;
+  #crowded = ""; // chat_full, if that was the answer to the last Join
   #seen = new Set();
   #timer = 0;
 
@@ -145,7 +168,7 @@ export class Chat extends EventTarget {
     this.#connection = new Connection(address(base, `/chat/${participant.chatId}`), pong, {
       open: () => this.#join(),
       receive: (type, args) => this.#receive(type, args),
-      lost: () => this.#leave("offline"),
+      lost: () => this.#leave("offline", this.#crowded),
       refused: () => this.#leave("closed", this.problem || "forbidden"),
     }, token);
     this.#token = token;
@@ -168,7 +191,7 @@ export class Chat extends EventTarget {
    * @param {string} content 1 to MAX_CONTENT characters
    */
   send(content) {
-    this.outbox.push({ messageId: randomId(), content });
+    this.outbox.push({ messageId: randomHex(16), content });
     this.#settled();
   }
 
@@ -193,6 +216,7 @@ export class Chat extends EventTarget {
   }
 
   #join() {
+    this.#crowded = "";
     const { role, userId, username, supportId, supportUserName } = this.participant;
     this.#connection.send("Join", {
       userId, username, supportId, from: role, features: ["messageId"],
@@ -236,7 +260,7 @@ export class Chat extends EventTarget {
     } else {
       this.messages = messages;
       this.#seen = new Set(messages.map(identity));
-      this.dispatchEvent(new Event("history"));
+      this.dispatchEvent(customEvent("history"));
       this.#delivered((id) => this.#seen.has(id));
     }
     if (!this.#joined) this.#enter(this.participant.supportId ? "connected" : "waiting");
@@ -248,7 +272,7 @@ export class Chat extends EventTarget {
     this.#seen.add(id);
     this.messages.push(message);
     this.renewed = Date.now();
-    this.dispatchEvent(new CustomEvent("message", { detail: message }));
+    this.dispatchEvent(customEvent("message", message));
     this.#delivered((delivered) => delivered === id);
   }
 
@@ -299,6 +323,10 @@ export class Chat extends EventTarget {
 
   #joinFailed({ code }) {
     if (code === "unavailable") return this.#connection.restart();
+    if (code === "chat_full") {
+      this.#crowded = code;
+      return this.#connection.restart(CROWDED);
+    }
     this.#connection.close();
     this.#leave("closed", code);
   }
@@ -326,7 +354,7 @@ export class Chat extends EventTarget {
   }
 
   #changed() {
-    this.dispatchEvent(new Event("change"));
+    this.dispatchEvent(customEvent("change"));
   }
 }
 
@@ -426,7 +454,7 @@ export class Lobby extends EventTarget {
   }
 
   #announce(user) {
-    this.dispatchEvent(new CustomEvent("user", { detail: user }));
+    this.dispatchEvent(customEvent("user", user));
   }
 
   /** The RemoveUser may be another agent's: then an Error is still to come. */
@@ -455,7 +483,7 @@ export class Lobby extends EventTarget {
   #set(state, problem = "") {
     this.state = state;
     this.problem = problem;
-    this.dispatchEvent(new Event("change"));
+    this.dispatchEvent(customEvent("change"));
   }
 }
 
@@ -466,10 +494,4 @@ function address(base, path) {
 /** Ids of messages count per role. */
 function identity({ from, messageId }) {
   return `${from} ${messageId}`;
-}
-
-/** 32 hex digits. crypto.randomUUID is missing on pages without TLS. */
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -8,7 +8,7 @@ export function onColour(colour) {
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
   context.fillStyle = colour;
   context.fillRect(0, 0, 1, 1);
-  const [r, g, b] = Array.from(context.getImageData(0, 0, 1, 1).data, (value) => {
+  const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((value) => {
     const part = value / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });

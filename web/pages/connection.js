@@ -1,9 +1,13 @@
 /** What carries the protocol: a connection that stays. A part of client.js. */
 
+import { aborter, clearTimeout, openSocket, parse, setTimeout, stringify } from "./native.js";
+
 /** Longest wait for a connection, for the answer to Join or Load, and for a sign of life, in ms. */
 export const PATIENCE = 15_000;
 /** First and longest pause before a new connection, in ms; half of it is random. */
 const BACKOFF = { first: 500, longest: 10_000 };
+/** The readyState of a WebSocket that can send. */
+const OPEN = 1;
 
 /**
  * A WebSocket that answers the heartbeat and comes back after a loss, at growing and random
@@ -46,7 +50,7 @@ export class Connection {
   open() {
     this.close();
     this.#losses = 0;
-    this.#kept = new AbortController();
+    this.#kept = aborter();
     const { signal } = this.#kept;
     addEventListener("pagehide", () => this.restart(), { signal });
     addEventListener("offline", () => this.restart(), { signal });
@@ -70,10 +74,13 @@ export class Connection {
     socket?.close(1000);
   }
 
-  /** Gives this connection up and comes back later. */
-  restart() {
+  /**
+   * Gives this connection up and comes back later.
+   * @param {number} least the shortest pause, in ms
+   */
+  restart(least = 0) {
     this.#drop();
-    const pause = Math.min(BACKOFF.first * 2 ** this.#losses++, BACKOFF.longest);
+    const pause = Math.max(least * 2, Math.min(BACKOFF.first * 2 ** this.#losses++, BACKOFF.longest));
     this.#timer = setTimeout(() => this.#connect(), pause * (0.5 + Math.random() / 2));
     this.#on.lost();
   }
@@ -104,14 +111,14 @@ export class Connection {
 
   /** @returns nothing: what does not arrive is noticed by the missing answer */
   send(type, args) {
-    if (this.#socket?.readyState === WebSocket.OPEN) {
-      this.#socket.send(JSON.stringify({ type, args }));
+    if (this.#socket?.readyState === OPEN) {
+      this.#socket.send(stringify({ type, args }));
     }
   }
 
   #connect() {
     const token = this.#shown = this.#token();
-    const socket = new WebSocket(this.#url, token ? ["livesupport", `bearer.${token}`] : []);
+    const socket = openSocket(this.#url, token ? ["livesupport", `bearer.${token}`] : []);
     this.#socket = socket;
     this.#accepted = false;
     this.#heard = this.#interval = 0;
@@ -130,7 +137,7 @@ export class Connection {
       this.#heard = now;
       return this.#expectSign();
     }
-    const { type, args = {} } = JSON.parse(data);
+    const { type, args = {} } = parse(data);
     this.#on.receive(type, args);
   }
 

@@ -1,5 +1,7 @@
 /** What the pages remember. Storage may be switched off or full: then a reload starts afresh. */
 
+import { parse, randomHex, stringify } from "./native.js";
+
 /** A store of JSON values whose names begin with a prefix. */
 class Store {
   #area;
@@ -18,7 +20,7 @@ class Store {
   /** @returns the value, or null */
   get(name) {
     try {
-      return JSON.parse(this.#area.getItem(this.#prefix + name));
+      return parse(this.#area.getItem(this.#prefix + name));
     } catch {
       return null;
     }
@@ -28,7 +30,7 @@ class Store {
   set(name, value) {
     try {
       if (value === null) this.#area.removeItem(this.#prefix + name);
-      else this.#area.setItem(this.#prefix + name, JSON.stringify(value));
+      else this.#area.setItem(this.#prefix + name, stringify(value));
     } catch {
       // see above
     }
@@ -44,11 +46,16 @@ class Store {
     }
   }
 
-  /** Calls back with the value when another tab has changed it. */
-  watch(name, changed) {
+  /** Calls back with the value when another tab has changed it, until the signal comes if there is one. */
+  watch(name, changed, signal) {
     addEventListener("storage", ({ key, storageArea }) => {
       if (storageArea === this.#area && key === this.#prefix + name) changed(this.get(name));
-    });
+    }, { signal });
+  }
+
+  /** A part of it, whose names are its own. */
+  within(start) {
+    return new Store(() => this.#area, this.#prefix + start);
   }
 }
 
@@ -57,7 +64,33 @@ export const shared = (prefix) => new Store(() => localStorage, prefix);
 /** Of this tab, over reloads. */
 export const ofTab = (prefix) => new Store(() => sessionStorage, prefix);
 
-const page = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16)).join("");
+/** What a store has for everybody: a matter of the browser, not of a person. */
+const OF_ALL = ["mute", "open", "person"];
+
+/**
+ * What is remembered of one person. What earlier ones have left is forgotten; an anonymous chat
+ * becomes theirs, unless they have one already.
+ * @param {Store} store what is remembered of nobody in particular
+ * @param {string} person empty for somebody who is not known
+ */
+export function ofPerson(store, person) {
+  if (!person) return store;
+  const start = `@${encodeURIComponent(person)} `;
+  const own = store.within(start);
+  const taken = own.get("chat") !== null;
+  for (const name of store.names("")) {
+    if (name.startsWith(start) || OF_ALL.includes(name)) continue;
+    if (name.startsWith("@")) {
+      store.set(name, null);
+    } else if (!taken) {
+      own.set(name, store.get(name));
+      store.set(name, null);
+    }
+  }
+  return own;
+}
+
+const page = randomHex(8);
 
 /**
  * A chat's unsent messages. Each page writes a list of its own, and takes over the lists that it

@@ -1,43 +1,17 @@
-import { Chat, nameIn, register } from "./client.js";
+import { Chat, nameIn, register, subjectIn } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
 import { Conversation } from "./conversation.js";
 import { clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
-import { ofTab, Outbox, shared } from "./storage.js";
+import { aborter, clearInterval, setInterval } from "./native.js";
+import { ofPerson, ofTab, Outbox, shared } from "./storage.js";
 import { reason, speak } from "./strings.js";
 
 /** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
 const WARNING = 30_000;
 
-/**
- * Puts the chat button on a page. Nothing of the page reaches into it and it reaches into nothing
- * of the page, but for the title while messages are unread.
- *
- * @param {string} base the chat server's URL
- * @param {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
- *          language?: string, name?: string, token?: string}} options the data attributes of the pasted line
- * @param {number} ttl how long a chat lives without a message, in ms
- */
-export async function start(base, options, ttl) {
-  if (document.querySelector("livesupport-chat")) return; // the line is there twice
-  const sheets = await Promise.all(["chat.css", "visitor.css"].map(async (name) => {
-    const response = await fetch(new URL(name, import.meta.url));
-    if (!response.ok) throw new Error(`${name}: ${response.status}`);
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(await response.text());
-    return sheet;
-  }));
-  const host = document.createElement("livesupport-chat");
-  const root = host.attachShadow({ mode: "open" });
-  root.adoptedStyleSheets = sheets; // a style element would need the page's CSP to allow it
-  const widget = new Widget(base, options, ttl);
-  root.append(widget.element);
-  document.body.append(host);
-  // 1 rem as the user has set it: the page's root may have any size.
-  widget.element.style.setProperty("--rem", getComputedStyle(host).fontSize);
-}
-
-class Widget {
+/** The chat button and its panel. */
+export class Widget {
   #base;
   #ttl;
   #token;
@@ -49,7 +23,14 @@ class Widget {
   #isOpen = false;
   #unread = 0;
   #title = new TitleFlash();
+  #life = aborter();
+  #timer;
 
+  /**
+   * @param {string} base the chat server's URL
+   * @param {import("./shell.js").Options} options
+   * @param {number} ttl how long a chat lives without a message, in ms
+   */
   constructor(base, options, ttl) {
     this.#base = base;
     this.#ttl = ttl;
@@ -58,8 +39,11 @@ class Widget {
     this.#t = t;
     this.title = options.title || t("title");
     this.greeting = options.greeting || t("greeting");
-    this.store = shared(`livesupport ${base} `);
-    this.tab = ofTab(`livesupport ${base} `);
+    this.settings = shared(`livesupport ${base} `);
+    this.page = ofTab(`livesupport ${base} `);
+    const person = this.#token && subjectIn(this.#token);
+    this.store = ofPerson(this.settings, person);
+    this.tab = ofPerson(this.page, person);
     this.conversation = new Conversation(t, lang, this.tab);
 
     this.launcher = h("button", { type: "button", class: "launcher", "aria-expanded": "false", "aria-controls": "panel", onclick: () => this.#toggle(!this.#isOpen) });
@@ -90,14 +74,41 @@ class Widget {
     });
     this.#dress(options.colour || options.color);
 
-    this.store.watch("chat", (participant) => this.#elsewhere(participant));
-    this.store.watch("read", () => this.#count());
-    document.addEventListener("visibilitychange", () => this.#read());
-    setInterval(() => this.#tick(), 1_000);
+    const { signal } = this.#life;
+    this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
+    this.store.watch("read", () => this.#count(), signal);
+    if (person) {
+      this.settings.set("person", person);
+      this.settings.watch("person", (other) => other !== person && this.#forget(), signal);
+    }
+    document.addEventListener("visibilitychange", () => this.#read(), { signal });
+    this.#timer = setInterval(() => this.#tick(), 1_000);
 
     const participant = this.store.get("chat");
     if (participant) this.#join(participant);
-    this.#toggle(this.tab.get("open") === true, false);
+    this.#toggle(this.page.get("open") === true, false);
+    this.#render();
+  }
+
+  /** Leaves the page. What is remembered stays. */
+  end() {
+    this.#life.abort();
+    clearInterval(this.#timer);
+    this.#leave();
+    this.#title.show("");
+  }
+
+  #leave() {
+    const chat = this.#chat;
+    this.#chat = null; // lest its last change be taken for a new one's
+    chat?.close();
+  }
+
+  /** Somebody else has signed in, in another tab. */
+  #forget() {
+    this.#leave();
+    this.#ended = false;
+    this.#unread = 0;
     this.#render();
   }
 
@@ -120,6 +131,7 @@ class Widget {
     write(this.problem, "");
     try {
       const participant = await register(this.#base, this.name.value, this.#token);
+      this.store.set("chat", participant);
       this.#join(participant);
       this.#chat.send(text);
       this.first.value = "";
@@ -134,9 +146,7 @@ class Widget {
   }
 
   #join(participant) {
-    const before = this.#chat;
-    this.#chat = null; // lest its last change be taken for the new one's
-    before?.close();
+    this.#leave();
     this.#ended = false;
     this.#outbox = new Outbox(this.store, participant.chatId);
     const chat = new Chat(this.#base, participant, this.#outbox.load());
@@ -151,7 +161,8 @@ class Widget {
   #changed() {
     const { state, problem, participant, outbox } = this.#chat;
     const over = state === "ended" || (state === "closed" && problem !== "");
-    if (over !== this.#ended || !over) this.store.set("chat", over ? null : participant);
+    // Another tab may have another one by now, or another person's page may have forgotten it.
+    if (this.store.get("chat")?.chatId === participant.chatId) this.store.set("chat", over ? null : participant);
     this.#ended = over;
     this.#outbox.save(over ? [] : outbox);
     this.#render();
@@ -176,7 +187,7 @@ class Widget {
 
   #toggle(open, focus = true) {
     this.#isOpen = open;
-    this.tab.set("open", open);
+    this.page.set("open", open);
     this.panel.hidden = !open;
     this.launcher.setAttribute("aria-expanded", String(open));
     this.#read();
@@ -193,7 +204,7 @@ class Widget {
     const unseen = !this.#isOpen || document.hidden;
     this.#count();
     if (!unseen) return;
-    if (this.store.get("mute") !== true) chime();
+    if (this.settings.get("mute") !== true) chime();
     this.#title.show(this.#t("titleUnread", { count: this.#unread }));
   }
 
@@ -215,15 +226,16 @@ class Widget {
   }
 
   #switchSound() {
-    const mute = this.store.get("mute") !== true;
-    this.store.set("mute", mute);
+    const mute = this.settings.get("mute") !== true;
+    this.settings.set("mute", mute);
     if (!mute) chime();
     this.#render();
   }
 
   #line() {
     const t = this.#t;
-    const { state, participant } = this.#chat;
+    const { state, problem, participant } = this.#chat;
+    if (problem === "chat_full") return t("tooManyTabs");
     switch (state) {
       case "connected": return t("connectedWith", { name: participant.supportUserName ?? t("agent") });
       default: return t(state);
@@ -242,7 +254,7 @@ class Widget {
     this.over.hidden = !this.#ended;
     this.#tick();
 
-    const mute = this.store.get("mute") === true;
+    const mute = this.settings.get("mute") === true;
     label(this.sound, mute ? "mute" : "sound", t(mute ? "soundOn" : "soundOff"));
     const count = this.#isOpen ? 0 : this.#unread;
     const name = this.#isOpen ? t("close") : count ? t("openUnread", { count }) : t("open");

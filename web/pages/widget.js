@@ -1,11 +1,36 @@
 // The line that a site pastes loads this. It waits for nothing, names nothing,
 // and if the server is away the page is as it was.
 (() => {
-  const script = document.currentScript;
-  const base = new URL(".", script.src).href;
-  const start = () => import(`${base}assets/{{version}}/visitor.js`)
-    .then(({ start }) => start(base, { ...script.dataset }, Number("{{ttl}}")))
-    .catch((error) => console.warn("livesupport:", error));
+  const key = Symbol.for("livesupport"); // one for all copies of this script in a page
+  const server = new URL("{{chatURL}}" || `${/^http/.test(location.protocol) ? location.protocol : "https:"}//{{host}}`).href.replace(/\/*$/, "/");
+  // As a module, or within a site's own script, this cannot see where it has come from: then it is
+  // the module of that name, or else the server that has sent it.
+  const named = (one) => /\/widget\.js(?:[?#]|$)/.test(one?.src);
+  const modules = () => [...document.querySelectorAll("script[type=module][src]")].filter(named);
+  const script = document.currentScript ?? modules().find(({ src }) => src.startsWith(server)) ?? modules().pop();
+  const base = named(script) ? new URL(".", script.src).href : server;
+  const line = { script, options: { ...script?.dataset } };
+  if (window[key]) return window[key].push(line); // the line is there twice, or on the next page of the same document
+
+  const lines = [line];
+  Object.defineProperty(window, key, { value: lines, configurable: true });
+  const told = new Set();
+  const refused = ({ blockedURI, effectiveDirective, disposition }) => {
+    if (disposition !== "enforce" || told.has(effectiveDirective) || !blockedURI.replace(/^ws/, "http").startsWith(new URL(base).origin)) return;
+    told.add(effectiveDirective);
+    console.warn(`livesupport: this page's Content-Security-Policy does not allow ${blockedURI}. Add ${new URL(blockedURI).origin} to its ${effectiveDirective}.`);
+  };
+  const start = async () => {
+    if (document.prerendering) return document.addEventListener("prerenderingchange", start, { once: true });
+    document.addEventListener("securitypolicyviolation", refused);
+    try {
+      const { start } = await import(`${base}assets/{{version}}/shell.js`);
+      await start(base, Number("{{ttl}}"), lines);
+    } catch (error) {
+      delete window[key]; // a later line may have more luck
+      console.warn("livesupport:", error);
+    }
+  };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, { once: true });
   else start();
 })();

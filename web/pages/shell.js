@@ -1,0 +1,154 @@
+import { bound } from "./boundary.js";
+import { aborter, fetch, stringify, tell } from "./native.js";
+import { Widget } from "./visitor.js";
+
+/** A page that removes the widget more often than this in so many ms is left alone. */
+const FIGHT = { times: 10, within: 10_000 };
+/** The page's custom properties for the button's place. */
+const OFFSETS = { bottom: "--livesupport-bottom", side: "--livesupport-side" };
+
+/**
+ * Puts the chat button on a page. Nothing of the page reaches into it and it reaches into nothing
+ * of the page, but for the title while messages are unread.
+ *
+ * @typedef {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
+ *            bottom?: string, side?: string, language?: string, name?: string, token?: string}} Options
+ *          the data attributes of the pasted line
+ * @param {string} base the chat server's URL
+ * @param {number} ttl how long a chat lives without a message, in ms
+ * @param {{script: HTMLScriptElement|undefined, options: Options}[]} lines those that have run
+ */
+export async function start(base, ttl, lines) {
+  const coming = ["chat.css", "visitor.css"].map(async (name) => {
+    const response = await fetch(new URL(name, import.meta.url).href);
+    if (!response.ok) throw new Error(`${name}: ${response.status}`);
+    return response.text();
+  });
+  for (const one of coming) one.catch(() => {}); // each is awaited below
+  const sheets = [];
+  for (const text of coming) {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(await text);
+    sheets.push(sheet);
+  }
+  const shell = new Shell(base, ttl, sheets);
+  for (const line of lines.splice(0)) shell.line(line);
+  lines.push = (line) => shell.line(line);
+}
+
+/** Keeps one widget in the page, whatever the page does to its document. */
+class Shell {
+  #base;
+  #ttl;
+  #sheets;
+  #host = null;
+  #root = null; // the page's html element
+  #widget = null;
+  #options = {};
+  #script;
+  #address = "";
+  #life = null;
+  #watch = new MutationObserver(() => this.#keep());
+  #tokens = new MutationObserver(() => this.#show({ ...this.#options, token: this.#script.dataset.token }));
+  #removals = [];
+
+  constructor(base, ttl, sheets) {
+    this.#base = base;
+    this.#ttl = ttl;
+    this.#sheets = sheets;
+  }
+
+  /**
+   * The line has run. Within one page the first one counts, but for the token, which a page may have
+   * only where it knows the visitor. On the next page of a document that stays it is the page's own.
+   */
+  line({ script, options }) {
+    const address = location.href.split("#")[0];
+    const again = this.#widget && address === this.#address && (this.#script?.isConnected ?? true);
+    if (again && !options.token) return this.#keep();
+    this.#address = address;
+    this.#script = script ?? this.#script;
+    this.#tokens.disconnect();
+    if (script) this.#tokens.observe(script, { attributeFilter: ["data-token"] });
+    this.#show(again ? { ...this.#options, token: options.token } : options);
+  }
+
+  #show(options) {
+    const sorted = (all) => stringify(Object.entries(all).sort());
+    const same = this.#widget && sorted(options) === sorted(this.#options);
+    this.#options = options;
+    if (same) return this.#keep();
+    this.#begin();
+  }
+
+  /** A widget of its own for these options, in this document as it is now. */
+  #begin() {
+    this.#end();
+    this.#life = aborter();
+    const { signal } = this.#life;
+    if (!this.#host) {
+      this.#host = document.createElement("livesupport-chat");
+      this.#host.attachShadow({ mode: "open" }).adoptedStyleSheets = this.#sheets; // a style element would need the page's CSP to allow it
+    }
+    bound(this.#host.shadowRoot, signal);
+    addEventListener("resize", () => this.#place(), { signal });
+    this.#widget = new Widget(this.#base, this.#options, this.#ttl);
+    this.#host.shadowRoot.replaceChildren(this.#widget.element);
+    this.#insert();
+  }
+
+  #end() {
+    this.#life?.abort();
+    this.#widget?.end();
+    this.#widget = null;
+  }
+
+  /** The page may replace its body, its html element, or all that is in them. */
+  #keep() {
+    if (!this.#widget || !document.documentElement) return;
+    if (this.#root !== document.documentElement) return this.#begin(); // listeners may have gone with it
+    if (this.#host.parentNode === this.#root) return;
+    const now = Date.now();
+    this.#removals = [...this.#removals.filter((at) => now - at < FIGHT.within), now];
+    if (this.#removals.length > FIGHT.times) {
+      tell("this page removes the chat again and again, so it stays away.");
+      return this.#end();
+    }
+    this.#insert();
+  }
+
+  /** It is no child of the body: what moves, filters, hides or replaces that does not concern it. */
+  #insert() {
+    this.#root = document.documentElement;
+    for (const one of document.querySelectorAll("livesupport-chat")) if (one !== this.#host) one.remove(); // copies, without content
+    this.#root.append(this.#host);
+    this.#watch.disconnect();
+    this.#watch.observe(document, { childList: true });
+    this.#watch.observe(this.#root, { childList: true });
+    this.#place();
+  }
+
+  /** In the corner of the window, in the browser's own size. */
+  #place() {
+    const host = this.#host;
+    const { style } = this.#widget.element;
+    const page = getComputedStyle(host);
+    style.setProperty("--rem", page.fontSize); // as the user has set it: the page's root may have any size
+    const zoom = Number(getComputedStyle(this.#root).zoom) || 1;
+    style.setProperty("zoom", zoom === 1 ? "" : String(1 / zoom));
+    for (const [name, property] of Object.entries(OFFSETS)) {
+      const own = this.#options[name] ?? "";
+      const wanted = page.getPropertyValue(property).trim();
+      for (const [what, value] of [[`data-${name}`, own], [property, wanted]]) {
+        if (value && !CSS.supports("bottom", value)) tell(`${what} is no length: ${value}`);
+      }
+      style.setProperty(`--data-${name}`, CSS.supports("bottom", own) ? own : "initial");
+      style.setProperty(property, !wanted || CSS.supports("bottom", wanted) ? "" : "initial");
+    }
+    // The html element itself has a transform or the like if the window's edge is not the host's.
+    if (Math.abs(host.getBoundingClientRect().bottom - innerHeight) > 40 && host.showPopover && !host.matches(":popover-open")) {
+      host.popover = "manual";
+      host.showPopover();
+    }
+  }
+}
