@@ -40,7 +40,8 @@ function take(root, event) {
   event.stopImmediatePropagation();
   const values = new Proxy(event, { get: (of, name) => (name === "composed" ? false : of[name]) });
   const copy = new event.constructor(event.type, values);
+  const prevent = copy.preventDefault;
   copy.preventDefault = () => event.preventDefault();
-  root.addEventListener(event.type, () => Event.prototype.preventDefault.call(copy), { capture: true, once: true });
+  root.addEventListener(event.type, () => prevent.call(copy), { capture: true, once: true });
   event.composedPath()[0].dispatchEvent(copy);
 }

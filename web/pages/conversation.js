@@ -1,5 +1,6 @@
 import { MAX_CONTENT } from "./client.js";
 import { h, icon, linked, onlyEmoji, write } from "./dom.js";
+import { aborter } from "./native.js";
 import { reason } from "./strings.js";
 
 /** How many messages are in the page at first, and how many more each time that earlier ones are asked for. */
@@ -71,7 +72,7 @@ export class Conversation {
     this.messages.replaceChildren();
     this.outbox.replaceChildren();
     if (!chat) return;
-    this.#shown = new AbortController();
+    this.#shown = aborter();
     const { signal } = this.#shown;
     chat.addEventListener("history", () => this.#all(), { signal });
     chat.addEventListener("message", ({ detail }) => this.#add(detail), { signal });

@@ -26,6 +26,7 @@ function untouched(f, name) {
 /** @returns {Window|null} */
 function blank() {
   if (!frame?.contentWindow) {
+    if (frame) tell("this page removes the blank frame from which the chat takes what the page has replaced. Connections may be lost.");
     const shell = document.createElement("div");
     shell.style.setProperty("display", "none", "important");
     frame = document.createElement("iframe");
@@ -36,17 +37,25 @@ function blank() {
   return frame.contentWindow;
 }
 
+/** What is no function itself, and what of it to look at. */
+const MEMBERS = { JSON: "parse", crypto: "getRandomValues" };
+
+function isOwn(name, value) {
+  const member = MEMBERS[name];
+  if (member) return untouched(value?.[member], member);
+  return untouched(value, name) && (name !== "WebSocket" || untouched(value.prototype.send, "send"));
+}
+
 /**
  * @param {string} name of something global
- * @param {string} [member] what to look at instead of the thing itself
  * @returns the page's, or the frame's if the page has replaced it
  */
-function native(name, member) {
+function native(name) {
   // A frame that was removed takes what belongs to it along, sockets for instance.
   if (taken.has(name) && (!frame || frame.contentWindow)) return taken.get(name);
   const own = globalThis[name];
   let found = own;
-  if (!untouched(member ? own?.[member] : own, member ?? name)) {
+  if (!isOwn(name, own)) {
     try {
       found = blank()[name];
     } catch {
@@ -72,12 +81,12 @@ export const openSocket = (url, protocols) => new (native("WebSocket"))(url, pro
 export const aborter = () => new (native("AbortController"))();
 /** @returns {AbortSignal} one that comes after so many ms */
 export const timeout = (ms) => native("AbortSignal").timeout(ms);
-export const parse = (text) => native("JSON", "parse").parse(text);
+export const parse = (text) => native("JSON").parse(text);
 
 /** JSON of plain values. A toJSON that a library has given to all arrays or objects does not count. */
 export function stringify(value) {
   if (Array.isArray(value)) return `[${value.map(stringify).join()}]`;
-  if (value === null || typeof value !== "object") return native("JSON", "parse").stringify(value) ?? "null";
+  if (value === null || typeof value !== "object") return native("JSON").stringify(value) ?? "null";
   const members = Object.keys(value).filter((key) => value[key] !== undefined);
   return `{${members.map((key) => `${stringify(key)}:${stringify(value[key])}`).join()}}`;
 }
@@ -92,7 +101,7 @@ export function customEvent(type, detail) {
 /** So many random bytes, as hex digits. crypto.randomUUID is missing on pages without TLS. */
 export function randomHex(count) {
   let digits = "";
-  for (const byte of native("crypto", "getRandomValues").getRandomValues(new Uint8Array(count))) {
+  for (const byte of native("crypto").getRandomValues(new Uint8Array(count))) {
     digits += byte.toString(16).padStart(2, "0");
   }
   return digits;

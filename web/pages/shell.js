@@ -32,7 +32,8 @@ export async function start(base, ttl, lines) {
     sheets.push(sheet);
   }
   const shell = new Shell(base, ttl, sheets);
-  for (const line of lines.splice(0)) shell.line(line);
+  const before = (a, b) => (a.script && b.script && a.script.compareDocumentPosition(b.script) & Node.DOCUMENT_POSITION_PRECEDING ? 1 : -1);
+  for (const line of lines.splice(0).sort(before)) shell.line(line); // asynchronous ones run in any order
   lines.push = (line) => shell.line(line);
 }
 
