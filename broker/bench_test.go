@@ -131,7 +131,7 @@ func BenchmarkSignal(b *testing.B) {
 		names := make([]string, topics)
 		for i := range names {
 			names[i] = fmt.Sprintf("chat:%032x", i)
-			subscriber.Listen(names[i], func([]byte) { got.Add(1) })
+			subscriber.Listen(names[i], func([]byte) { got.Add(1) }, nil)
 		}
 		await(b, 10*time.Second, func() error {
 			if _ = publisher.Signal(names[topics-1], payload[:60]); got.Load() == 0 {

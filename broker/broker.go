@@ -70,9 +70,12 @@ type Broker interface {
 	// without those that were sent meanwhile. When f is slow and 64 wait for it, the
 	// oldest are dropped; nobody else is held up. On a closed broker nothing comes.
 	//
+	// stands, if not nil, is called in the same order when signals begin to come, and
+	// each time that they come again after the connection was lost.
+	//
 	// Topics are as for Subscribe: an idle one costs no goroutine. Nothing is
 	// connected for signals before the first Listen.
-	Listen(topic string, f func(payload []byte)) Subscription
+	Listen(topic string, f func(payload []byte), stands func()) Subscription
 
 	// Ready returns nil while the broker is reachable, else what is wrong. It does
 	// no I/O. A connection that dies without a word is noticed within 5 s.

@@ -14,7 +14,7 @@ const (
 // a goroutine that exists only while there are some.
 type inbox struct {
 	handler Handler
-	passing bool // of signals: has no gaps, and drops the oldest when it is full
+	passing bool // of signals: drops the oldest when it is full
 	metrics *metrics
 	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
 
@@ -31,6 +31,10 @@ func (i *inbox) put(payload []byte) {
 	defer i.mu.Unlock()
 	i.metrics.received.Inc()
 	if i.passing && len(i.items) >= maxPassing {
+		if i.items[0] == nil { // a gap stays, what is behind it goes
+			i.bytes -= len(i.items[1])
+			i.items[1] = nil
+		}
 		i.shift()
 		i.metrics.signalsDropped.Inc()
 	}
@@ -51,10 +55,10 @@ func (i *inbox) gap() {
 
 func (i *inbox) add(item []byte) {
 	n := len(i.items)
-	if i.closed || i.passing && item == nil || item == nil && n > 0 && i.items[n-1] == nil {
+	if i.closed || item == nil && n > 0 && i.items[n-1] == nil {
 		return
 	}
-	if item == nil {
+	if item == nil && !i.passing {
 		i.metrics.gaps.Inc()
 	}
 	i.items = append(i.items, item)

@@ -33,7 +33,7 @@ func (b *NATS) sendSignals(_ context.Context, batch []signal) error {
 		return b.topics.err()
 	}
 	for _, s := range batch {
-		if err := l.nc.Publish(signalSubjects+subject(s.topic), s.payload); err != nil {
+		if err := l.nc.Publish(b.prefix+signalSubjects+subject(s.topic), s.payload); err != nil {
 			return fmt.Errorf("broker: signal: %w", err)
 		}
 	}
@@ -41,11 +41,11 @@ func (b *NATS) sendSignals(_ context.Context, batch []signal) error {
 }
 
 // Listen implements Broker.
-func (b *NATS) Listen(topic string, f func(payload []byte)) Subscription {
+func (b *NATS) Listen(topic string, f func(payload []byte), stands func()) Subscription {
 	if len(topic) > maxTopic {
 		return nothing(b.signals) // nobody can send there
 	}
-	return b.signals.listen(topic, f)
+	return b.signals.listen(topic, f, stands)
 }
 
 // passSignals listens to the signals that are wanted, and hands them on, until the
@@ -68,15 +68,15 @@ func (b *NATS) passSignals(l *link) error {
 				b.signals.left(name)
 			}
 			for _, name := range join {
-				sub, err := l.nc.ChanSubscribe(signalSubjects+subject(name), l.signals)
+				sub, err := l.nc.ChanSubscribe(b.prefix+signalSubjects+subject(name), l.signals)
 				if err != nil {
 					return fmt.Errorf("broker: listen: %w", err)
 				}
 				subs[name] = sub
-				b.signals.joined(name, false)
+				b.signals.joined(name, true)
 			}
 		case msg := <-l.signals:
-			b.signals.deliver(topicOf(strings.TrimPrefix(msg.Subject, signalSubjects)), msg.Data)
+			b.signals.deliver(topicOf(strings.TrimPrefix(msg.Subject, b.prefix+signalSubjects)), msg.Data)
 		}
 	}
 }

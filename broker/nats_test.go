@@ -359,7 +359,7 @@ func TestNATSStoresNoSignals(t *testing.T) {
 	a, b := h.Broker(t), h.Broker(t)
 	awaitReady(t, b, 5*time.Second)
 	var signals heard
-	a.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) })
+	a.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) }, nil)
 	awaitReady(t, a, 5*time.Second)
 	await(t, 5*time.Second, func() error {
 		if err := b.Signal("chat:one", []byte("signal")); err != nil {

@@ -121,8 +121,17 @@ func (o *outbox) close() {
 	o.drop()
 }
 
-// listener is what listens to signals, as a Handler.
-type listener func(payload []byte)
+// listener is what listens to signals, as a Handler: a gap is before what comes when
+// the connection has the topic, for the first time or again.
+type listener struct {
+	f      func(payload []byte)
+	stands func() // may be nil
+}
 
-func (f listener) Message(payload []byte) { f(payload) }
-func (f listener) Gap()                   {}
+func (l listener) Message(payload []byte) { l.f(payload) }
+
+func (l listener) Gap() {
+	if l.stands != nil {
+		l.stands()
+	}
+}

@@ -110,15 +110,15 @@ func (b *Redis) Signal(topic string, payload []byte) error {
 func (b *Redis) sendSignals(ctx context.Context, batch []signal) error {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, s := range batch {
-		cmds[i] = redis.NewIntCmd(ctx, "publish", signalChannels+s.topic, s.payload)
+		cmds[i] = redis.NewIntCmd(ctx, "publish", b.db.Key(signalChannels+s.topic), s.payload)
 	}
 	return b.db.Once(ctx, cmds...)
 }
 
 // Listen implements Broker.
-func (b *Redis) Listen(topic string, f func(payload []byte)) Subscription {
+func (b *Redis) Listen(topic string, f func(payload []byte), stands func()) Subscription {
 	b.listens()
-	return b.signals.listen(signalChannels+topic, f)
+	return b.signals.listen(b.db.Key(signalChannels+topic), f, stands)
 }
 
 // Ready implements Broker.

@@ -154,7 +154,7 @@ func TestRedisStoresNoSignals(t *testing.T) {
 		t.Errorf("%d connections for pub/sub before anybody listens to signals", n)
 	}
 	var signals heard
-	b.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) })
+	b.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) }, nil)
 	await(t, 5*time.Second, func() error {
 		if err := b.Signal("chat:one", []byte("signal")); err != nil {
 			return err

@@ -156,15 +156,17 @@ func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscr
 }
 
 // listen implements Broker.Listen: a subscription that does not wait to stand.
-func (ts *topics) listen(name string, f func(payload []byte)) Subscription {
+func (ts *topics) listen(name string, f func(payload []byte), stands func()) Subscription {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.closed {
 		return nothing(ts)
 	}
-	s := ts.add(name, listener(f))
+	s := ts.add(name, listener{f, stands})
 	s.standing, s.inbox.passing = true, true
-	if s.topic.state != on {
+	if s.topic.state == on {
+		s.inbox.gap()
+	} else {
 		ts.attend(s.topic)
 	}
 	return s

@@ -214,7 +214,7 @@ func BenchmarkAppend(b *testing.B) {
 			for b.Loop() {
 				slots <- struct{}{}
 				n++
-				s.logs.Append(time.Now().Add(storeTimeout), chats[n%len(chats)], entry, func(seq int64, err error) {
+				s.logs.Append(time.Now().Add(storeTimeout), chats[n%len(chats)], log.Messaged, entry, nil, func(seq int64, err error) {
 					if err != nil || seq == 0 {
 						failed.Add(1)
 					}

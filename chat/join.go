@@ -13,9 +13,10 @@ import (
 
 // open makes the room ready for a Join and brings it up to date with the store:
 // whatever was acknowledged anywhere before the Join is in the state after it.
-// It renews the chat. A stranger, who does not know the user's id, costs one
+// It renews the chat, and has
+// the signals come that the features f need. A stranger, who does not know the user's id, costs one
 // read and changes nothing.
-func (r *room) open(ctx context.Context, userID string) error {
+func (r *room) open(ctx context.Context, userID string, f features) error {
 	select {
 	case r.entering <- struct{}{}:
 		defer func() { <-r.entering }()
@@ -33,16 +34,20 @@ func (r *room) open(ctx context.Context, userID string) error {
 	}
 	r.subscribe(ctx)
 	r.mu.Lock()
-	after, gone := r.last, r.gone
+	after, gone, closed := r.last, r.gone, r.closed()
 	var entry []byte
-	if !slices.Contains(r.state.Servers, r.service.id) {
-		entry = (&log.Event{Kind: log.Attended, At: r.service.now(), Server: r.service.id}).Encode()
+	signals := f&ofSignals != 0
+	if signals {
+		r.listen() // before the others can hear that this server wants signals
+	}
+	if own := r.state.Server(r.service.id); own.ID == "" || signals && !own.Signals {
+		entry = (&log.Event{Kind: log.Attended, At: r.service.now(), Server: r.service.id, Fold: log.Version, Signals: signals}).Encode()
 	}
 	r.mu.Unlock()
 	if gone {
 		return log.ErrGone
 	}
-	entries, err := r.service.logs.Renew(ctx, r.chatID, entry, after)
+	entries, err := r.service.logs.Visit(ctx, r.chatID, !closed, entry, after)
 	if err != nil {
 		if errors.Is(err, log.ErrGone) {
 			r.expire()
@@ -53,7 +58,10 @@ func (r *room) open(ctx context.Context, userID string) error {
 	r.take(after, entries)
 	watched := r.watched
 	r.watched = true
-	r.deadline = r.service.expiryFromNow()
+	r.renewedNow()
+	if r.closed() && !closed {
+		r.service.endInTime(r)
+	}
 	deadline, last, others := r.deadline, r.last, r.state.AttendedByOthers(r.service.id)
 	r.mu.Unlock()
 	r.flush()
@@ -152,11 +160,14 @@ func (r *room) close() {
 	r.mu.Lock()
 	r.gone = true
 	r.state = log.State{} // the expiry's heap may hold the room for a while
-	subscription := r.subscription
-	r.subscription = nil
+	subscription, signals := r.subscription, r.signals.subscription
+	r.subscription, r.signals.subscription = nil, nil
 	r.mu.Unlock()
 	if subscription != nil {
 		subscription.Close()
+	}
+	if signals != nil {
+		signals.Close()
 	}
 }
 
@@ -181,17 +192,16 @@ func (r *room) expiresAt() (time.Time, bool) {
 // renewed notes that the chat has been renewed in the store.
 func (r *room) renewed() {
 	r.mu.Lock()
-	r.deadline = r.service.expiryFromNow()
+	r.deadline = r.renewal()
 	r.mu.Unlock()
 }
 
 // joinUser lets a user in: into the queue while nobody has taken the chat.
 func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error {
 	r.mu.Lock()
-	support := r.state.Support.ID
+	queued := r.state.Support.ID == "" && !r.closed()
 	user := r.user()
 	r.mu.Unlock()
-	queued := support == ""
 	if queued {
 		if err := r.service.queue.Add(ctx, user); err != nil {
 			return err
@@ -205,6 +215,10 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 		}
 		return log.ErrGone
 	}
+	if err := r.admits(s); err != nil {
+		r.mu.Unlock()
+		return err
+	}
 	taken := r.state.Support.ID != ""
 	if !taken || supportID == "" {
 		r.queueTo(s, userJoinedPayload(&r.state))
@@ -213,20 +227,20 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 		r.queueTo(s, supportJoinedPayload(&r.state))
 	}
 	if taken || len(r.state.Messages) > 0 {
-		r.queueTo(s, historyPayload(&r.state, s.echoesID))
+		r.queueTo(s, historyPayload(&r.state, s.features))
 	}
-	r.sessions = append(r.sessions, s)
-	waits := !taken && !r.waiting
-	if waits {
+	r.admit(s)
+	over := taken || r.closed()
+	if !over && !r.waiting {
 		r.waiting = true
 		r.service.startWaiting(r)
 	}
 	r.mu.Unlock()
-	if queued && taken {
-		// A support has joined while the user was put into the queue.
+	if queued && over {
+		// A support has joined, or the user has left, while they were put into the queue.
 		r.service.unqueue(r.chatID)
 	}
-	s.peer.Flush()
+	r.flush() // the others may have been told of it, too
 	return nil
 }
 
@@ -235,12 +249,17 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 // and who comes without one claims the user first.
 func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 	r.mu.Lock()
-	owner, userID := r.state.Support.ID, r.state.UserID
+	owner, userID, closed := r.state.Support, r.state.UserID, r.closed()
 	r.mu.Unlock()
-	if owner != "" && owner != s.supportID {
+	agent := s.subject()
+	switch {
+	case agent != "" && agent == owner.Agent: // on whatever machine
+		return r.rejoinSupport(s, owner.ID, true)
+	case closed:
+		return errEnded
+	case owner.ID != "" && owner.ID != s.supportID:
 		return errTaken
 	}
-	agent := s.subject()
 	if agent != "" {
 		free, err := r.service.queue.Reserve(ctx, r.chatID, userID, agent)
 		if err != nil {
@@ -262,26 +281,29 @@ func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 		entered = true
 		r.queueTo(s, supportJoinedPayload(&r.state))
 		if len(r.state.Messages) > 0 {
-			r.queueTo(s, historyPayload(&r.state, s.echoesID))
+			r.queueTo(s, historyPayload(&r.state, s.features))
 		}
-		r.sessions = append(r.sessions, s)
+		r.admit(s)
 	})
 	switch {
 	case result.err != nil:
 		return result.err
 	case result.late:
 		return wire.ErrUnavailable // to be tried again, with the same supportId
+	case result.outcome == log.Over:
+		return errEnded
 	case !entered:
 		return errTaken
 	}
-	s.peer.Flush()
+	r.flush()
 	return nil
 }
 
-// rejoinSupport lets the chat's support in again.
-func (r *room) rejoinSupport(s *Session, supportID string) error {
+// rejoinSupport lets the chat's support in again, and with tell says first which
+// supportId is theirs.
+func (r *room) rejoinSupport(s *Session, supportID string, tell bool) error {
 	r.mu.Lock()
-	defer s.peer.Flush()
+	defer r.flush()
 	defer r.mu.Unlock()
 	switch {
 	case r.gone:
@@ -289,10 +311,49 @@ func (r *room) rejoinSupport(s *Session, supportID string) error {
 	case !wire.SameID(supportID, r.state.Support.ID), s.subject() != r.state.Support.Agent:
 		return errStranger
 	}
+	if err := r.admits(s); err != nil {
+		return err
+	}
 	s.supportID = supportID
-	r.queueTo(s, historyPayload(&r.state, s.echoesID))
-	r.sessions = append(r.sessions, s)
+	if tell {
+		r.queueTo(s, supportJoinedPayload(&r.state))
+	}
+	r.queueTo(s, historyPayload(&r.state, s.features))
+	r.admit(s)
 	return nil
+}
+
+// admits returns errEnded if a session cannot take part in a closed chat. The caller
+// holds mu.
+func (r *room) admits(s *Session) error {
+	if r.closed() && !s.features.has(featureClose) {
+		return errEnded
+	}
+	return nil
+}
+
+// admit lets a session take part, behind the answers to its Join, and tells it what
+// its features open. The caller holds mu.
+func (r *room) admit(s *Session) {
+	if s.features.has(featureReceipts) {
+		r.showMarks(s)
+	}
+	if s.features.has(featureRating) && r.state.Rating.Score > 0 {
+		r.queueTo(s, ratedPayload(r.state.Rating))
+	}
+	r.sessions = append(r.sessions, s)
+	if s.seesPresence() {
+		for _, role := range sides {
+			r.presenceChanged(role)
+			r.showPresence(role)
+		}
+	} else {
+		r.presenceChanged(s.role)
+	}
+	if r.closed() {
+		r.queueTo(s, chatClosedPayload(&r.state))
+	}
+	r.announce()
 }
 
 // queueTo queues a payload to one session; with r.mu held it takes its place
@@ -306,14 +367,17 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	r.mu.Lock()
 	first, repeated := r.state.Find(s.role, messageID, "")
 	full := len(r.state.Messages) >= r.service.cfg.MaxMessages
+	closed := r.closed()
 	if repeated {
-		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
+		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
 	}
 	r.mu.Unlock()
 	switch {
 	case repeated:
 		s.peer.Flush()
 		return nil
+	case closed:
+		return errClosed
 	case full:
 		return errFull
 	}
@@ -324,7 +388,7 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	result := r.append(ctx, deadline, e, func(outcome log.Outcome) {
 		if outcome == log.Repeated {
 			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
-			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.echoesID))
+			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
 		}
 	})
 	switch {
@@ -336,6 +400,8 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 		return errFull
 	case result.outcome == log.Refused:
 		return errStranger
+	case result.outcome == log.Over:
+		return errClosed
 	case result.outcome == log.Applied:
 		r.service.metrics.messages.Inc()
 	}
@@ -347,13 +413,17 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 // here, the user has the grace time to come back, and the chat its full time.
 func (r *room) leave(s *Session) {
 	r.mu.Lock()
+	r.stopTyping(s)
 	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
+	r.presenceChanged(s.role)
+	r.announce()
 	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == log.RoleUser })
 	if left {
 		r.waiting = false
 		r.service.stopWaiting(r)
 	}
 	r.mu.Unlock()
+	r.flush()
 	if !left {
 		return
 	}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,10 +17,12 @@ import (
 const (
 	kindJoin        = "Join"
 	kindChatMessage = "ChatMessage"
+	kindReceipt     = "Receipt"
+	kindTyping      = "Typing"
+	kindPresence    = "Presence"
+	kindCloseChat   = "CloseChat"
+	kindRate        = "Rate"
 )
-
-// featureMessageID asks for the echo of messageId.
-const featureMessageID = "messageId"
 
 type joinArgs struct {
 	UserID          string         `json:"userId"`
@@ -37,6 +40,25 @@ type messageArgs struct {
 	Content   string   `json:"content"`
 	From      log.Role `json:"from"`
 	MessageID *string  `json:"messageId"`
+}
+
+type receiptArgs struct {
+	Delivered *int64 `json:"delivered"`
+	Read      *int64 `json:"read"`
+}
+
+type typingArgs struct {
+	Typing *bool   `json:"typing"`
+	Text   *string `json:"text"`
+}
+
+type presenceArgs struct {
+	State presence `json:"state"`
+}
+
+type rateArgs struct {
+	Score   int    `json:"score"`
+	Comment string `json:"comment"`
 }
 
 func userJoinedPayload(s *log.State) []byte {
@@ -63,25 +85,65 @@ func chatExpiredPayload(chatID string) []byte {
 	}{chatID})
 }
 
-// messageFrame makes a ChatMessage for peers. It is on the way of every message, so
-// it encodes by hand, into memory that is used again: the frame is a copy.
-func (s *Service) messageFrame(userID string, m *log.Message, withID bool) []byte {
+func receiptPayload(from log.Role, m mark) []byte {
+	return wire.Encode("Receipt", struct {
+		From      log.Role `json:"from"`
+		Delivered int64    `json:"delivered"`
+		Read      int64    `json:"read"`
+	}{from, m.Delivered, m.Read})
+}
+
+func typingPayload(from log.Role, typing bool, text *string) []byte {
+	return wire.Encode("Typing", struct {
+		From   log.Role `json:"from"`
+		Typing bool     `json:"typing"`
+		Text   *string  `json:"text,omitempty"`
+	}{from, typing, text})
+}
+
+func presencePayload(from log.Role, state presence) []byte {
+	return wire.Encode("Presence", struct {
+		From  log.Role `json:"from"`
+		State presence `json:"state"`
+	}{from, state})
+}
+
+func chatClosedPayload(s *log.State) []byte {
+	return wire.Encode("ChatClosed", struct {
+		ChatID    string   `json:"chatId"`
+		From      log.Role `json:"from"`
+		Timestamp string   `json:"timestamp"`
+	}{s.ChatID, s.Closed.From, timestamp(s.Closed.At)})
+}
+
+func ratedPayload(r log.Rating) []byte {
+	return wire.Encode("Rated", struct {
+		Score     uint8  `json:"score"`
+		Comment   string `json:"comment,omitempty"`
+		Timestamp string `json:"timestamp"`
+	}{r.Score, r.Comment, timestamp(r.At)})
+}
+
+// messageFrame makes a ChatMessage for peers that have listed f. It is on the way of
+// every message, so it encodes by hand, into memory that is used again: the frame is
+// a copy.
+func (s *Service) messageFrame(userID string, m *log.Message, f features) []byte {
 	b := scratch.Get().(*[]byte)
 	defer scratch.Put(b)
-	*b = appendMessagePayload((*b)[:0], userID, m, withID)
+	*b = appendMessagePayload((*b)[:0], userID, m, f)
 	return s.frame(*b)
 }
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-func appendMessagePayload(b []byte, userID string, m *log.Message, withID bool) []byte {
+func appendMessagePayload(b []byte, userID string, m *log.Message, f features) []byte {
 	b = append(b, `{"type":"ChatMessage","args":`...)
-	b = appendMessage(b, userID, m, withID)
+	b = appendMessage(b, userID, m, f)
 	return append(b, '}')
 }
 
 // historyPayload encodes a ChatHistory of all messages.
-func historyPayload(s *log.State, withIDs bool) []byte {
+func historyPayload(s *log.State, f features) []byte {
 	size := 64
 	for i := range s.Messages {
 		size += 224 + len(s.Messages[i].Content) + len(s.Messages[i].Content)/8
@@ -91,12 +153,22 @@ func historyPayload(s *log.State, withIDs bool) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendMessage(b, s.UserID, &s.Messages[i], withIDs)
+		b = appendMessage(b, s.UserID, &s.Messages[i], f)
 	}
 	return append(b, `]}}`...)
 }
 
-func appendMessage(b []byte, userID string, m *log.Message, withID bool) []byte {
+// looks is what makes a message look different to a session that has listed f.
+func looks(m *log.Message, f features) features {
+	f &= ofMessages
+	if m.MessageID == "" {
+		f &^= featureMessageID
+	}
+	return f
+}
+
+func appendMessage(b []byte, userID string, m *log.Message, f features) []byte {
+	f = looks(m, f)
 	b = append(b, `{"userId":"`...)
 	b = append(b, userID...)
 	b = append(b, `","supportId":"`...)
@@ -104,16 +176,26 @@ func appendMessage(b []byte, userID string, m *log.Message, withID bool) []byte 
 	b = append(b, `","content":`...)
 	b = appendString(b, m.Content)
 	b = append(b, `,"timestamp":"`...)
-	b = time.UnixMicro(m.At).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	b = appendTimestamp(b, m.At)
 	b = append(b, `","from":"`...)
 	b = append(b, m.From...)
 	b = append(b, '"')
-	if withID && m.MessageID != "" {
+	if f.has(featureMessageID) {
 		b = append(b, `,"messageId":`...)
 		b = appendString(b, m.MessageID)
 	}
+	if f.has(featureReceipts) {
+		b = append(b, `,"seq":`...)
+		b = strconv.AppendInt(b, m.Seq, 10)
+	}
 	return append(b, '}')
 }
+
+func appendTimestamp(b []byte, at int64) []byte {
+	return time.UnixMicro(at).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+}
+
+func timestamp(at int64) string { return string(appendTimestamp(nil, at)) }
 
 func appendString(b []byte, s string) []byte {
 	b, err := jsontext.AppendQuote(b, s)

@@ -30,16 +30,27 @@ func TestGolden(t *testing.T) {
 	early := waiting
 	early.Apply(log.Event{Kind: log.Messaged, ID: "1", At: 1697998739000000, From: log.RoleUser, Content: "anybody there?"})
 
+	over := talk
+	over.Apply(log.Event{Kind: log.Rated, At: 1697998760000000, Score: 5, Content: "quick and friendly"})
+	rated := over.Rating
+	over.Apply(log.Event{Kind: log.Closed, At: 1697998761000000, From: log.RoleUser})
+
 	for name, payload := range map[string][]byte{
 		"UserJoined":            userJoinedPayload(&waiting),
 		"SupportJoinedUser":     supportJoinedPayload(&taken),
-		"ChatMessage":           appendMessagePayload(nil, talk.UserID, &talk.Messages[0], false),
-		"ChatMessage-messageId": appendMessagePayload(nil, talk.UserID, &talk.Messages[0], true),
-		"ChatMessage-waiting":   appendMessagePayload(nil, early.UserID, &early.Messages[0], true),
-		"ChatMessage-escapes":   appendMessagePayload(nil, talk.UserID, &talk.Messages[1], false),
-		"ChatHistory":           historyPayload(&talk, false),
-		"ChatHistory-messageId": historyPayload(&talk, true),
-		"ChatHistory-empty":     historyPayload(&taken, false),
+		"ChatMessage":           appendMessagePayload(nil, talk.UserID, &talk.Messages[0], 0),
+		"ChatMessage-messageId": appendMessagePayload(nil, talk.UserID, &talk.Messages[0], featureMessageID),
+		"ChatMessage-waiting":   appendMessagePayload(nil, early.UserID, &early.Messages[0], featureMessageID),
+		"ChatMessage-escapes":   appendMessagePayload(nil, talk.UserID, &talk.Messages[1], 0),
+		"ChatHistory":           historyPayload(&talk, 0),
+		"ChatHistory-messageId": historyPayload(&talk, featureMessageID),
+		"ChatHistory-empty":     historyPayload(&taken, 0),
+		"ChatMessage-receipts":  appendMessagePayload(nil, talk.UserID, &talk.Messages[1], featureReceipts),
+		"ChatHistory-all":       historyPayload(&talk, ofMessages),
+		"Receipt":               receiptPayload(log.RoleUser, mark{Delivered: 17, Read: 15}),
+		"ChatClosed":            chatClosedPayload(&over),
+		"Rated":                 ratedPayload(rated),
+		"Rated-no-comment":      ratedPayload(log.Rating{Score: 1, At: rated.At}),
 		"ChatExpired":           chatExpiredPayload(waiting.ChatID),
 		"Error":                 wire.ErrUnavailable.Payload(""),
 		"Error-messageId":       errFull.Payload("m-1"),

@@ -20,7 +20,8 @@ import (
 type room struct {
 	service *Service
 	chatID  string
-	users   int // sessions that hold it, guarded by Service.mu
+	// What holds it, guarded by Service.mu: sessions, and what is still to be done.
+	users, errands int
 
 	// entering is held by the Join that opens or renews the room; capacity 1.
 	entering chan struct{}
@@ -44,6 +45,13 @@ type room struct {
 	traced       []tracedNews
 	news         []news // to be published, in their order
 	publishing   bool   // a goroutine publishes them
+	marks        marks
+	signals      signals
+	presence     roomPresence
+
+	active        time.Time // when the last message or Join came, as far as this server knows
+	typedAt       time.Time // when somebody typed last
+	typingWatched bool      // a timer will look at typedAt
 }
 
 // appending is an event on its way into the log, and who waits for it.
@@ -83,16 +91,17 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 		return appended{err: log.ErrGone}
 	}
 	r.pending = append(r.pending, a)
+	registration := r.state.Registration(e.Kind)
 	r.mu.Unlock()
 	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
 	showEvent(span, e, entry)
-	r.service.logs.Append(deadline, r.chatID, entry, func(seq int64, err error) {
+	r.service.logs.Append(deadline, r.chatID, e.Kind, entry, registration, func(seq int64, err error) {
 		r.appended(a, e, seq, err)
 	})
 	result := <-a.done
 	endSpan(span, result.err)
-	if e.Kind == log.SupportJoined && result.outcome == log.Applied {
-		r.dequeue(a.late) // who is told now that the chat is taken finds its user in no lobby
+	if (e.Kind == log.SupportJoined || e.Kind == log.Closed) && result.outcome == log.Applied {
+		r.dequeue(a.late) // whoever is told of it now finds the user in no lobby
 	}
 	if result.outcome == log.Applied { // else span is the one that has ended
 		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
@@ -129,8 +138,10 @@ func (r *room) appended(a *appending, e *log.Event, seq int64, err error) {
 		r.settle(a, appended{err: err})
 		return
 	}
-	r.deadline = r.service.expiryFromNow()
 	r.offer(seq, *e)
+	if !e.Kind.Soft() {
+		r.renewedNow()
+	}
 	if slices.Contains(r.pending, a) { // something before it must be read first
 		time.AfterFunc(time.Until(a.late), func() {
 			r.mu.Lock()
@@ -167,7 +178,7 @@ func (r *room) isKnown(e log.Event) bool {
 		return true
 	}
 	_, found := r.state.Find(e.From, e.MessageID, e.ID)
-	return found || len(r.state.Messages) >= log.MaxMessages || e.From == log.RoleSupport && e.SupportID != r.state.Support.ID
+	return found || len(r.state.Messages) >= log.MaxMessages || r.closed() || e.From == log.RoleSupport && e.SupportID != r.state.Support.ID
 }
 
 // apply folds the next entry and tells the sessions. The caller holds mu.
@@ -188,7 +199,7 @@ func (r *room) apply(seq int64, e log.Event) {
 					r.service.metrics.answer.Observe(float64(e.At-r.registered) / 1e6)
 				}
 			}
-			r.deadline = r.service.expiryFromNow()
+			r.renewedNow()
 			r.deliver(r.state.LastMessage())
 		case log.SupportJoined:
 			if support != r.state.Support {
@@ -197,7 +208,21 @@ func (r *room) apply(seq int64, e log.Event) {
 					r.service.unqueue(r.chatID) // append does it for our own
 				}
 			}
+		case log.Attended:
+			if e.Signals && e.Server != r.service.id {
+				r.listen()
+				r.signal(signal{Here: r.here()})
+			}
+		case log.Closed:
+			r.end()
+		case log.Read:
+			r.raise(e.From, mark{Read: e.Seq}, nil)
+		case log.Rated:
+			r.tell(featureRating, nil, func() []byte { return ratedPayload(r.state.Rating) })
 		}
+	}
+	if outcome == log.Over && own >= 0 {
+		r.service.endInTime(r) // the append has renewed the chat
 	}
 	if own >= 0 {
 		a := r.pending[own]
@@ -218,16 +243,33 @@ func (r *room) settle(a *appending, result appended) {
 
 // deliver queues a message to all sessions. The caller holds mu.
 func (r *room) deliver(m log.Message) {
-	var plain, withID []byte // each encoded once, when first needed
+	var frames [ofMessages + 1][]byte // each encoded once, when first needed
 	for _, s := range r.sessions {
-		frame := &plain
-		if s.echoesID && m.MessageID != "" {
-			frame = &withID
+		if s.role == m.From { // which ends the typing of this role, without a word
+			s.typing.says = false
+		} else {
+			s.typing.told = false
 		}
+		frame := &frames[looks(&m, s.features)]
 		if *frame == nil {
-			*frame = r.service.messageFrame(r.state.UserID, &m, frame == &withID)
+			*frame = r.service.messageFrame(r.state.UserID, &m, s.features)
 		}
 		s.peer.Queue(*frame)
+	}
+}
+
+// tell queues a payload, made when first needed, to the sessions that have listed f,
+// but for one of them. The caller holds mu.
+func (r *room) tell(f features, except *Session, payload func() []byte) {
+	var frame []byte
+	for _, s := range r.sessions {
+		if s == except || !s.features.has(f) {
+			continue
+		}
+		if frame == nil {
+			frame = r.service.frame(payload())
+		}
+		s.peer.Queue(frame)
 	}
 }
 
@@ -237,9 +279,10 @@ func (r *room) supportJoined() {
 	for _, s := range r.sessions {
 		s.peer.Queue(frame)
 	}
+	r.supportCame()
 	if r.waiting {
 		r.waiting = false
-		r.deadline = r.service.expiryFromNow()
+		r.deadline = r.renewal()
 		r.service.stopWaiting(r)
 	}
 }
@@ -360,13 +403,31 @@ func (r *room) rebuild(entries []string) {
 	sessions := r.sessions
 	for i, entry := range entries {
 		e := log.Decode([]byte(entry))
-		r.sessions = sessions
-		if _, old := seen.Find(e.From, e.MessageID, e.ID); old && e.Kind == log.Messaged || e.Kind == log.SupportJoined && e.SupportID == seen.Support.ID {
+		if told(&seen, &e) {
 			r.sessions = nil
+			r.apply(int64(i)+1, e)
+			r.sessions = sessions
+		} else {
+			r.apply(int64(i)+1, e)
+			sessions = r.sessions // some may have had to leave
 		}
-		r.apply(int64(i)+1, e)
 	}
-	r.sessions = sessions
+}
+
+// told reports whether those who have seen a chat in this state know of an event.
+func told(seen *log.State, e *log.Event) bool {
+	switch e.Kind {
+	case log.Messaged:
+		_, old := seen.Find(e.From, e.MessageID, e.ID)
+		return old
+	case log.SupportJoined:
+		return e.SupportID == seen.Support.ID
+	case log.Closed:
+		return seen.Closed.From != ""
+	case log.Rated:
+		return e.Score == seen.Rating.Score && e.Content == seen.Rating.Comment
+	}
+	return false
 }
 
 // expire ends the chat on this server: it is gone from the store.

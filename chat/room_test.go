@@ -60,7 +60,7 @@ func FuzzRooms(f *testing.F) {
 				t.Fatalf("server %d has told %d messages of %d", i, len(told), len(want.Messages))
 			}
 			for n := range told {
-				if told[n] != string(appendMessagePayload(nil, want.UserID, &want.Messages[n], false)) {
+				if told[n] != string(appendMessagePayload(nil, want.UserID, &want.Messages[n], 0)) {
 					t.Fatalf("server %d: message %d is %s", i, n, told[n])
 				}
 			}

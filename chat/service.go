@@ -39,6 +39,8 @@ const (
 	publishTimeout = 1500 * time.Millisecond
 	// lastNews is how long Close waits for news that is still being published.
 	lastNews = 700 * time.Millisecond
+	// lastMarks is until when Close begins to log what has been read.
+	lastMarks = 300 * time.Millisecond
 )
 
 // Config is what a Service needs.
@@ -59,6 +61,8 @@ type Config struct {
 	JoinTimeout time.Duration
 	// AgentsNeedToken demands of every Support the identity that a token gives.
 	AgentsNeedToken bool
+	// TypingPreview passes on to supports what a user is typing.
+	TypingPreview bool
 	// Frame makes of a payload what goes to a peer: a copy, since the payload is
 	// overwritten by the next.
 	Frame func(payload []byte) []byte
@@ -97,7 +101,11 @@ type Service struct {
 	// What could not be done at once and is tried until it can:
 	unqueued map[string]struct{} // chats that must leave the queue
 	untold   map[string]int64    // chats whose news could not be published, with the position
+	marked   map[*room]struct{}  // rooms whose marks are to be logged; each has an errand for it
 	retry    chan struct{}       // there is something in unqueued or untold; capacity 1
+	// There is something in marked; capacity 1.
+	markedNow chan struct{}
+	timers    *timers
 
 	// outage is set while the store takes no appends, see storeFailed.
 	outage atomic.Bool
@@ -122,19 +130,27 @@ func New(cfg Config) *Service {
 		waiting:  map[*room]struct{}{},
 		unqueued: map[string]struct{}{},
 		untold:   map[string]int64{},
+		marked:   map[*room]struct{}{},
 		retry:    make(chan struct{}, 1),
+
+		markedNow: make(chan struct{}, 1),
+		timers:    newTimers(),
 	}
 	s.publishing, s.stopPublishing = context.WithCancel(context.Background())
 	cfg.Metrics.MustRegister(s.metrics.messages)
 	s.start(s.watchExpiry)
 	s.start(s.keepWaiting)
 	s.start(s.retryLoop)
+	s.start(s.keepMarksLoop)
+	s.start(s.timers.run)
+	s.start(s.keepServers)
 	return s
 }
 
-// Close ends the service's goroutines and joins them. Sockets must have been
-// closed before.
+// Close logs what has been read, ends the service's goroutines and joins them.
+// Sockets must have been closed before.
 func (s *Service) Close() error {
+	s.logMarks(s.ctx, lastMarks)
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -183,10 +199,6 @@ func (s *Service) eventID() string {
 	return string(strconv.AppendInt(append(id, '-'), s.events.Add(1), 36))
 }
 
-// expiryFromNow is a deadline for a chat that has just been renewed. It is a
-// local reading, independent of the wall clock.
-func (s *Service) expiryFromNow() time.Time { return time.Now().Add(s.logs.TTL()) }
-
 // maxSessions is how many sessions of one chat a server takes, those that are
 // just joining included.
 const maxSessions = 16
@@ -208,11 +220,31 @@ func (s *Service) hold(chatID string) *room {
 	return r
 }
 
+// hasRoom reports whether the chat has a room here.
+func (s *Service) hasRoom(chatID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[chatID] != nil
+}
+
 // release undoes hold. The last one to leave closes the room.
 func (s *Service) release(r *room) {
 	s.mu.Lock()
 	r.users--
-	last := r.users == 0
+	s.drop(r)
+}
+
+// releaseErrand undoes what has kept a room beside its sessions.
+func (s *Service) releaseErrand(r *room) {
+	s.mu.Lock()
+	r.errands--
+	s.drop(r)
+}
+
+// drop closes a room that nobody holds any more. The caller holds mu, and does not
+// afterwards.
+func (s *Service) drop(r *room) {
+	last := r.users+r.errands == 0
 	if last && s.rooms[r.chatID] == r {
 		delete(s.rooms, r.chatID)
 	}

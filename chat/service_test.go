@@ -117,12 +117,15 @@ func (l *lossy) Signal(topic string, payload []byte) error {
 	return nil
 }
 
-func (l *lossy) Listen(topic string, f func([]byte)) broker.Subscription {
+func (l *lossy) Listen(topic string, f func([]byte), stands func()) broker.Subscription {
 	s := &lossyListener{broker: l, topic: topic, signals: make(chan []byte, 64)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.listeners[s] = struct{}{}
 	go func() {
+		if stands != nil {
+			stands()
+		}
 		for payload := range s.signals {
 			f(payload)
 		}

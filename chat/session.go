@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -37,8 +36,13 @@ type Session struct {
 	// Set by the Join, before the session is in its room:
 	role      log.Role
 	supportID string // a Support's own; kept when a Join must be tried again
-	echoesID  bool
+	features  features
 	room      *room
+
+	// Guarded by room.mu:
+	away         bool
+	toldPresence presence // of the other role
+	typing       sessionTyping
 
 	joined  atomic.Bool
 	limiter *rate.Limiter // made with the first message
@@ -92,9 +96,68 @@ func (s *Session) Receive(frame []byte, readable time.Time) {
 		s.receiveJoin(args, readable)
 	case kindChatMessage:
 		s.receiveMessage(args, readable)
+	case kindReceipt, kindTyping, kindPresence, kindCloseChat, kindRate:
+		s.receiveOther(kind, args, readable)
 	default:
 		s.refuse(wire.UnknownKind, "")
 	}
+}
+
+var errNotJoined = wire.NewError(wire.NotJoined, "Send a Join first.")
+
+// receiveOther handles what a session that has joined may send beside messages.
+func (s *Session) receiveOther(kind string, raw jsontext.Value, readable time.Time) {
+	if s.room == nil {
+		s.refuse(errNotJoined, "")
+		return
+	}
+	deadline := readable.Add(storeTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	err := s.handle(ctx, deadline, kind, raw)
+	if err == nil || errors.Is(err, log.ErrGone) { // then the room has told this session too
+		return
+	}
+	var public *wire.Error
+	if !errors.As(err, &public) && !errors.Is(err, errOutage) {
+		s.service.logger.Warn("a frame could not be handled", "type", kind, "chat", wire.ShortID(s.chatID), "error", err)
+	}
+	s.refuse(wire.Public(err), "")
+}
+
+func (s *Session) handle(ctx context.Context, deadline time.Time, kind string, raw jsontext.Value) error {
+	switch kind {
+	case kindReceipt:
+		var args receiptArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		return s.room.receipt(ctx, s, &args)
+	case kindTyping:
+		var args typingArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		return s.room.typing(s, &args)
+	case kindPresence:
+		var args presenceArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		return s.room.setPresence(s, args.State)
+	case kindRate:
+		var args rateArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		if !s.allowed() {
+			return errTooFast
+		}
+		return s.room.rate(ctx, deadline, s, &args)
+	case kindCloseChat:
+		return s.room.closeChat(ctx, deadline, s)
+	}
+	return wire.UnknownKind
 }
 
 func (s *Session) send(payload []byte) {
@@ -104,7 +167,7 @@ func (s *Session) send(payload []byte) {
 
 func (s *Session) refuse(err *wire.Error, messageID string) {
 	s.service.metrics.refusals.Count(err.Code)
-	if !s.echoesID {
+	if !s.features.has(featureMessageID) {
 		messageID = ""
 	}
 	s.send(err.Payload(messageID))
@@ -121,6 +184,7 @@ var (
 	errTaken    = wire.NewError(wire.AlreadyTaken, "Another support has this chat.")
 	errCrowded  = wire.NewError(wire.ChatFull, "This chat has as many connections as it can, please close another one.")
 	errNoToken  = wire.NewError(wire.Unauthorized, "A support needs an agent's token to join.")
+	errTooFast  = wire.NewError(wire.RateLimited, "You send too fast, please send this again a little later.")
 	errFull     = wire.NewError(wire.ChatFull, "This chat holds as many messages as it can.")
 )
 
@@ -132,7 +196,7 @@ func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
 		s.joined.Store(true)
 		s.service.metrics.joining.Dec()
 		s.service.metrics.of(s.role).Inc()
-	case errors.Is(err, log.ErrGone):
+	case errors.Is(err, log.ErrGone), errors.Is(err, errEnded):
 		s.expired()
 	case errors.As(err, &public):
 		s.refuse(public, "")
@@ -178,7 +242,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have `+wire.NameWanted+".")
 	}
 	s.role = args.From
-	s.echoesID = slices.Contains(args.Features, featureMessageID)
+	s.features = parseFeatures(args.Features)
 
 	ctx, cancel := context.WithDeadline(context.Background(), readable.Add(storeTimeout))
 	defer cancel()
@@ -188,7 +252,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	}
 	ctx, span := s.service.tracer.Begin(ctx, spanReceive, trace.SpanKindServer)
 	s.show(span, kindJoin)
-	err := r.open(ctx, args.UserID)
+	err := r.open(ctx, args.UserID, s.features)
 	if err == nil {
 		switch {
 		case s.role == log.RoleUser:
@@ -199,12 +263,12 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 			}
 			err = r.joinSupport(ctx, s, name)
 		default:
-			err = r.rejoinSupport(s, args.SupportID)
+			err = r.rejoinSupport(s, args.SupportID, false)
 		}
 	}
 	endSpan(span, err)
 	if err != nil {
-		s.echoesID = false
+		s.features = 0
 		s.service.release(r)
 		return err
 	}
@@ -226,7 +290,7 @@ func (s *Session) subject() string {
 
 func (s *Session) receiveMessage(raw jsontext.Value, readable time.Time) {
 	if s.room == nil {
-		s.refuse(wire.NewError(wire.NotJoined, "Send a Join first."), "")
+		s.refuse(errNotJoined, "")
 		return
 	}
 	var args messageArgs
@@ -277,7 +341,7 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 	case s.service.outage.Load(): // and it does not count against the rate
 		return wire.ErrUnavailable
 	case !s.allowed():
-		return wire.NewError(wire.RateLimited, "You send too fast, please send this again a little later.")
+		return errTooFast
 	case args.From != s.role:
 		return wire.NewError(wire.Forbidden, `The field "from" must be the role with which this socket has joined.`)
 	case args.UserID != "" && !wire.SameID(args.UserID, s.room.userID()):

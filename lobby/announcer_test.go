@@ -33,7 +33,7 @@ func (b *awayBroker) Subscribe(context.Context, string, broker.Handler) (broker.
 	return nil, errors.New("away")
 }
 func (b *awayBroker) Signal(string, []byte) error                     { return errors.New("away") }
-func (b *awayBroker) Listen(string, func([]byte)) broker.Subscription { return nothing{} }
+func (b *awayBroker) Listen(string, func([]byte), func()) broker.Subscription { return nothing{} }
 func (b *awayBroker) Ready() error                                    { return errors.New("away") }
 func (b *awayBroker) Close() error                                    { return nil }
 

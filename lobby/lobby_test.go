@@ -26,7 +26,7 @@ func (silent) Subscribe(context.Context, string, broker.Handler) (broker.Subscri
 	return nothing{}, nil
 }
 func (silent) Signal(string, []byte) error                     { return nil }
-func (silent) Listen(string, func([]byte)) broker.Subscription { return nothing{} }
+func (silent) Listen(string, func([]byte), func()) broker.Subscription { return nothing{} }
 func (silent) Ready() error                                    { return nil }
 func (silent) Close() error                                    { return nil }
 

@@ -17,7 +17,7 @@ import (
 func listen(t testing.TB, b broker.Broker, topic string) *recorder {
 	t.Helper()
 	r := newRecorder()
-	b.Listen(topic, r.heard)
+	b.Listen(topic, r.heard, nil)
 	heard(t, b, topic, r)
 	return r
 }
@@ -94,7 +94,7 @@ func signalFanOut(t *testing.T, h Harness) {
 	for range 3 {
 		b := ready(t, h.Broker(t))
 		brokers = append(brokers, b)
-		b.Listen(topic, func(payload []byte) { copy(payload, "!!!!!!!!") })
+		b.Listen(topic, func(payload []byte) { copy(payload, "!!!!!!!!") }, nil)
 		recorders = append(recorders, listen(t, b, topic), listen(t, b, topic))
 	}
 	for i, b := range brokers {
@@ -120,7 +120,7 @@ func signalHostileTopics(t *testing.T, h Harness) {
 	recorders := make([]*recorder, len(names))
 	for i, name := range names {
 		recorders[i] = newRecorder()
-		a.Listen(name, recorders[i].heard)
+		a.Listen(name, recorders[i].heard, nil)
 	}
 	for i, name := range names {
 		heard(t, b, name, recorders[i])
@@ -234,7 +234,7 @@ func slowListener(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
 	slow := &stuck{recorder: newRecorder(), release: make(chan struct{})}
-	a.Listen(topic, slow.Message)
+	a.Listen(topic, slow.Message, nil)
 	fast := listen(t, a, topic) // a knock has stopped the slow one
 	eventually(t, patience, "the slow one hears", func() bool { return len(slow.payloads()) == 1 })
 	const n = 300
@@ -262,7 +262,7 @@ func listenerClose(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
 	r := newRecorder()
-	s := a.Listen(topic, r.heard)
+	s := a.Listen(topic, r.heard, nil)
 	other := listen(t, a, topic)
 	heard(t, b, topic, r)
 	send(t, b, topic, "before")
@@ -275,13 +275,13 @@ func listenerClose(t *testing.T, h Harness) {
 		t.Fatalf("after Close it heard %q", got[1:])
 	}
 	for i := range 100 { // the end of a listener must not hit the next
-		s := a.Listen(newTopic(), func([]byte) {})
+		s := a.Listen(newTopic(), func([]byte) {}, nil)
 		s.Close()
 		again := newRecorder()
 		name := newTopic()
-		first := a.Listen(name, func([]byte) {})
+		first := a.Listen(name, func([]byte) {}, nil)
 		first.Close()
-		last := a.Listen(name, again.heard)
+		last := a.Listen(name, again.heard, nil)
 		if i%20 == 0 {
 			heard(t, b, name, again)
 		}
@@ -297,7 +297,7 @@ func listenerCloseInside(t *testing.T, h Harness) {
 	listener <- b.Listen(topic, func([]byte) {
 		(<-listener).Close()
 		close(closed)
-	})
+	}, nil)
 	listen(t, b, topic) // knocks
 	select {
 	case <-closed:
@@ -310,7 +310,7 @@ func signalAfterClose(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
 	r := newRecorder()
-	s := a.Listen(topic, r.Message)
+	s := a.Listen(topic, r.Message, nil)
 	var running, closed, late atomic.Bool
 	entered := make(chan struct{})
 	other := a.Listen(topic, func([]byte) {
@@ -320,7 +320,7 @@ func signalAfterClose(t *testing.T, h Harness) {
 		close(entered)
 		time.Sleep(50 * time.Millisecond)
 		late.Store(closed.Load())
-	})
+	}, nil)
 	eventually(t, patience, "a signal is heard", func() bool {
 		_ = b.Signal(topic, []byte("before")) // tried again
 		select {
@@ -341,8 +341,8 @@ func signalAfterClose(t *testing.T, h Harness) {
 	if err := a.Signal(topic, nil); !errors.Is(err, broker.ErrClosed) {
 		t.Errorf("Signal after Close: %v", err)
 	}
-	a.Listen(topic, r.Message).Close()
-	a.Listen(topic, r.Message)
+	a.Listen(topic, r.Message, nil).Close()
+	a.Listen(topic, r.Message, nil)
 	listen(t, b, topic) // knocks
 	if got := r.payloads(); len(got) > before {
 		t.Errorf("after Close it heard %q", got[before:])
@@ -357,6 +357,9 @@ func signalOutage(t *testing.T, h Harness, harm func(Fault)) {
 	topic := newTopic()
 	r, far := listen(t, b, topic), listen(t, a, topic)
 	events := subscribe(t, a, topic)
+	var stood atomic.Int32
+	b.Listen(newTopic(), func([]byte) {}, func() { stood.Add(1) })
+	eventually(t, patience, "the listener is told that signals come", func() bool { return stood.Load() == 1 })
 
 	harm(fault)
 	began := time.Now()
@@ -379,6 +382,7 @@ func signalOutage(t *testing.T, h Harness, harm func(Fault)) {
 	fault.Heal()
 	ready(t, b)
 	heard(t, a, topic, r) // without having to listen again
+	eventually(t, patience, "the listener is told that signals come again", func() bool { return stood.Load() > 1 })
 	heard(t, b, topic, far)
 	send(t, a, topic, "end")
 	check(t, r.awaitPayload("end"))

@@ -94,7 +94,7 @@ func noGoroutineLeft(t *testing.T, h Harness) {
 		}
 		running := runtime.NumGoroutine()
 		for range 1000 {
-			a.Listen(newTopic(), func([]byte) {})
+			a.Listen(newTopic(), func([]byte) {}, nil)
 		}
 		listen(t, a, newTopic()) // all of them are served by now
 		if more := runtime.NumGoroutine() - running; more > 50 {

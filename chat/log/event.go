@@ -22,18 +22,48 @@ func (r Role) Valid() bool { return r == RoleUser || r == RoleSupport }
 // Kind says what an event tells.
 type Kind string
 
-// The events of a chat. Servers ignore kinds that they do not know.
+// The events of a chat, in three classes. Messages renew the chat and are numbered.
+// Decisive ones change who may do what: every server of the chat must know them,
+// see Version. Soft ones never renew the chat. Servers ignore kinds that they do
+// not know.
 const (
 	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified.
 	Registered Kind = "registered"
-	// Attended: Server has opened a room and wants to hear of new entries.
+	// RegisteredFor is Registered once the log holds an entry that takes the fold of
+	// version Fold. Servers with an older one do not take it for a chat's first entry,
+	// so the chat is gone for them, instead of another one than for the rest.
+	RegisteredFor Kind = "registeredFor"
+	// Attended: Server, with the fold of version Fold, has opened a room and wants to
+	// hear of new entries. Signals: it also wants to hear the passing signals.
 	Attended Kind = "attended"
 	// SupportJoined: SupportID, SupportName and Agent take the chat, unless it is
-	// taken.
+	// taken. Decisive.
 	SupportJoined Kind = "supportJoined"
 	// Messaged: From writes Content; a Support gives the SupportID it writes as.
 	Messaged Kind = "message"
+	// Closed: From has ended the chat. Decisive, of version 1.
+	Closed Kind = "closed"
+	// Read: From has read the messages up to the one with the number Seq. Soft.
+	Read Kind = "read"
+	// Rated: the user's Score, with a comment in Content. Soft.
+	Rated Kind = "rated"
 )
+
+// Version is that of this package's fold. It grows with each decisive kind; servers
+// from before there were versions have 0. A decisive entry counts only where every
+// server that attends the chat has the fold for it (State.Knows).
+const Version = 1
+
+// Soft reports whether entries of this kind leave the chat's life as it is.
+func (k Kind) Soft() bool { return k == Read || k == Rated }
+
+// needs is the version of the fold that an entry of this kind takes.
+func (k Kind) needs() uint8 {
+	if k == Closed {
+		return 1
+	}
+	return 0
+}
 
 // Event is one entry of a chat's log.
 type Event struct {
@@ -47,15 +77,20 @@ type Event struct {
 	UserID      string `json:"userId,omitempty"`
 	Username    string `json:"username,omitempty"`
 	ChatID      string `json:"chatId,omitempty"`
-	Verified    bool   `json:"verified,omitzero"` // the user has shown a token of their site
 	Server      string `json:"server,omitempty"`
 	SupportID   string `json:"supportId,omitempty"`
 	SupportName string `json:"supportName,omitempty"`
 	Agent       string `json:"agent,omitempty"` // the support's subject, where agents need a token
 	From        Role   `json:"from,omitempty"`
-	Content     string `json:"content,omitempty"`
+	Content     string `json:"content,omitempty"` // of a message; a rating's comment
 	// MessageID is the client's own, if it gave one; it counts per role.
 	MessageID string `json:"messageId,omitempty"`
+	Seq       int64  `json:"seq,omitzero"` // a message's number, from 1
+	// Small ones stand together, for an Event is allocated for every message.
+	Verified bool  `json:"verified,omitzero"` // the user has shown a token of their site
+	Signals  bool  `json:"signals,omitzero"`
+	Fold     uint8 `json:"fold,omitzero"`
+	Score    uint8 `json:"score,omitzero"` // 1 to 5
 }
 
 // Encode makes the entry that stands in the log.

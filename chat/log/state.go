@@ -13,6 +13,7 @@ type Message struct {
 	Content   string
 	At        int64 // microseconds since 1970; never decreases within a chat
 	MessageID string
+	Seq       int64 // its number within the chat, from 1
 }
 
 // Support is who answers a chat.
@@ -21,25 +22,66 @@ type Support struct {
 	Agent    string // the subject of their token, "" where agents need none
 }
 
+// Server is one that has attended a chat.
+type Server struct {
+	ID      string
+	Fold    uint8 // the version of its fold
+	Signals bool  // it wants to hear the passing signals
+}
+
+// Marks say up to which number a role has read the messages.
+type Marks struct{ User, Support int64 }
+
+// Of is the mark of a role.
+func (m *Marks) Of(r Role) *int64 {
+	if r == RoleSupport {
+		return &m.Support
+	}
+	return &m.User
+}
+
+// Rating is what the user thinks of the chat. The zero Rating is none.
+type Rating struct {
+	Score   uint8
+	Comment string
+	At      int64
+}
+
+// Closing is how a chat was ended. The zero Closing is that of an open one.
+type Closing struct {
+	From Role
+	At   int64
+}
+
 // State is what a chat's log tells. The zero State is that of an empty log.
 // Servers that have applied the same entries have equal states. Not safe for
 // concurrent use.
 type State struct {
 	UserID, Username, ChatID string
 	Verified                 bool    // the user has shown a token of their site
-	Support                  Support // zero while nobody has taken the chat
+	Support                  Support // zero while nobody has the chat
+	Supported                bool    // somebody has or had it
 	Messages                 []Message
-	Servers                  []string // those that have attended
+	Servers                  []Server
+	Read                     Marks
+	Rating                   Rating
+	Closed                   Closing
 
-	at    int64          // the latest time so far
-	known map[string]int // index of a message by its key
+	registration Event
+	at           int64          // the latest time so far
+	known        map[string]int // index of a message by its key
+	ratings      int
 }
+
+// maxRatings is how often a chat can be rated. Like MaxMessages it is part of the
+// fold.
+const maxRatings = 100
 
 // Outcome says what Apply has made of an event.
 type Outcome int
 
 const (
-	// Ignored: it tells nothing here (of unknown kind, or out of place).
+	// Ignored: it tells nothing here (of unknown kind, out of place, or known).
 	Ignored Outcome = iota
 	// Applied: the state has changed, or was so already by this very event.
 	Applied
@@ -47,42 +89,94 @@ const (
 	Repeated
 	// Refused: another support has the chat.
 	Refused
-	// Full: the chat holds MaxMessages.
+	// Full: the chat holds as many of these as it can.
 	Full
+	// Over: the chat has been closed.
+	Over
+	// Unknown: a server that attends the chat does not know this kind.
+	Unknown
 )
 
 // Apply is the fold: it takes the log's next entry. It is deterministic and
 // does nothing else.
 func (s *State) Apply(e Event) Outcome {
 	if s.ChatID == "" {
-		if e.Kind != Registered || e.ChatID == "" {
-			return Ignored
-		}
-		s.UserID, s.Username, s.ChatID, s.Verified = e.UserID, e.Username, e.ChatID, e.Verified
-		s.advance(e.At)
-		return Applied
+		return s.register(e)
+	}
+	if !s.Knows(e.Kind) {
+		return Unknown
 	}
 	switch e.Kind {
 	case Attended:
-		if e.Server == "" || slices.Contains(s.Servers, e.Server) {
-			return Ignored
-		}
-		s.Servers = append(s.Servers, e.Server)
-		return Applied
+		return s.attend(e)
 	case SupportJoined:
-		switch s.Support.ID {
-		case "":
-			s.Support = Support{e.SupportID, e.SupportName, e.Agent}
-			s.advance(e.At)
+		switch {
+		case s.Support.ID == e.SupportID && e.SupportID != "":
 			return Applied
-		case e.SupportID:
-			return Applied
+		case s.Support.ID != "":
+			return Refused
+		case s.Closed.From != "":
+			return Over
 		}
-		return Refused
+		s.Support, s.Supported = Support{e.SupportID, e.SupportName, e.Agent}, true
+		s.advance(e.At)
+		return Applied
 	case Messaged:
 		return s.message(e)
+	case Closed:
+		return s.close(e)
+	case Read:
+		return s.read(e)
+	case Rated:
+		return s.rate(e)
 	}
 	return Ignored
+}
+
+func (s *State) register(e Event) Outcome {
+	first := e.Kind == Registered || e.Kind == RegisteredFor && e.Fold <= Version
+	if !first || e.ChatID == "" {
+		return Ignored
+	}
+	s.UserID, s.Username, s.ChatID, s.Verified = e.UserID, e.Username, e.ChatID, e.Verified
+	s.registration = e
+	s.advance(e.At)
+	return Applied
+}
+
+// Registration returns the entry that must stand in the place of the log's first
+// one when an event of this kind is appended; nil if it is the right one already.
+func (s *State) Registration(k Kind) *Event {
+	if k.needs() <= s.registration.Fold {
+		return nil
+	}
+	e := s.registration
+	e.Kind, e.Fold = RegisteredFor, k.needs()
+	return &e
+}
+
+// Knows reports whether every server of the chat has a fold that takes events of
+// this kind.
+func (s *State) Knows(k Kind) bool {
+	needs := k.needs()
+	return needs == 0 || !slices.ContainsFunc(s.Servers, func(other Server) bool { return other.Fold < needs })
+}
+
+func (s *State) attend(e Event) Outcome {
+	if e.Server == "" {
+		return Ignored
+	}
+	now := Server{e.Server, e.Fold, e.Signals}
+	i := slices.IndexFunc(s.Servers, func(one Server) bool { return one.ID == e.Server })
+	switch {
+	case i < 0:
+		s.Servers = append(s.Servers, now)
+	case now.Signals && !s.Servers[i].Signals:
+		s.Servers[i].Signals = true
+	default:
+		return Ignored
+	}
+	return Applied
 }
 
 func (s *State) message(e Event) Outcome {
@@ -95,6 +189,8 @@ func (s *State) message(e Event) Outcome {
 		return Ignored
 	case e.From == RoleSupport && (e.SupportID == "" || e.SupportID != s.Support.ID):
 		return Refused
+	case s.Closed.From != "":
+		return Over
 	case len(s.Messages) >= MaxMessages:
 		return Full
 	}
@@ -103,7 +199,45 @@ func (s *State) message(e Event) Outcome {
 		s.known = map[string]int{}
 	}
 	s.known[key] = len(s.Messages)
-	s.Messages = append(s.Messages, Message{e.From, s.Support.ID, e.Content, s.at, e.MessageID})
+	s.Messages = append(s.Messages, Message{e.From, s.Support.ID, e.Content, s.at, e.MessageID, int64(len(s.Messages)) + 1})
+	return Applied
+}
+
+func (s *State) close(e Event) Outcome {
+	switch {
+	case s.Closed.From != "":
+		return Ignored
+	case !e.From.Valid():
+		return Ignored
+	case e.From == RoleSupport && (e.SupportID == "" || e.SupportID != s.Support.ID):
+		return Refused
+	}
+	if first := s.Registration(Closed); first != nil {
+		s.registration = *first
+	}
+	s.advance(e.At)
+	s.Closed = Closing{e.From, s.at}
+	return Applied
+}
+
+func (s *State) read(e Event) Outcome {
+	if !e.From.Valid() || e.Seq > int64(len(s.Messages)) || e.Seq <= *s.Read.Of(e.From) {
+		return Ignored
+	}
+	*s.Read.Of(e.From) = e.Seq
+	return Applied
+}
+
+func (s *State) rate(e Event) Outcome {
+	switch {
+	case !s.Supported || e.Score < 1 || e.Score > 5:
+		return Ignored
+	case s.ratings >= maxRatings:
+		return Full
+	}
+	s.ratings++
+	s.advance(e.At)
+	s.Rating = Rating{e.Score, e.Content, s.at}
 	return Applied
 }
 
@@ -132,12 +266,16 @@ func messageKey(from Role, messageID, id string) string {
 // AttendedByOthers reports whether news of this chat interests anybody but the
 // given server.
 func (s *State) AttendedByOthers(server string) bool {
-	for _, other := range s.Servers {
-		if other != server {
-			return true
-		}
+	return slices.ContainsFunc(s.Servers, func(other Server) bool { return other.ID != server })
+}
+
+// Server returns what is known of a server that has attended; the zero Server if it
+// has not.
+func (s *State) Server(id string) Server {
+	if i := slices.IndexFunc(s.Servers, func(one Server) bool { return one.ID == id }); i >= 0 {
+		return s.Servers[i]
 	}
-	return false
+	return Server{}
 }
 
 // LastMessage is the one that was applied latest.

@@ -2,6 +2,7 @@ package log_test
 
 import (
 	"fmt"
+	"math/rand"
 	"reflect"
 	"strings"
 	"testing"
@@ -31,6 +32,14 @@ func TestFold(t *testing.T) {
 		"time does not run back":   {[]log.Event{logtest.Registered, logtest.At(logtest.UserSays("1", "a"), 50), logtest.At(logtest.UserSays("2", "b"), 40), logtest.At(logtest.UserSays("3", "c"), 60)}, []log.Outcome{log.Applied, log.Applied, log.Applied, log.Applied}, "", "User:a@50/ User:b@50/ User:c@60/"},
 		"unknown kinds":            {[]log.Event{logtest.Registered, {}, {Kind: "later"}, logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Ignored, log.Ignored, log.Applied}, "", "User:a@30/"},
 		"unknown role":             {[]log.Event{logtest.Registered, {Kind: log.Messaged, ID: "1", From: "Bot", Content: "x"}}, []log.Outcome{log.Applied, log.Ignored}, "", ""},
+		"the end of a chat":        {[]log.Event{logtest.Registered, logtest.SupportJoins("s1"), logtest.WithMessageID(logtest.UserSays("1", "a"), "m"), logtest.Closes(log.RoleSupport, "s2"), logtest.Closes(log.RoleUser, ""), logtest.Closes(log.RoleSupport, "s1"), logtest.UserSays("2", "b"), logtest.SupportSays("3", "s1", "c"), logtest.WithMessageID(logtest.UserSays("4", "a"), "m"), logtest.SupportJoins("s1"), logtest.SupportJoins("s2")}, []log.Outcome{log.Applied, log.Applied, log.Applied, log.Refused, log.Applied, log.Ignored, log.Over, log.Over, log.Repeated, log.Applied, log.Refused}, "s1", "User:a@30/s1"},
+		"the end of a wait":        {[]log.Event{logtest.Registered, logtest.Closes(log.RoleSupport, ""), logtest.Closes("Bot", ""), logtest.Closes(log.RoleUser, ""), logtest.SupportJoins("s1")}, []log.Outcome{log.Applied, log.Refused, log.Ignored, log.Applied, log.Over}, "", ""},
+		"an end that not all know": {[]log.Event{logtest.Registered, logtest.Attends("A", 0), logtest.Closes(log.RoleUser, ""), logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied, log.Unknown, log.Applied}, "", "User:a@30/"},
+		"an end that all know":     {[]log.Event{logtest.Registered, logtest.Attends("A", 1), logtest.Closes(log.RoleUser, ""), logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied, log.Applied, log.Over}, "", ""},
+		"of a newer fold":          {[]log.Event{{Kind: log.RegisteredFor, Fold: log.Version + 1, UserID: "u", ChatID: "c"}, logtest.UserSays("1", "a")}, []log.Outcome{log.Ignored, log.Ignored}, "", ""},
+		"of this fold":             {[]log.Event{{Kind: log.RegisteredFor, Fold: log.Version, UserID: "u", ChatID: "c"}, logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied}, "", "User:a@30/"},
+		"marks only grow":          {[]log.Event{logtest.Registered, logtest.Reads(log.RoleUser, 1), logtest.UserSays("1", "a"), logtest.Reads(log.RoleUser, 1), logtest.Reads(log.RoleUser, 1), logtest.Reads(log.RoleSupport, 1), logtest.Reads(log.RoleUser, 0), logtest.Reads("Bot", 1)}, []log.Outcome{log.Applied, log.Ignored, log.Applied, log.Applied, log.Ignored, log.Applied, log.Ignored, log.Ignored}, "", "User:a@30/"},
+		"ratings":                  {[]log.Event{logtest.Registered, logtest.Rates(3, ""), logtest.SupportJoins("s1"), logtest.Rates(0, ""), logtest.Rates(6, ""), logtest.Rates(5, "fine"), logtest.Closes(log.RoleUser, ""), logtest.Rates(1, "")}, []log.Outcome{log.Applied, log.Ignored, log.Applied, log.Ignored, log.Ignored, log.Applied, log.Applied, log.Applied}, "s1", ""},
 		"attendance":               {[]log.Event{logtest.Registered, {Kind: log.Attended, Server: "A"}, {Kind: log.Attended, Server: "A"}, {Kind: log.Attended}}, []log.Outcome{log.Applied, log.Applied, log.Ignored, log.Ignored}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,6 +101,7 @@ func TestEventsSurviveTheLog(t *testing.T) {
 // FuzzFold applies any events of a small world in any order: what the fold tells
 // keeps its promises, and whoever folds the same log comes to the same state.
 func FuzzFold(f *testing.F) {
+	f.Add([]byte{0, 1, 3, 19, 29, 39, 4, 69, 6, 49, 3})
 	f.Add([]byte{0, 1, 10, 20, 21, 30, 30, 11, 42})
 	f.Add([]byte{0, 13, 13, 23, 33, 1, 2, 43, 53, 63})
 	f.Fuzz(func(t *testing.T, choices []byte) {
@@ -100,13 +110,19 @@ func FuzzFold(f *testing.F) {
 		for _, choice := range choices {
 			e := logtest.AnyEvent(choice)
 			e = log.Decode(e.Encode())
-			before, support := len(s.Messages), s.Support
+			before, support, read, closed := len(s.Messages), s.Support, s.Read, s.Closed
 			outcome := s.Apply(e)
 			if got := again.Apply(e); got != outcome {
 				t.Fatalf("not deterministic: %d and %d", outcome, got)
 			}
 			if support.ID != "" && s.Support != support {
 				t.Fatalf("the support has changed from %v to %v", support, s.Support)
+			}
+			if s.Read.User < read.User || s.Read.Support < read.Support || max(s.Read.User, s.Read.Support) > int64(len(s.Messages)) {
+				t.Fatalf("the marks were %v and are %v of %d messages", read, s.Read, len(s.Messages))
+			}
+			if closed.From != "" && (s.Closed != closed || s.Support != support || len(s.Messages) != before) {
+				t.Fatal("something has happened after the end")
 			}
 			if len(s.Messages) == before {
 				continue
@@ -131,4 +147,72 @@ func FuzzFold(f *testing.F) {
 			t.Fatal("two folds of one log differ")
 		}
 	})
+}
+
+// An old server has the fold from before there were versions: it knows the first
+// four kinds, and asks nobody before it appends.
+type oldFold struct{ state log.State }
+
+func (f *oldFold) apply(e log.Event) log.Outcome {
+	switch e.Kind {
+	case log.Registered, log.Attended, log.SupportJoined, log.Messaged:
+		return f.state.Apply(e)
+	}
+	return log.Ignored
+}
+
+// While old and new servers serve one chat, in whatever order they come to it, what
+// each of them shows is the same, or the chat is gone for the old one.
+func TestTwoFoldsOfOneLog(t *testing.T) {
+	for seed := range int64(300) {
+		random := rand.New(rand.NewSource(seed))
+		entries := []log.Event{logtest.Registered, logtest.Attends("new", log.Version)}
+		var old *oldFold // once it has attended
+		newer := func() *log.State {
+			var s log.State
+			for _, e := range entries {
+				s.Apply(e)
+			}
+			return &s
+		}
+		closed := false
+		for i := range 12 {
+			id := fmt.Sprint(i)
+			switch random.Intn(5) {
+			case 0: // the old server gets a Join
+				entries = append(entries, logtest.Attends("old", 0))
+				old = &oldFold{}
+				for _, e := range entries {
+					old.apply(e)
+				}
+				if old.state.ChatID == "" { // the chat is gone, it says, and attends to nothing
+					old, entries = nil, entries[:len(entries)-1]
+				}
+			case 1: // the new one is to end the chat
+				s := newer()
+				if !s.Knows(log.Closed) || s.Closed.From != "" {
+					continue
+				}
+				closed = true
+				if first := s.Registration(log.Closed); first != nil {
+					entries[0] = *first
+				}
+				entries = append(entries, logtest.Closes(log.RoleUser, ""))
+			default:
+				entries = append(entries, logtest.UserSays(id, id))
+			}
+			if old != nil {
+				old.state = log.State{}
+				for _, e := range entries {
+					old.apply(e)
+				}
+				if got, want := old.state.Messages, newer().Messages; !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d: the old server shows %v, the new one %v", seed, got, want)
+				}
+			}
+		}
+		if s := newer(); s.Closed.From != "" != closed {
+			t.Fatalf("seed %d: told that the chat is closed: %t, by the log: %t", seed, closed, s.Closed.From != "")
+		}
+	}
 }

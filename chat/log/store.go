@@ -65,20 +65,39 @@ func (s Store) Create(ctx context.Context, e Event) error {
 	return s.do(ctx, redis.NewIntCmd(ctx, "rpush", s.Key(e.ChatID), e.Encode()), s.expire(ctx, e.ChatID))
 }
 
-// Append puts an entry behind the others, renews the chat, and calls done with
-// the entry's position, in the order of the positions: 0 if the chat is gone.
-// done must not block.
-func (s Store) Append(deadline time.Time, chatID string, entry []byte, done func(seq int64, err error)) {
+// Append puts an entry behind the others and calls done with its position, in the
+// order of the positions: 0 if the chat is gone. Unless the kind is soft it renews
+// the chat. registration, if not nil, takes the place of the first entry before that
+// (State.Registration). done must not block.
+func (s Store) Append(deadline time.Time, chatID string, kind Kind, entry []byte, registration *Event, done func(seq int64, err error)) {
 	ctx := context.Background() // the deadline bounds it
 	var key any = s.Key(chatID)
 	push := redis.NewIntCmd(ctx, "rpushx", key, entry)
-	expire := s.expireKey(ctx, key)
-	s.db.Submit(deadline, func(err error) {
+	finish := func(err error) {
 		if err == nil {
 			err = push.Err()
 		}
 		done(push.Val(), err)
-	}, push, expire)
+	}
+	switch {
+	case kind.Soft():
+		s.db.Submit(deadline, finish, push)
+	case registration != nil: // of a chat that is gone it fails, and changes nothing
+		s.db.Submit(deadline, finish, redis.NewStatusCmd(ctx, "lset", key, 0, registration.Encode()), push, s.expireKey(ctx, key))
+	default:
+		s.db.Submit(deadline, finish, push, s.expireKey(ctx, key))
+	}
+}
+
+// KeepFor makes a chat live for d from now.
+func (s Store) KeepFor(ctx context.Context, chatID string, d time.Duration) error {
+	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpire", s.Key(chatID), d.Milliseconds()))
+}
+
+// ExpireAt makes a chat live until the given time (of the store), whatever has
+// renewed it.
+func (s Store) ExpireAt(ctx context.Context, chatID string, at time.Time) error {
+	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpireat", s.Key(chatID), at.UnixMilli()))
 }
 
 // Try finds out whether an append to a chat would be taken: where the chat's log
@@ -107,19 +126,24 @@ func (s Store) Read(ctx context.Context, chatID string, after int64) ([]string, 
 // instance when a replica that was behind took over.
 var ErrDiverged = errors.New("log: the log has become shorter")
 
-// Renew makes the chat live for ttl from now, puts entry behind the others
-// unless it is nil, and returns the entries behind position after.
-func (s Store) Renew(ctx context.Context, chatID string, entry []byte, after int64) ([]string, error) {
-	expire := s.expire(ctx, chatID)
-	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
-	cmds := []redis.Cmder{expire, entries}
+// Visit puts entry behind the others unless it is nil, and returns the entries behind
+// position after. With renew the chat lives for ttl from now.
+func (s Store) Visit(ctx context.Context, chatID string, renew bool, entry []byte, after int64) ([]string, error) {
+	var there redis.Cmder
+	var cmds []redis.Cmder
 	if entry != nil {
-		cmds = []redis.Cmder{redis.NewIntCmd(ctx, "rpushx", s.Key(chatID), entry), expire, entries}
+		cmds = append(cmds, redis.NewIntCmd(ctx, "rpushx", s.Key(chatID), entry))
 	}
-	if err := s.do(ctx, cmds...); err != nil {
+	if renew {
+		there = s.expire(ctx, chatID)
+	} else {
+		there = redis.NewBoolCmd(ctx, "exists", s.Key(chatID))
+	}
+	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
+	if err := s.do(ctx, append(cmds, there, entries)...); err != nil {
 		return nil, err
 	}
-	if !expire.Val() {
+	if !there.(*redis.BoolCmd).Val() {
 		return nil, ErrGone
 	}
 	return entries.Val(), nil

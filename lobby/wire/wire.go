@@ -64,6 +64,7 @@ const (
 	ChatFull     Code = "chat_full"
 	Unauthorized Code = "unauthorized"
 	Unavailable  Code = "unavailable"
+	ChatClosed   Code = "chat_closed"
 )
 
 // Error is a refusal that a client may see: a code and one plain sentence.

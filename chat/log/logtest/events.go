@@ -27,6 +27,26 @@ func WithMessageID(e log.Event, id string) log.Event { e.MessageID = id; return 
 // At gives an event a time.
 func At(e log.Event, t int64) log.Event { e.At = t; return e }
 
+// Closes is the event of a role, as a support with its id, that ends the chat.
+func Closes(from log.Role, support string) log.Event {
+	return log.Event{Kind: log.Closed, At: 40, From: from, SupportID: support}
+}
+
+// Reads is the event of a role that has read the messages up to a number.
+func Reads(from log.Role, seq int64) log.Event {
+	return log.Event{Kind: log.Read, From: from, Seq: seq}
+}
+
+// Rates is the event of a user who gives a score.
+func Rates(score uint8, comment string) log.Event {
+	return log.Event{Kind: log.Rated, At: 50, Score: score, Content: comment}
+}
+
+// Attends is the event of a server with a fold of this version.
+func Attends(server string, fold uint8) log.Event {
+	return log.Event{Kind: log.Attended, Server: server, Fold: fold}
+}
+
 // AnyEvent makes one of 256 events that get into each other's way.
 func AnyEvent(choice byte) log.Event {
 	n := choice / 10
@@ -47,5 +67,15 @@ func AnyEvent(choice byte) log.Event {
 	case 8:
 		return WithMessageID(SupportSays(pick("11", "12", "13"), pick("s1", "s2"), "t"), pick("m", "n"))
 	}
-	return log.Event{Kind: log.Kind(pick("", "later", "message")), From: log.Role(pick("", "Bot"))}
+	switch n % 8 {
+	case 0:
+		return log.Event{Kind: log.Kind(pick("", "later", "message")), From: log.Role(pick("", "Bot"))}
+	case 1, 2, 3:
+		return Reads(log.Role(pick("User", "Support", "Bot")), int64(n)-2)
+	case 4:
+		return Rates(n%7, pick("", "fine"))
+	case 5:
+		return Attends(pick("A", "B", "C"), n%2)
+	}
+	return Closes(log.Role(pick("User", "Support", "Bot")), pick("s1", "s2", ""))
 }

@@ -189,11 +189,12 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		chats := chat.New(chat.Config{
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst, MaxMessages: cfg.MaxMessages, JoinTimeout: cfg.JoinTimeout,
+			TypingPreview: cfg.TypingPreview,
 			Frame: web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
 			AgentsNeedToken: agents != nil,
 		})
 		figures.operator.MustRegister(chats.Metrics()...)
-		b.onShutdown("chats", time.Second, chats.Close)
+		b.onShutdown("chats", 2500*time.Millisecond, chats.Close) // marks in flight take up to 2 s
 		serve("chat server", web.NewChat(chats, options), chatListener)
 	}
 	b.steps = append(b.steps, step{"sockets", 3*time.Second + cfg.DrainSpread, b.closeSockets})

@@ -17,34 +17,35 @@ import (
 // Config is what a command is told by flags and environment. Parse fills and
 // checks it. The secrets and the URLs must not be shown: never log a Config.
 type Config struct {
-	ChatAddr     string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
-	LobbyAddr    string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
-	MetricsAddr  string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone, with all metrics and with what is missing at /readyz. Without it every port shows all metrics."`
-	Prefix       string        `env:"PREFIX" default:"" type:"prefix" placeholder:"NAME" help:"Name in front of every key, channel, subject and stream, so that several deployments can share one Redis or NATS. The same for every process of a deployment."`
-	Broker       string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
-	RedisURL     string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
-	NATSURL      string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
-	NATSReplicas int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
-	NATSStorage  string        `name:"nats-storage" env:"NATS_STORAGE" default:"file" type:"storage" help:"Storage of the JetStream stream: file or memory."`
-	NATSCreds    string        `name:"nats-creds" env:"NATS_CREDS" type:"file" placeholder:"FILE" help:"Credentials file for NATS."`
-	NATSCA       string        `name:"nats-ca" env:"NATS_CA" type:"file" placeholder:"FILE" help:"PEM file of the certificates that NATS servers must be signed with. Makes TLS required, as tls:// does."`
-	NATSCert     string        `name:"nats-cert" env:"NATS_CERT" type:"file" placeholder:"FILE" help:"PEM file of the certificate to show to NATS servers, together with NATS_KEY."`
-	NATSKey      string        `name:"nats-key" env:"NATS_KEY" type:"file" placeholder:"FILE" help:"PEM file of the key of NATS_CERT."`
-	DataDir      string        `env:"DATA_DIR" default:"${data_dir}" type:"folder" help:"Folder in which an embedded NATS keeps its files, for one process at a time."`
-	ChatTTL      time.Duration `name:"chat-ttl" env:"CHAT_TTL" default:"120s" type:"time" help:"How long a chat lives without a Join or a message."`
-	IdleTimeout  time.Duration `env:"IDLE_TIMEOUT" default:"120s" type:"time" help:"How long a socket may send nothing at all before it is closed."`
-	PingInterval time.Duration `env:"PING_INTERVAL" default:"1s" type:"time" help:"Time between two heartbeats on a socket."`
-	ClaimTTL     time.Duration `name:"claim-ttl" env:"CLAIM_TTL" default:"15s" type:"time" help:"How long an agent who claimed a user has to join the chat."`
-	LeaveGrace   time.Duration `env:"LEAVE_GRACE" default:"10s" type:"time" help:"How long a waiting user may be without a socket before leaving the queue."`
-	MessageRate  float64       `env:"MESSAGE_RATE" default:"20" type:"rate" help:"Chat messages a second that one socket may send, sustained. 0 switches the limit off."`
-	MessageBurst int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
-	FrameRate    float64       `env:"FRAME_RATE" default:"500" type:"frame-rate" help:"WebSocket frames a second of whatever kind, messages too, that may come from one socket, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
-	ByteRate     float64       `env:"BYTE_RATE" default:"4194304" type:"byte-rate" help:"Bytes a second that may come from one socket in frames, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
-	MaxSockets   int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
-	MaxMessages  int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat takes. More are refused as chat_full."`
-	JoinTimeout  time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a chat server's socket may stay without a Join that succeeds."`
-	DrainDelay   time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
-	DrainSpread  time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
+	ChatAddr      string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
+	LobbyAddr     string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
+	MetricsAddr   string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone, with all metrics and with what is missing at /readyz. Without it every port shows all metrics."`
+	Prefix        string        `env:"PREFIX" default:"" type:"prefix" placeholder:"NAME" help:"Name in front of every key, channel, subject and stream, so that several deployments can share one Redis or NATS. The same for every process of a deployment."`
+	Broker        string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
+	RedisURL      string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
+	NATSURL       string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
+	NATSReplicas  int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
+	NATSStorage   string        `name:"nats-storage" env:"NATS_STORAGE" default:"file" type:"storage" help:"Storage of the JetStream stream: file or memory."`
+	NATSCreds     string        `name:"nats-creds" env:"NATS_CREDS" type:"file" placeholder:"FILE" help:"Credentials file for NATS."`
+	NATSCA        string        `name:"nats-ca" env:"NATS_CA" type:"file" placeholder:"FILE" help:"PEM file of the certificates that NATS servers must be signed with. Makes TLS required, as tls:// does."`
+	NATSCert      string        `name:"nats-cert" env:"NATS_CERT" type:"file" placeholder:"FILE" help:"PEM file of the certificate to show to NATS servers, together with NATS_KEY."`
+	NATSKey       string        `name:"nats-key" env:"NATS_KEY" type:"file" placeholder:"FILE" help:"PEM file of the key of NATS_CERT."`
+	DataDir       string        `env:"DATA_DIR" default:"${data_dir}" type:"folder" help:"Folder in which an embedded NATS keeps its files, for one process at a time."`
+	ChatTTL       time.Duration `name:"chat-ttl" env:"CHAT_TTL" default:"120s" type:"time" help:"How long a chat lives without a Join or a message."`
+	IdleTimeout   time.Duration `env:"IDLE_TIMEOUT" default:"120s" type:"time" help:"How long a socket may send nothing at all before it is closed."`
+	PingInterval  time.Duration `env:"PING_INTERVAL" default:"1s" type:"time" help:"Time between two heartbeats on a socket."`
+	ClaimTTL      time.Duration `name:"claim-ttl" env:"CLAIM_TTL" default:"15s" type:"time" help:"How long an agent who claimed a user has to join the chat."`
+	LeaveGrace    time.Duration `env:"LEAVE_GRACE" default:"10s" type:"time" help:"How long a waiting user may be without a socket before leaving the queue."`
+	MessageRate   float64       `env:"MESSAGE_RATE" default:"20" type:"rate" help:"Chat messages a second that one socket may send, sustained. 0 switches the limit off."`
+	MessageBurst  int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
+	FrameRate     float64       `env:"FRAME_RATE" default:"500" type:"frame-rate" help:"WebSocket frames a second of whatever kind, messages too, that may come from one socket, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
+	ByteRate      float64       `env:"BYTE_RATE" default:"4194304" type:"byte-rate" help:"Bytes a second that may come from one socket in frames, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
+	MaxSockets    int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
+	TypingPreview bool          `env:"TYPING_PREVIEW" default:"false" help:"Agents see what a visitor is typing before it is sent. The widget says so."`
+	MaxMessages   int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat takes. More are refused as chat_full."`
+	JoinTimeout   time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a chat server's socket may stay without a Join that succeeds."`
+	DrainDelay    time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
+	DrainSpread   time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
 
 	MaxHeaderBytes int `env:"MAX_HEADER_BYTES" default:"8192" type:"header-bytes" help:"Bytes of a request's line and headers, tokens and cookies too; each request that comes in takes so much memory."`
 	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Bytes of a request's body. No request needs one."`

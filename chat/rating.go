@@ -1,0 +1,45 @@
+package chat
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"livesupport/chat/log"
+	"livesupport/lobby/wire"
+)
+
+// maxComment is the largest number of characters in the comment of a rating.
+const maxComment = 1000
+
+var (
+	errNotRatable = wire.NewError(wire.Forbidden, "The user of a chat may rate it once a support has joined.")
+	errRated      = wire.NewError(wire.ChatFull, "This chat has been rated as often as it can.")
+)
+
+// rate takes the user's opinion of the chat (PROTOCOL.md, "rating").
+func (r *room) rate(ctx context.Context, deadline time.Time, s *Session, args *rateArgs) error {
+	r.mu.Lock()
+	supported := r.state.Supported
+	r.mu.Unlock()
+	switch {
+	case s.role != log.RoleUser || !supported:
+		return errNotRatable
+	case args.Score < 1 || args.Score > 5:
+		return wire.NewError(wire.BadRequest, `The field "score" must be a whole number from 1 to 5.`)
+	case utf8.RuneCountInString(args.Comment) > maxComment:
+		return wire.NewError(wire.BadRequest, `The field "comment" holds at most 1,000 characters.`)
+	}
+	result := r.append(ctx, deadline, &log.Event{
+		Kind: log.Rated, ID: r.service.eventID(), At: r.service.now(), Score: uint8(args.Score), Content: args.Comment,
+	}, nil)
+	switch {
+	case result.err != nil:
+		return result.err
+	case result.late:
+		return wire.ErrUnavailable
+	case result.outcome == log.Full:
+		return errRated
+	}
+	return nil
+}

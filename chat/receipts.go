@@ -1,0 +1,196 @@
+package chat
+
+import (
+	"context"
+	"time"
+
+	"livesupport/chat/log"
+	"livesupport/lobby/wire"
+)
+
+// mark is how far a role has got with the messages, by their numbers (PROTOCOL.md,
+// "receipts"). Reading implies delivery.
+type mark struct {
+	Delivered int64 `json:"delivered"`
+	Read      int64 `json:"read"`
+}
+
+// raise lets a mark grow, and reports whether it has.
+func (m *mark) raise(by mark) bool {
+	before := *m
+	m.Read = max(m.Read, by.Read)
+	m.Delivered = max(m.Delivered, by.Delivered, m.Read)
+	return *m != before
+}
+
+// marks are those of a chat's two sides, as its sessions have been told. What is read
+// is in the log, too, or will be within keepMarksEvery.
+type marks [2]mark
+
+// side is the index of a role that takes part in a chat.
+func side(r log.Role) int {
+	if r == log.RoleSupport {
+		return 1
+	}
+	return 0
+}
+
+var sides = [2]log.Role{log.RoleUser, log.RoleSupport}
+
+// keepMarksEvery is how long marks are told before they are logged, at most: those
+// of that time become one entry.
+const keepMarksEvery = 500 * time.Millisecond
+
+var errMark = wire.NewError(wire.BadRequest, `The fields "delivered" and "read" must be numbers of messages in this chat; one of them must be there.`)
+
+// receipt takes what a session says that its role has got and read.
+func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error {
+	if args.Delivered == nil && args.Read == nil {
+		return errMark
+	}
+	var m mark
+	for _, number := range []struct {
+		from *int64
+		to   *int64
+	}{{args.Delivered, &m.Delivered}, {args.Read, &m.Read}} {
+		if number.from == nil {
+			continue
+		}
+		if *number.from < 0 {
+			return errMark
+		}
+		*number.to = *number.from
+	}
+	if err := r.has(ctx, max(m.Delivered, m.Read)); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	grown := r.raise(s.role, m, s)
+	if grown {
+		r.signal(signal{From: s.role, Mark: &r.marks[side(s.role)]})
+	}
+	keep := grown && r.marks[side(s.role)].Read > *r.state.Read.Of(s.role)
+	r.mu.Unlock()
+	if keep {
+		r.service.keepMarks(r)
+	}
+	r.flush()
+	return nil
+}
+
+// has returns nil if the chat has a message of this number; a client may have it
+// from another server, before this one has heard of it.
+func (r *room) has(ctx context.Context, number int64) error {
+	r.mu.Lock()
+	after, n := r.last, int64(len(r.state.Messages))
+	r.mu.Unlock()
+	if number <= n {
+		return nil
+	}
+	entries, err := r.fetch(ctx, after)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.take(after, entries)
+	n = int64(len(r.state.Messages))
+	r.mu.Unlock()
+	r.flush()
+	if number > n {
+		return errMark
+	}
+	return nil
+}
+
+// raise lets a role's mark grow and tells the sessions that have listed receipts, but
+// for the one that has said so. The caller holds mu.
+func (r *room) raise(role log.Role, by mark, except *Session) bool {
+	m := &r.marks[side(role)]
+	if !m.raise(by) {
+		return false
+	}
+	r.tell(featureReceipts, except, func() []byte { return receiptPayload(role, *m) })
+	return true
+}
+
+// showMarks tells a session that has just joined what is read. The caller holds mu.
+func (r *room) showMarks(s *Session) {
+	for i, role := range sides {
+		if m := r.marks[i]; m.Delivered > 0 {
+			r.queueTo(s, receiptPayload(role, m))
+		}
+	}
+}
+
+// keepMarks sees to it that what has been read is logged, soon. The room stays until
+// then, whoever leaves.
+func (s *Service) keepMarks(r *room) {
+	s.mu.Lock()
+	if _, known := s.marked[r]; !known {
+		s.marked[r] = struct{}{}
+		r.errands++
+	}
+	s.mu.Unlock()
+	select {
+	case s.markedNow <- struct{}{}:
+	default:
+	}
+}
+
+// keepMarksLoop logs what has been read, of all chats at once.
+func (s *Service) keepMarksLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-s.markedNow:
+			sleep(ctx, keepMarksEvery)
+			s.logMarks(ctx, storeTimeout)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// markWriters is how many chats' marks are logged at once.
+const markWriters = 128
+
+// logMarks logs what has been read by now. What cannot be logged in time is tried
+// again.
+func (s *Service) logMarks(ctx context.Context, within time.Duration) {
+	s.mu.Lock()
+	rooms := s.marked
+	s.marked = map[*room]struct{}{}
+	s.mu.Unlock()
+	writers := make(chan struct{}, markWriters)
+	for r := range rooms {
+		writers <- struct{}{}
+		go func() {
+			if !r.logMarks(ctx, within) {
+				s.keepMarks(r)
+			}
+			s.releaseErrand(r)
+			<-writers
+		}()
+	}
+	for range markWriters { // all have ended
+		writers <- struct{}{}
+	}
+}
+
+// logMarks appends what each role has read, and reports whether nothing is left.
+func (r *room) logMarks(ctx context.Context, within time.Duration) bool {
+	for i, role := range sides {
+		r.mu.Lock()
+		read := r.marks[i].Read
+		logged := read <= *r.state.Read.Of(role) || r.gone
+		r.mu.Unlock()
+		if logged {
+			continue
+		}
+		result := r.append(ctx, time.Now().Add(within), &log.Event{
+			Kind: log.Read, ID: r.service.eventID(), At: r.service.now(), From: role, Seq: read,
+		}, nil)
+		if result.err != nil && !r.isGone() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,129 @@
+package chat
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"livesupport/broker/redisdb"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// A server that has not renewed its lease for so long counts as dead.
+	serverLease = 8 * time.Second
+	// serverRenewal is how often leases are renewed and looked at.
+	serverRenewal = 2 * time.Second
+)
+
+// servers is which chat servers of the deployment live: each has a lease in the
+// store, which it renews while it reaches the broker, too, and while one of its
+// chats has servers that tell each other who is there. For one goroutine.
+type servers struct {
+	db   *redisdb.DB
+	id   string              // this one
+	live map[string]struct{} // at the last look
+	held time.Time           // when the own lease was renewed last; zero if there is none
+}
+
+func (s *servers) key() string { return s.db.Key("{servers}") }
+
+// renew renews the own lease if it may, and looks at all. It reports whether the own
+// lease had run out meanwhile.
+func (s *servers) renew(ctx context.Context, may bool) (lapsed bool, err error) {
+	now := s.db.Now().UnixMilli()
+	var cmds []redis.Cmder
+	if may {
+		cmds = append(cmds,
+			redis.NewIntCmd(ctx, "zadd", s.key(), now+serverLease.Milliseconds(), s.id),
+			redis.NewBoolCmd(ctx, "pexpire", s.key(), (2*serverLease).Milliseconds()))
+	}
+	list := redis.NewStringSliceCmd(ctx, "zrangebyscore", s.key(), now, "+inf")
+	cmds = append(cmds, redis.NewIntCmd(ctx, "zremrangebyscore", s.key(), "-inf", now-serverLease.Milliseconds()), list)
+	if err := s.db.Do(ctx, cmds...); err != nil {
+		return false, err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return false, err
+		}
+	}
+	s.live = make(map[string]struct{}, len(list.Val()))
+	for _, id := range list.Val() {
+		s.live[id] = struct{}{}
+	}
+	if may {
+		lapsed = !s.held.IsZero() && time.Since(s.held) > serverLease
+		s.held = time.Now()
+	}
+	return lapsed, nil
+}
+
+// end gives the own lease back.
+func (s *servers) end(ctx context.Context) error {
+	if s.held.IsZero() {
+		return nil
+	}
+	s.held = time.Time{}
+	return s.db.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.key(), s.id))
+}
+
+// dead reports whether a server that was heard at a time has died since.
+func (s *servers) dead(id string, heard time.Time) bool {
+	_, lives := s.live[id]
+	return !lives && time.Since(heard) > serverLease
+}
+
+// keepServers holds this server's lease while it is needed, and has the rooms forget
+// what servers have told that have died.
+func (s *Service) keepServers(ctx context.Context) {
+	all := servers{db: s.db, id: s.id}
+	for ctx.Err() == nil {
+		s.lookAtServers(ctx, &all)
+		sleep(ctx, serverRenewal)
+	}
+	last, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if err := all.end(last); err != nil {
+		s.logger.Debug("giving back the server's lease", "error", err)
+	}
+}
+
+func (s *Service) lookAtServers(ctx context.Context, all *servers) {
+	rooms := s.listeningRooms()
+	ctx, cancel := context.WithTimeout(ctx, serverRenewal)
+	defer cancel()
+	if len(rooms) == 0 {
+		if err := all.end(ctx); err != nil {
+			s.logger.Debug("giving back the server's lease", "error", err)
+		}
+		return
+	}
+	lapsed, err := all.renew(ctx, s.cfg.Broker.Ready() == nil)
+	if err != nil {
+		s.logger.Debug("the servers' leases", "error", err)
+		return
+	}
+	for _, r := range rooms {
+		r.bury(all.dead)
+		if lapsed {
+			r.ask()
+		}
+	}
+}
+
+// listeningRooms are those that take part in their chats' signals.
+func (s *Service) listeningRooms() []*room {
+	s.mu.Lock()
+	rooms := make([]*room, 0, len(s.rooms))
+	for _, r := range s.rooms {
+		rooms = append(rooms, r)
+	}
+	s.mu.Unlock()
+	return slices.DeleteFunc(rooms, func(r *room) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.signals.subscription == nil
+	})
+}
