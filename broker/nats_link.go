@@ -141,7 +141,7 @@ func (b *NATS) connect(l *link) error {
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			if sub != nil && strings.HasPrefix(sub.Subject, l.prefix+signalSubjects) && errors.Is(err, nats.ErrSlowConsumer) {
+			if sub != nil && strings.HasPrefix(sub.Subject, signalSubjects) && errors.Is(err, nats.ErrSlowConsumer) {
 				return // signals came faster than they could be taken
 			}
 			l.troubled(err)

@@ -33,7 +33,7 @@ func (b *NATS) sendSignals(_ context.Context, batch []signal) error {
 		return b.topics.err()
 	}
 	for _, s := range batch {
-		if err := l.nc.Publish(b.prefix+signalSubjects+subject(s.topic), s.payload); err != nil {
+		if err := l.nc.Publish(signalSubjects+b.prefix+subject(s.topic), s.payload); err != nil {
 			return fmt.Errorf("broker: signal: %w", err)
 		}
 	}
@@ -68,7 +68,7 @@ func (b *NATS) passSignals(l *link) error {
 				b.signals.left(name)
 			}
 			for _, name := range join {
-				sub, err := l.nc.ChanSubscribe(b.prefix+signalSubjects+subject(name), l.signals)
+				sub, err := l.nc.ChanSubscribe(signalSubjects+b.prefix+subject(name), l.signals)
 				if err != nil {
 					return fmt.Errorf("broker: listen: %w", err)
 				}
@@ -76,7 +76,7 @@ func (b *NATS) passSignals(l *link) error {
 				b.signals.joined(name, true)
 			}
 		case msg := <-l.signals:
-			b.signals.deliver(topicOf(strings.TrimPrefix(msg.Subject, b.prefix+signalSubjects)), msg.Data)
+			b.signals.deliver(topicOf(strings.TrimPrefix(msg.Subject, signalSubjects+b.prefix)), msg.Data)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func TestNATSFile(t *testing.T) {
 
 func TestNATSMemory(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
-		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t), Memory: true})
+		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t), Memory: true, Prefix: "shop"})
 	})
 }
 

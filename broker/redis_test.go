@@ -24,22 +24,22 @@ func TestRedisEmbedded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Close)
-		return redisHarness{server.URL()}
+		return redisHarness{url: server.URL()}
 	})
 }
 
 func TestRedisReal(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
-		return redisHarness{brokertest.StartRedisServer(t).URL()}
+		return redisHarness{url: brokertest.StartRedisServer(t).URL()}
 	})
 }
 
-// redisHarness makes brokers for the Redis at url.
-type redisHarness struct{ url string }
+// redisHarness makes brokers for the Redis at url, with a prefix.
+type redisHarness struct{ url, prefix string }
 
 func (h redisHarness) Broker(t testing.TB) broker.Broker {
 	t.Helper()
-	db, err := redisdb.Open(h.url, nil)
+	db, err := redisdb.Open(h.url, nil, redisdb.Prefix(h.prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func (h redisHarness) Broker(t testing.TB) broker.Broker {
 func (h redisHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
 	t.Helper()
 	proxy := brokertest.StartProxy(t, strings.TrimPrefix(h.url, "redis://"))
-	return redisHarness{"redis://" + proxy.Addr()}.Broker(t), proxy
+	return redisHarness{"redis://" + proxy.Addr(), h.prefix}.Broker(t), proxy
 }
 
 // TestRedisSilentConnection checks that the subscriptions' own connection is

@@ -17,7 +17,9 @@ import (
 // or an IPv6 network of 64 bits.
 func (s *Server) clientAddress(c *fiber.Ctx) netip.Addr {
 	peer, _ := netip.AddrFromSlice(c.Context().RemoteIP())
-	if len(s.options.TrustedProxies) > 0 {
+	if !isTrusted(peer, s.options.TrustedProxies) {
+		s.unknownProxy(c)
+	} else {
 		peer = forwardedFor(peer, s.options.TrustedProxies,
 			headerList(c, fiber.HeaderXForwardedFor), headerList(c, fiber.HeaderForwarded))
 	}

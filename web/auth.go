@@ -63,6 +63,14 @@ func newParser(algorithms []string, audience, issuer string) *jwt.Parser {
 	return jwt.NewParser(options...)
 }
 
+// variable is what says how agents' tokens must be signed.
+func (v *Verifier) variable() string {
+	if v.keys != nil {
+		return "AGENT_JWKS_URL"
+	}
+	return "AGENT_SECRET"
+}
+
 // Close ends what a Verifier does in the background.
 func (v *Verifier) Close() error {
 	if v.keys != nil {
@@ -144,7 +152,7 @@ func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
 	}
 	visitor, err := s.options.Visitors.Verify(strings.Clone(token)) // Fiber uses the header's memory again
 	if err != nil {
-		s.options.Log.Debug("a visitor's token was refused", "error", err)
+		s.refusedToken("a visitor's", "VISITOR_SECRET", err)
 		s.refused(unauthorized)
 		return nil, errVisitor
 	}
@@ -176,7 +184,9 @@ func (s *Server) authenticate(c *fiber.Ctx, demanded bool) error {
 		return wire.ErrUnavailable
 	}
 	if err != nil {
-		s.options.Log.Debug("a token was refused", "error", err)
+		if shown {
+			s.refusedToken("an agent's", agents.variable(), err)
+		}
 		s.refused(unauthorized)
 		return errUnauthorized
 	}

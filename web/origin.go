@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -40,13 +41,44 @@ func (s *Server) corsConfig() cors.Config {
 	return config
 }
 
+// share says in every answer for whom it may be kept: caches give a file that one site
+// has loaded to all others.
+func (s *Server) share(c *fiber.Ctx) error {
+	switch {
+	case !slices.Contains(s.options.AllowedOrigins, "*"):
+		c.Vary(fiber.HeaderOrigin)
+	case isStatic(c.Path()):
+		c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
+	}
+	return c.Next()
+}
+
+// isOwn reports whether a page is one of this server's: it must not be locked out of its
+// own files. A proxy may have changed the host, and taken TLS away.
+func (s *Server) isOwn(c *fiber.Ctx, origin string) bool {
+	if c.Get("Sec-Fetch-Site") == "same-origin" { // no page can make that up
+		return true
+	}
+	_, host, found := strings.Cut(strings.ToLower(origin), "://")
+	public, err := url.Parse(s.options.Site.ChatURL)
+	return found && (host == ownHost(string(c.Request().Host())) || host == ownHost(c.Hostname()) || err == nil && host == public.Host)
+}
+
+// ownHost is a request's host as an origin has it, without the schemes' own ports.
+func ownHost(host string) string {
+	host = strings.ToLower(host)
+	return strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
+}
+
 // checkOrigin refuses every request of a page that may not use the server, and what
 // its browser asks before one.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
-	if s.originAllowed(c.Get(fiber.HeaderOrigin)) {
+	origin := c.Get(fiber.HeaderOrigin)
+	if s.originAllowed(origin) || isStatic(c.Path()) && s.isOwn(c, origin) {
 		return c.Next()
 	}
 	s.refused(foreignOrigin)
+	s.refusedOrigin(origin)
 	return wire.NewError(wire.Forbidden, "Pages of this origin may not use this server.")
 }
 

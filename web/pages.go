@@ -113,6 +113,15 @@ type hosted struct {
 
 var nameableHost = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?$`)
 
+// isStatic reports whether a path is that of a page or of what pages load.
+func isStatic(path string) bool {
+	switch path {
+	case "/", "/widget.js", "/client.js", "/connection.js":
+		return true
+	}
+	return strings.HasPrefix(path, "/assets/")
+}
+
 const (
 	chatPage  = "visitor.html"
 	lobbyPage = "agent.html"

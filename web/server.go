@@ -31,8 +31,6 @@ import (
 const (
 	// headerTimeout bounds the reading of a request.
 	headerTimeout = 10 * time.Second
-	// keepAlive is how long a connection without a request stays open.
-	keepAlive = 60 * time.Second
 	// requestConns is room for requests where few sockets are allowed: what is
 	// over it, fasthttp refuses in plain text.
 	requestConns = 1024
@@ -64,6 +62,9 @@ type Options struct {
 	PingInterval time.Duration
 	// IdleTimeout is how long nothing may come from a socket.
 	IdleTimeout time.Duration
+	// KeepAlive is how long a connection without a request stays open; 0 for as long as
+	// the reading of a request may take.
+	KeepAlive time.Duration
 	// DrainSpread is over how long Shutdown spreads the sockets' closing.
 	DrainSpread time.Duration
 	// MaxSockets is how many sockets the server has at once. So many connections
@@ -86,6 +87,7 @@ type Server struct {
 	hub           *hub
 	options       Options
 	registrations *addressRate
+	notices       *notices
 	requests      requests
 
 	mu       sync.Mutex
@@ -132,6 +134,7 @@ func newServer(name string, options Options, page string) *Server {
 	s := &Server{
 		options:       options,
 		hub:           newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets, options.SocketsPerAddress),
+		notices:       newNotices(),
 		registrations: newAddressRate(options.RegisterRate, maxBuckets),
 		requests:      requests{open: make(map[net.Conn]struct{})},
 	}
@@ -142,7 +145,7 @@ func newServer(name string, options Options, page string) *Server {
 		CaseSensitive:         true,
 		ReadTimeout:           headerTimeout,
 		WriteTimeout:          headerTimeout,
-		IdleTimeout:           keepAlive,
+		IdleTimeout:           options.KeepAlive,
 		ReadBufferSize:        options.HeaderBytes,
 		BodyLimit:             options.BodyBytes,
 		Concurrency:           max(options.MaxSockets, requestConns),
@@ -154,6 +157,7 @@ func newServer(name string, options Options, page string) *Server {
 	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
 	s.app.Use(recovery.New())
 	s.app.Use(secureHeaders)
+	s.app.Use(s.share)
 	s.app.Use(s.checkOrigin)
 	s.app.Use(cors.New(s.corsConfig()))
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") })
@@ -234,6 +238,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 		},
 	})
 	return func(c *fiber.Ctx) error {
+		s.lostUpgrade(c)
 		if err := s.authenticate(c, agentsOnly); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	cut     bool
 	stalled bool
-	delay   time.Duration // of new connections, one way
+	delay   time.Duration         // of new connections, one way
 	conns   map[*net.TCPConn]bool // both ends
 }
 

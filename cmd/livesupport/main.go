@@ -4,6 +4,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -39,7 +40,7 @@ func embed(cfg *backend.Config) (end func(), notice string, err error) {
 		nats, err := embedded.StartNATS(cfg.DataDir)
 		if err != nil {
 			end()
-			return nil, "", err
+			return nil, "", fmt.Errorf("DATA_DIR=%q: %w", cfg.DataDir, err)
 		}
 		ends = append(ends, nats.Close)
 		cfg.NATSURL = nats.URL()

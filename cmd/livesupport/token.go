@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"livesupport/cmd/internal/backend"
 	"livesupport/lobby/wire"
 	"livesupport/web"
 )
@@ -25,14 +26,14 @@ const tokenHelp = "Makes a token for an agent, signed with AGENT_SECRET, for AGE
 
 // token prints a token and returns the exit code.
 func token(args []string, env func(string) string, stdout, stderr io.Writer) int {
-	if err := printToken(args, env, stdout); err != nil {
+	if err := printToken(args, env, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "livesupport token: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
 		return 2
 	}
 	return 0
 }
 
-func printToken(args []string, env func(string) string, stdout io.Writer) error {
+func printToken(args []string, env func(string) string, stdout, stderr io.Writer) error {
 	var r request
 	helped := false
 	parser, err := kong.New(&r, kong.Name("livesupport token"), kong.Description(tokenHelp),
@@ -46,11 +47,18 @@ func printToken(args []string, env func(string) string, stdout io.Writer) error 
 		}
 		return err
 	}
-	variable, audience, issuer := "AGENT_SECRET", env("AGENT_AUDIENCE"), env("AGENT_ISSUER")
-	if r.Visitor {
-		variable, audience, issuer = "VISITOR_SECRET", "", ""
+	setting := func(variable string) string { // as the servers read it
+		value, wrapped := backend.Unwrap(env(variable))
+		if wrapped {
+			fmt.Fprintf(stderr, "livesupport token: %s has white space or quotes around it, which were cut off: set it without them\n", variable)
+		}
+		return value
 	}
-	secret := env(variable)
+	variable, audience, issuer := "VISITOR_SECRET", "", ""
+	if !r.Visitor {
+		variable, audience, issuer = "AGENT_SECRET", setting("AGENT_AUDIENCE"), setting("AGENT_ISSUER")
+	}
+	secret := setting(variable)
 	switch name, ok := wire.Name(r.Name); {
 	case len(secret) < web.MinSecret:
 		return fmt.Errorf("%s has %d bytes: want the servers' secret of at least %d", variable, len(secret), web.MinSecret)

@@ -61,6 +61,13 @@ func TestToken(t *testing.T) {
 		require.True(t, strings.HasPrefix(stderr, "livesupport token: "+want), stderr)
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	}
+	for _, wrapped := range []string{secret + "\n", `"` + secret + `"`, " " + secret} {
+		code, stdout, stderr := run("--sub vika", "AGENT_SECRET", wrapped)
+		require.Zero(t, code)
+		require.Equal(t, "livesupport token: AGENT_SECRET has white space or quotes around it, which were cut off: set it without them\n", stderr)
+		_, err := web.NewSecretVerifier(secret, "", "").Verify(strings.TrimSuffix(stdout, "\n"))
+		require.NoError(t, err, "the servers cut it off, too")
+	}
 	for _, short := range []string{"", "s3cret"} {
 		code, stdout, stderr = run("--sub vika", "AGENT_SECRET", short)
 		require.Equal(t, 2, code)

@@ -39,6 +39,7 @@ const shutdownTimeout = 8 * time.Second
 // Backend is a running server of one or both parts.
 type Backend struct {
 	log                 *slog.Logger
+	lines               *logWriter // of log, closed last
 	chatAddr, lobbyAddr string
 	metricsAddr         string
 	delay, spread       time.Duration // of the shutdown
@@ -68,7 +69,8 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 	if err := cfg.checkAgents(); err != nil {
 		return nil, err
 	}
-	b := &Backend{log: newLogger(cfg), delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
+	lines := newLogWriter(os.Stderr)
+	b := &Backend{log: newLogger(cfg, lines), lines: lines, delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
 	if err := b.start(ctx, cfg, parts); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
@@ -77,6 +79,9 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 
 func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	b.log.Info("starts", "version", version, "revision", revision(), "broker", cfg.Broker)
+	for _, warning := range cfg.warnings {
+		b.log.Warn(warning)
+	}
 	var chatListener, lobbyListener, operatorListener net.Listener
 	var err error
 	if parts&Chat != 0 {
@@ -119,6 +124,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		return err
 	}
 	b.onShutdown("broker", 2*time.Second, events.Close)
+	b.onShutdown("neighbours", time.Second, newNeighbours(cfg, parts, db, events, b.log).close)
 	queue := lobby.NewQueue(lobby.QueueConfig{
 		DB: db, Broker: events, BrokerInStore: inStore, Log: b.log,
 		ChatTTL: cfg.ChatTTL, ClaimTTL: cfg.ClaimTTL, LeaveGrace: cfg.LeaveGrace,
@@ -128,12 +134,12 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	figures := newFigures()
 	figures.operator.MustRegister(db.Metrics()...)
 	figures.operator.MustRegister(events.Metrics()...)
-	figures.operator.MustRegister(spans.made, spans.sent)
+	figures.operator.MustRegister(spans.made, spans.sent, b.lines.dropped)
 	b.readiness.parts = []readyPart{{"store", db.Ready}, {"broker", events.Ready}}
 	shown := figures.all()
 	if operatorListener != nil {
 		shown = figures.public
-		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, b.log)})
+		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, cfg.KeepAlive, b.log)})
 		b.log.Info("operator's port listens", "addr", b.metricsAddr)
 	}
 	if cfg.MessageRate == 0 { // any number of messages cannot do with so many frames
@@ -145,6 +151,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		AllowedOrigins: cfg.AllowedOrigins,
 		PingInterval:   cfg.PingInterval,
 		IdleTimeout:    cfg.IdleTimeout,
+		KeepAlive:      cfg.KeepAlive,
 		FrameRate:      cfg.FrameRate,
 		ByteRate:       cfg.ByteRate,
 		MaxSockets:     maxSockets,
@@ -314,7 +321,7 @@ func (b *Backend) Shutdown(ctx context.Context) error {
 			b.steps = b.steps[:len(b.steps)-1]
 			errs = append(errs, last.run(ctx))
 		}
-		b.closed = errors.Join(errs...)
+		b.closed = errors.Join(append(errs, b.lines.Close())...)
 	})
 	return b.closed
 }
@@ -383,12 +390,4 @@ func (b *Backend) run(ctx context.Context) error {
 		b.log.Error("shutting down", "err", failure)
 	}
 	return errors.Join(failure, b.Shutdown(context.WithoutCancel(ctx)))
-}
-
-func newLogger(cfg Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }

@@ -44,6 +44,7 @@ type Config struct {
 	TypingPreview bool          `env:"TYPING_PREVIEW" default:"false" help:"Agents see what a visitor is typing before it is sent. The widget says so."`
 	MaxMessages   int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat takes. More are refused as chat_full."`
 	JoinTimeout   time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a chat server's socket may stay without a Join that succeeds."`
+	KeepAlive     time.Duration `env:"KEEP_ALIVE" default:"90s" type:"time" help:"How long an HTTP connection without a request stays open: longer than the load balancer in front keeps its own, which is 60s in most, or some of its requests fail with 502."`
 	DrainDelay    time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
 	DrainSpread   time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
 
@@ -75,6 +76,10 @@ type Config struct {
 
 	// given has the flags that were set on the command line, by variable.
 	given map[string]string `kong:"-"`
+	// unwrapped says which values had something around them that does not count.
+	unwrapped []string `kong:"-"`
+	// warnings are for the log at the start.
+	warnings []string `kong:"-"`
 }
 
 // A UsageError is a configuration that cannot be started. Its text is one line
@@ -143,6 +148,7 @@ func Parse(name string, args []string, lookup func(variable string) (string, boo
 			cfg.given[flag.Envs[0]] = "--" + flag.Name
 		}
 	}
+	cfg.unwrap()
 	if cfg.Tracing, err = tracingWanted(lookup); err != nil {
 		return Config{}, err
 	}

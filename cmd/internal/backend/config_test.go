@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -49,6 +50,7 @@ func TestParseDefaults(t *testing.T) {
 		JoinTimeout:    60 * time.Second,
 		MaxHeaderBytes: 8192,
 		MaxBodyBytes:   4096,
+		KeepAlive:      90 * time.Second,
 		DrainSpread:    time.Second,
 		AllowedOrigins: []string{"*"},
 		LogLevel:       slog.LevelInfo,
@@ -230,8 +232,8 @@ var variables = []struct {
 	{
 		"PREFIX", func(c Config) any { return c.Prefix },
 		map[string]any{"": "", "shop": "shop", "Shop_2-b": "Shop_2-b", strings.Repeat("x", 32): strings.Repeat("x", 32), "chats": "chats"},
-		[]string{"chat", "a.b", "a:b", "{a}", "*", ">", "a b", "-a", "_a", "é", "shop ", strings.Repeat("x", 33)},
-		"want 1 to 32 letters, digits, - or _, such as shop, but not chat",
+		[]string{"chat", "signal", "a.b", "a:b", "{a}", "*", ">", "a b", "-a", "_a", "é", "shop ", strings.Repeat("x", 33)},
+		"want 1 to 32 letters, digits, - or _, such as shop, but neither chat nor signal",
 	},
 	{
 		"MAX_BODY_BYTES", func(c Config) any { return c.MaxBodyBytes },
@@ -244,6 +246,12 @@ var variables = []struct {
 		map[string]any{"": "", ":9100": ":9100", "127.0.0.1:0": "127.0.0.1:0"},
 		[]string{"9100", "localhost"},
 		"want host:port or :port with a port from 0 to 65535, such as :9000",
+	},
+	{
+		"KEEP_ALIVE", func(c Config) any { return c.KeepAlive },
+		map[string]any{"75s": 75 * time.Second, "10m30s": 630 * time.Second},
+		[]string{"", "0s", "-1s", "60"},
+		"want a duration above zero such as 120s",
 	},
 	{
 		"DRAIN_DELAY", func(c Config) any { return c.DrainDelay },
@@ -265,6 +273,7 @@ var variables = []struct {
 			"https://example.com:443/":     "https://example.com",
 			"http://a:8080/Support/chat//": "http://a:8080/Support/chat",
 			"http://[::1]:9000":            "http://[::1]:9000",
+			"https://Bücher.example/chat":  "https://xn--bcher-kva.example/chat",
 		},
 		[]string{
 			"example.com", "ws://example.com", "https://", "https:///chat", "https://u:p@example.com", "https://*", "https://*.example.com", "*",
@@ -279,12 +288,14 @@ var variables = []struct {
 			"*":                                  []string{"*"},
 			"https://Example.com, http://a:3000": []string{"https://example.com", "http://a:3000"},
 			"https://a.example:443,http://b:80":  []string{"https://a.example", "http://b"},
-			"http://[::1]:8080,chrome-extension://ab": []string{"http://[::1]:8080", "chrome-extension://ab"},
-			"https://*.Example.com,http://*.a.b:8080": []string{"https://*.example.com", "http://*.a.b:8080"},
+			"http://[::1]:8080,chrome-extension://ab":              []string{"http://[::1]:8080", "chrome-extension://ab"},
+			"https://*.Example.com,http://*.a.b:8080":              []string{"https://*.example.com", "http://*.a.b:8080"},
+			"https://Bücher.example,https://xn--bcher-kva.example": []string{"https://xn--bcher-kva.example", "https://xn--bcher-kva.example"},
+			"http://*.пример.example:8080":                         []string{"http://*.xn--e1afmkfd.example:8080"},
 		},
 		[]string{
-			"", ",", "example.com", "https://example.com/", "https://example.com/chat", "https://*", "https://*.", "https://a.*.b", "https://*.*.b", "*.b",
-			"https://u@example.com", "https://example.com:", "https://example.com:99999", "https://a?b", "null", "https://a,,https://b",
+			"", "example.com", "https://bücher.example/", "https://a bücher.example", "https://u@bücher.example", "https://bücher.example:x", "https://example.com/", "https://example.com/chat", "https://*", "https://*.", "https://a.*.b", "https://*.*.b", "*.b",
+			"https://u@example.com", "https://example.com:", "https://example.com:99999", "https://a?b", "null",
 		},
 		"want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000",
 	},
@@ -340,6 +351,21 @@ var variables = []struct {
 		[]string{"", "xml"},
 		"want text or json",
 	},
+}
+
+// TestParseNamesTheWrongOrigin: of several, it says which one is wrong.
+func TestParseNamesTheWrongOrigin(t *testing.T) {
+	for value, wrong := range map[string]string{
+		",":                            "",
+		"https://a,,https://b":         "",
+		"https://a, example.com":       "example.com",
+		"https://a/,https://b":         "https://a/",
+		"https://a,https://u:s3cret@b": "https://***@b",
+	} {
+		_, err := Parse("chatserver", nil, environment("ALLOWED_ORIGINS", value))
+		require.ErrorContains(t, err, fmt.Sprintf("%q is none: want * or origins", wrong))
+		require.NotContains(t, err.Error(), "s3cret")
+	}
 }
 
 const testSecret = "0123456789abcdef0123456789abcdef"

@@ -24,12 +24,15 @@ const (
 )
 
 // Main is the main function of the command name, which serves parts until
-// SIGINT or SIGTERM, and returns its exit code. A second signal kills at once.
+// SIGINT or SIGTERM, and returns its exit code. A second signal kills at once;
+// SIGHUP does nothing.
 // embed is nil in a command that needs every server's URL.
 func Main(name string, parts Parts, embed Embed) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	// A terminal that closes, and a reader of the log that dies, end no conversations.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 
 	cfg, err := Parse(name, os.Args[1:], os.LookupEnv)
 	if help := Help(""); errors.As(err, &help) {
@@ -42,7 +45,7 @@ func Main(name string, parts Parts, embed Embed) int {
 		err = run(ctx, cfg, parts, embed)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		say(name + ": " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	usage := UsageError("")
 	switch {
@@ -55,6 +58,7 @@ func Main(name string, parts Parts, embed Embed) int {
 }
 
 func run(ctx context.Context, cfg Config, parts Parts, embed Embed) error {
+	cfg.warnings = cfg.doubts(os.Environ())
 	notice := ""
 	if embed == nil {
 		if err := cfg.requireURLs(); err != nil {
@@ -73,7 +77,7 @@ func run(ctx context.Context, cfg Config, parts Parts, embed Embed) error {
 		return err
 	}
 	if notice != "" {
-		b.log.Info(notice, "visitor", pageURL(b.ChatAddr()), "agent", pageURL(b.LobbyAddr()))
+		b.log.Warn(notice, "visitor", pageURL(b.ChatAddr()), "agent", pageURL(b.LobbyAddr()))
 	}
 	return b.run(ctx)
 }

@@ -76,7 +76,7 @@ func (f figures) all() prometheus.Gatherer { return prometheus.Gatherers{f.publi
 const operatorTimeout = 10 * time.Second
 
 // serveOperator serves the operator's port until the returned function is called.
-func serveOperator(l net.Listener, f figures, r *readiness, log *slog.Logger) (end func(context.Context) error) {
+func serveOperator(l net.Listener, f figures, r *readiness, keepAlive time.Duration, log *slog.Logger) (end func(context.Context) error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(f.all(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: operatorTimeout}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
@@ -96,7 +96,7 @@ func serveOperator(l net.Listener, f figures, r *readiness, log *slog.Logger) (e
 		ReadHeaderTimeout: operatorTimeout,
 		ReadTimeout:       operatorTimeout,
 		WriteTimeout:      2 * operatorTimeout,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       keepAlive,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

@@ -256,7 +256,7 @@ func testRefusals(t *testing.T, dir string) {
 		{"subscriber", nil, nil, 2, "subscriber: REDIS_URL is not set: "},
 		{"subscriber", nil, []string{url, "BROKER=nats"}, 2, "subscriber: NATS_URL is not set: "},
 		{"chatserver", nil, []string{url, "BROKER=nats", "NATS_URL=nats://127.0.0.1:1", "NATS_CA=/nowhere"}, 2, `chatserver: NATS_CA="/nowhere": want the name of a file that can be read`},
-		{"livesupport", nil, []string{"BROKER=nats", "DATA_DIR=" + filepath.Join(dir, "livesupport")}, 1, "livesupport: embedded: start NATS: "},
+		{"livesupport", nil, []string{"BROKER=nats", "DATA_DIR=" + filepath.Join(dir, "livesupport")}, 1, `livesupport: DATA_DIR="` + filepath.Join(dir, "livesupport") + `": embedded: start NATS: `},
 		{"livesupport", nil, []string{"AGENT_SECRET=s3cret"}, 2, `livesupport: AGENT_SECRET="***": want at least 32 bytes`},
 		{"livesupport", nil, []string{"AGENT_JWKS_URL=http://127.0.0.1:1"}, 2, "livesupport: AGENT_JWKS_URL is set without AGENT_AUDIENCE: "},
 		{"livesupport", nil, []string{"AGENT_ISSUER=x"}, 2, "livesupport: AGENT_AUDIENCE or AGENT_ISSUER is set, but nothing checks "},

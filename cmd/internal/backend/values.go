@@ -15,8 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/net/idna"
 
 	"livesupport/chat/log"
 	"livesupport/web"
@@ -105,10 +108,10 @@ func oneOf(words ...string) func(string) (string, error) {
 
 var prefixForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
 
-// prefix refuses "chat": "chat.users" in NATS is a chat's subject where no prefix is set.
+// prefix refuses what channels and subjects begin with where no prefix is set.
 func prefix(value string) (string, error) {
-	if !prefixForm.MatchString(value) || value == "chat" {
-		return "", errors.New("want 1 to 32 letters, digits, - or _, such as shop, but not chat")
+	if !prefixForm.MatchString(value) || value == "chat" || value == "signal" {
+		return "", errors.New("want 1 to 32 letters, digits, - or _, such as shop, but neither chat nor signal")
 	}
 	return value, nil
 }
@@ -123,8 +126,42 @@ func wholeNumber(low, high int) func(string) (int, error) {
 	}
 }
 
+// Unwrap takes off what comes around a secret on its way through files, shells and
+// forms: white space, a byte order mark, quotes. It reports whether there was any.
+func Unwrap(value string) (bare string, wrapped bool) {
+	bare = value
+	for again := true; again; {
+		again = false
+		bare = strings.Trim(bare, "\ufeff\u200b \t\r\n\v\f\u0085\u00a0")
+		for _, quotes := range []string{`""`, "''", "``", "“”", "‘’"} {
+			opening, size := utf8.DecodeRuneInString(quotes)
+			closing := quotes[size:]
+			if inner, ok := strings.CutSuffix(bare, closing); ok && strings.HasPrefix(inner, string(opening)) {
+				bare, again = inner[size:], true
+			}
+		}
+	}
+	return bare, bare != value
+}
+
+// unwrap takes the wrapping off what must be the same elsewhere, and notes it.
+func (c *Config) unwrap() {
+	for _, setting := range []struct {
+		variable string
+		value    *string
+	}{
+		{"AGENT_SECRET", &c.AgentSecret}, {"VISITOR_SECRET", &c.VisitorSecret},
+		{"AGENT_AUDIENCE", &c.AgentAudience}, {"AGENT_ISSUER", &c.AgentIssuer},
+	} {
+		bare, wrapped := Unwrap(*setting.value)
+		if *setting.value = bare; wrapped {
+			c.unwrapped = append(c.unwrapped, c.name(setting.variable)+" has white space or quotes around it, which were cut off: set it without them")
+		}
+	}
+}
+
 func secret(value string) (string, error) {
-	if value != "" && len(value) < web.MinSecret {
+	if bare, _ := Unwrap(value); value != "" && len(bare) < web.MinSecret {
 		return "", fmt.Errorf("want at least %d bytes, such as from openssl rand -hex 32", web.MinSecret)
 	}
 	return value, nil
@@ -316,11 +353,15 @@ func publicURL(value string) (string, error) {
 }
 
 // origins returns the list in the form in which browsers send an origin: lower
-// case, without the scheme's own port.
+// case, in ASCII, without the scheme's own port.
 func origins(value string) ([]string, error) {
 	var list []string
 	for origin := range strings.SplitSeq(value, ",") {
 		origin = strings.TrimSpace(origin)
+		wrong := errors.New(wantOrigins)
+		if strings.Contains(value, ",") {
+			wrong = fmt.Errorf("%q is none: %s", mask(origin), wantOrigins)
+		}
 		if origin == "*" {
 			list = append(list, origin)
 			continue
@@ -330,10 +371,11 @@ func origins(value string) ([]string, error) {
 		if wildcard {
 			origin = scheme + "://" + domain
 		}
+		origin = inASCII(origin)
 		u, err := url.Parse(strings.ToLower(origin))
 		if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != strings.ToLower(origin) ||
-			strings.ContainsAny(u.Host, "* ") || strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()) {
-			return nil, errors.New("want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000")
+			strings.ContainsAny(u.Host, "* ") || strings.ContainsFunc(u.Host, isNotASCII) || strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()) {
+			return nil, wrong
 		}
 		if u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443" {
 			u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
@@ -345,6 +387,27 @@ func origins(value string) ([]string, error) {
 	}
 	return list, nil
 }
+
+const wantOrigins = "want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000"
+
+// inASCII returns an origin with an internationalised domain as browsers send it.
+func inASCII(origin string) string {
+	scheme, authority, found := strings.Cut(origin, "://")
+	if !found || !strings.ContainsFunc(authority, isNotASCII) {
+		return origin
+	}
+	host, port := authority, ""
+	if i := strings.LastIndex(authority, ":"); i >= 0 {
+		host, port = authority[:i], authority[i:]
+	}
+	ascii, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		return origin
+	}
+	return scheme + "://" + ascii + port
+}
+
+func isNotASCII(r rune) bool { return r > unicode.MaxASCII }
 
 var passwordParameter = regexp.MustCompile(`(?i)(password=)[^&]*`)
 

@@ -1,0 +1,34 @@
+package broker_test
+
+import (
+	"testing"
+
+	"livesupport/broker"
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+)
+
+// prefixes are such as make names alike.
+var prefixes = []string{"", "a", "a-a", "users", "livesupport", "A", "x_1"}
+
+func TestPrefixesRedis(t *testing.T) {
+	server, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	var apart []brokertest.Harness
+	for _, prefix := range prefixes {
+		apart = append(apart, redisHarness{server.URL(), prefix})
+	}
+	brokertest.RunApart(t, apart...)
+}
+
+func TestPrefixesNATS(t *testing.T) {
+	url := startNATS(t)
+	var apart []brokertest.Harness
+	for _, prefix := range prefixes[:4] { // each has the whole size of a stream for itself
+		apart = append(apart, newNATSHarness(t, broker.NATSConfig{URLs: url, Prefix: prefix}))
+	}
+	brokertest.RunApart(t, apart...)
+}

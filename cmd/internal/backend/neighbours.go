@@ -1,0 +1,271 @@
+package backend
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"livesupport/broker"
+	"livesupport/broker/redisdb"
+	"livesupport/lobby/wire"
+)
+
+const (
+	// greetings is the topic on which processes tell each other that they are there.
+	greetings = "chat:deployment"
+	// markLife is how long a process's mark stays in the store after a greeting.
+	markLife = 30 * time.Second
+	// answerAfter collects the greetings that one answer is for.
+	answerAfter = 300 * time.Millisecond
+	// neighbourTimeout bounds each step with store or broker, neighbourPause the time
+	// until it is tried again.
+	neighbourTimeout = 5 * time.Second
+	neighbourPause   = 2 * time.Second
+	// maxNeighbours bounds what is remembered and what waits.
+	maxNeighbours = 1000
+)
+
+// neighbours finds out, at the start of any process, whether those that hear each
+// other belong together. A process puts a mark with its settings into its store and
+// greets on the broker; who hears that looks for the mark in its own store, and
+// answers in the same way. No mark: another deployment uses the same channels. A mark
+// with other settings: the two would treat the same chat differently. Both are told in
+// the log, and change nothing.
+type neighbours struct {
+	db     *redisdb.DB
+	broker broker.Broker
+	log    *slog.Logger
+	id     string
+	mine   mark
+	values map[string]string // what the hashes of a mark are of
+
+	heard  chan greeting
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	// Of the goroutine:
+	known map[string]bool // ids that were looked at
+	told  map[string]bool
+}
+
+// greeting is what travels on the broker. It must not say anything of a setting.
+type greeting struct {
+	ID     string `json:"id"`
+	At     int64  `json:"at"` // by the store's clock, ms
+	Answer bool   `json:"answer,omitempty"`
+}
+
+// mark is what lies in the store: of secrets and names a hash that says only whether
+// they are the same.
+type mark struct {
+	Process string            `json:"process"`
+	Times   map[string]string `json:"times"`
+	Hashes  map[string]string `json:"hashes"` // empty for what is not set
+}
+
+func newNeighbours(cfg Config, parts Parts, db *redisdb.DB, b broker.Broker, log *slog.Logger) *neighbours {
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &neighbours{
+		db: db, broker: b, log: log, id: wire.NewID(),
+		heard:  make(chan greeting, maxNeighbours),
+		cancel: cancel,
+		known:  map[string]bool{},
+		told:   map[string]bool{},
+	}
+	n.values = map[string]string{
+		"AGENT_SECRET": cfg.AgentSecret, "AGENT_JWKS_URL": cfg.AgentJWKSURL, "AGENT_AUDIENCE": cfg.AgentAudience, "AGENT_ISSUER": cfg.AgentIssuer,
+	}
+	if parts&Chat != 0 { // only registrations need it
+		n.values["VISITOR_SECRET"] = cfg.VisitorSecret
+	}
+	n.mine = mark{
+		Process: parts.service(),
+		Times: map[string]string{
+			"CHAT_TTL": cfg.ChatTTL.String(), "CLAIM_TTL": cfg.ClaimTTL.String(), "LEAVE_GRACE": cfg.LeaveGrace.String(),
+			"IDLE_TIMEOUT": cfg.IdleTimeout.String(), "PING_INTERVAL": cfg.PingInterval.String(),
+		},
+		Hashes: n.hashes(n.id),
+	}
+	if host, err := os.Hostname(); err == nil {
+		n.mine.Process += " on " + host
+	}
+	n.wg.Go(func() { n.run(ctx) })
+	return n
+}
+
+func (n *neighbours) hashes(salt string) map[string]string {
+	hashes := map[string]string{}
+	for variable, value := range n.values {
+		hashes[variable] = ""
+		if value != "" {
+			sum := sha256.Sum256([]byte(salt + "\x00" + value))
+			hashes[variable] = hex.EncodeToString(sum[:8])
+		}
+	}
+	return hashes
+}
+
+func (n *neighbours) close() error {
+	n.cancel()
+	n.wg.Wait()
+	return nil
+}
+
+// Message implements broker.Handler.
+func (n *neighbours) Message(payload []byte) {
+	var g greeting
+	if json.Unmarshal(payload, &g) != nil || !wire.ValidID(g.ID) || g.ID == n.id {
+		return
+	}
+	select {
+	case n.heard <- g:
+	default: // enough are known
+	}
+}
+
+// Gap implements broker.Handler: a greeting may be missed.
+func (n *neighbours) Gap() {}
+
+func (n *neighbours) run(ctx context.Context) {
+	n.try(ctx, func(ctx context.Context) error {
+		_, err := n.broker.Subscribe(ctx, greetings, n) // ends with the broker
+		return err
+	})
+	n.try(ctx, func(ctx context.Context) error { return n.greet(ctx, false) })
+	var answer <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case g := <-n.heard:
+			if !g.Answer && answer == nil {
+				answer = time.After(answerAfter)
+			}
+			if !n.known[g.ID] {
+				if len(n.known) == maxNeighbours {
+					clear(n.known)
+				}
+				n.known[g.ID] = true
+				n.look(ctx, g)
+			}
+		case <-answer:
+			answer = nil
+			_ = n.step(ctx, func(ctx context.Context) error { return n.greet(ctx, true) }) // the next one to start asks again
+		}
+	}
+}
+
+// try repeats a step until it succeeds or ctx ends.
+func (n *neighbours) try(ctx context.Context, step func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := n.step(ctx, step)
+		if err == nil {
+			return
+		}
+		n.log.Debug("looking for other processes of this deployment", "error", err)
+		select {
+		case <-time.After(neighbourPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (n *neighbours) step(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, neighbourTimeout)
+	defer cancel()
+	return step(ctx)
+}
+
+func (n *neighbours) key(id string) string { return n.db.Key("{lobby}:mark:" + id) }
+
+func (n *neighbours) greet(ctx context.Context, answer bool) error {
+	if err := n.db.AwaitTime(ctx); err != nil {
+		return err
+	}
+	value, err := json.Marshal(n.mine)
+	if err != nil {
+		return err
+	}
+	set := redis.NewStatusCmd(ctx, "set", n.key(n.id), string(value), "px", markLife.Milliseconds())
+	if err = n.db.Do(ctx, set); err == nil {
+		err = set.Err()
+	}
+	if err != nil {
+		return err
+	}
+	payload, err := json.Marshal(greeting{n.id, n.db.Now().UnixMilli(), answer})
+	if err != nil {
+		return err
+	}
+	return n.broker.Publish(ctx, greetings, payload)
+}
+
+// look compares the mark of who has greeted with one's own.
+func (n *neighbours) look(ctx context.Context, g greeting) {
+	ctx, cancel := context.WithTimeout(ctx, neighbourTimeout)
+	defer cancel()
+	get := redis.NewStringCmd(ctx, "get", n.key(g.ID))
+	err := n.db.Do(ctx, get)
+	if err == nil {
+		err = get.Err()
+	}
+	age := n.db.Now().Sub(time.UnixMilli(g.At)).Abs()
+	switch {
+	case errors.Is(err, redis.Nil):
+		if age < markLife/2 { // else it has had its time: the broker was away
+			n.tell("", "another deployment uses the same channels, so the two get each other's visitors: give each its own PREFIX, or its own Redis and NATS")
+		}
+		return
+	case err != nil:
+		n.log.Debug("looking for another process's mark", "error", err)
+		return
+	}
+	var theirs mark
+	if json.Unmarshal([]byte(get.Val()), &theirs) == nil {
+		n.compare(theirs, g.ID)
+	}
+}
+
+func (n *neighbours) compare(theirs mark, salt string) {
+	for _, variable := range slices.Sorted(maps.Keys(n.mine.Times)) {
+		if here, there := n.mine.Times[variable], theirs.Times[variable]; there != "" && here != there {
+			n.tell(variable, "another process of this deployment has a different time: set the same in all", "here", here, "there", there, "process", theirs.Process)
+		}
+	}
+	mine := n.hashes(salt)
+	for _, variable := range slices.Sorted(maps.Keys(mine)) {
+		here := mine[variable]
+		there, ok := theirs.Hashes[variable]
+		switch {
+		case !ok || here == there:
+		case here == "":
+			n.tell(variable, "another process of this deployment has a setting that is missing here: set the same in all", "process", theirs.Process)
+		case there == "":
+			n.tell(variable, "another process of this deployment lacks a setting that is set here: set the same in all", "process", theirs.Process)
+		default:
+			n.tell(variable, "another process of this deployment has a different value: set the same in all", "process", theirs.Process)
+		}
+	}
+}
+
+// tell warns once of each variable.
+func (n *neighbours) tell(variable, what string, details ...any) {
+	if n.told[variable] {
+		return
+	}
+	n.told[variable] = true
+	if variable != "" {
+		details = append([]any{"variable", variable}, details...)
+	}
+	n.log.Warn(what, details...)
+}
