@@ -181,11 +181,11 @@ func (s *Session) expired() {
 
 var (
 	errStranger = wire.NewError(wire.Forbidden, "These ids do not belong to this chat.")
-	errTaken    = wire.NewError(wire.AlreadyTaken, "Another support has this chat.")
-	errCrowded  = wire.NewError(wire.ChatFull, "This chat has as many connections as it can, please close another one.")
-	errNoToken  = wire.NewError(wire.Unauthorized, "A support needs an agent's token to join.")
-	errTooFast  = wire.NewError(wire.RateLimited, "You send too fast, please send this again a little later.")
-	errFull     = wire.NewError(wire.ChatFull, "This chat holds as many messages as it can.")
+	errTaken    = wire.NewError(wire.AlreadyTaken, "Another agent has taken this chat.")
+	errCrowded  = wire.NewError(wire.ChatFull, "This chat has too many connections. Please close one of them.")
+	errNoToken  = wire.NewError(wire.Unauthorized, "You need an agent's token to join as Support.")
+	errTooFast  = wire.NewError(wire.RateLimited, "You are sending too fast. Please send this again in a moment.")
+	errFull     = wire.NewError(wire.ChatFull, "This chat is full. It takes no more messages.")
 )
 
 func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
@@ -223,7 +223,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 			return errNoToken
 		}
 		if args.SupportUserName != "" && name != s.agent.Name {
-			return wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token; it may be left out.`)
+			return wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token. You can leave it out.`)
 		}
 		args.SupportUserName, name, nameOK = s.agent.Name, s.agent.Name, true
 	}
@@ -343,11 +343,11 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 	case !s.allowed():
 		return errTooFast
 	case args.From != s.role:
-		return wire.NewError(wire.Forbidden, `The field "from" must be the role with which this socket has joined.`)
+		return wire.NewError(wire.Forbidden, `The field "from" must be the role this socket joined with.`)
 	case args.UserID != "" && !wire.SameID(args.UserID, s.room.userID()):
 		return errStranger
 	case utf8.RuneCountInString(args.Content) > maxContent:
-		return wire.NewError(wire.TooLarge, "A message holds at most 8,000 characters.")
+		return wire.NewError(wire.TooLarge, "A message can have at most 8,000 characters.")
 	}
 	return nil
 }

@@ -159,7 +159,7 @@ func (a *Agent) joinUser(args jsontext.Value, deadline time.Time) *wire.Error {
 	}
 	l.mu.Unlock()
 	if !won {
-		return wire.NewError(wire.AlreadyTaken, "Another agent has this user, or they have left.")
+		return wire.NewError(wire.AlreadyTaken, "Another agent has taken this user, or the user has left.")
 	}
 	a.peer.Flush()
 	return nil

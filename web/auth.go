@@ -93,7 +93,7 @@ func (v *Verifier) Verify(token string) (*wire.Identity, error) {
 		return nil, err
 	}
 	if c.Subject == "" || len(c.Subject) > maxSubject {
-		return nil, errors.New("the token has no sub, or one that is too long")
+		return nil, errors.New("the token has no sub, or its sub is too long")
 	}
 	name := c.Name
 	if name == "" {
@@ -139,9 +139,9 @@ func bearer(authorization, protocols string) (token string, shown bool) {
 	return "", false
 }
 
-var errVisitor = wire.NewError(wire.Unauthorized, "Show a valid visitor's token, which has not run out, or none.")
+var errVisitor = wire.NewError(wire.Unauthorized, "The visitor's token is invalid or has expired. Get a new one, or send none.")
 
-var errOtherName = wire.NewError(wire.Forbidden, "The name in the path is not the one in your token; it may be left out.")
+var errOtherName = wire.NewError(wire.Forbidden, "The name in the path is not the one in your token. You can leave it out.")
 
 // visitorOf is who a registration's token says the visitor is: nil without a token,
 // and where tokens of visitors do not count.
@@ -159,10 +159,10 @@ func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
 	return visitor, nil
 }
 
-var errUnauthorized = wire.NewError(wire.Unauthorized, "Show a valid agent's token, which has not run out, as a bearer token.")
+var errUnauthorized = wire.NewError(wire.Unauthorized, "Send an agent's token that is valid and has not expired, as a bearer token.")
 
 // errExpired is told to a socket before it is closed.
-var errExpired = wire.NewError(wire.Unauthorized, "Your token has run out; connect with a new one.")
+var errExpired = wire.NewError(wire.Unauthorized, "Your token has expired. Reconnect with a new one.")
 
 // agentLocal is where the identity of a request's agent is kept for the upgrade.
 const agentLocal = "agent"

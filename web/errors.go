@@ -73,15 +73,15 @@ func codeOf(status int) string {
 func sentenceOf(status int) string {
 	switch status {
 	case fiber.StatusNotFound:
-		return "There is nothing here."
+		return "Not found."
 	case fiber.StatusUpgradeRequired:
-		return "This is a WebSocket route: send an upgrade request."
+		return "This is a WebSocket route. Send an upgrade request."
 	case fiber.StatusMethodNotAllowed:
-		return "This route takes GET only."
+		return "This route accepts GET only."
 	case fiber.StatusRequestHeaderFieldsTooLarge:
 		return "The headers of this request are too large."
 	case fiber.StatusRequestEntityTooLarge:
 		return "The body of this request is too large."
 	}
-	return "This request cannot be served."
+	return "The server cannot handle this request."
 }

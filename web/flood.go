@@ -42,7 +42,7 @@ func (f *flow) allows(u *used, size int, now int64) bool {
 var errFlood = &violation{wire.ClosePolicy, "too many frames or bytes in too short a time"}
 
 // errFlooded is told to a client before it is closed.
-var errFlooded = wire.NewError(wire.RateLimited, "You send too much in too short a time; connect again later.")
+var errFlooded = wire.NewError(wire.RateLimited, "You are sending too much too fast. Reconnect later.")
 
 // flooded ends a socket from which too much has come. What still comes is dropped.
 func (s *Socket) flooded() error {
@@ -50,7 +50,7 @@ func (s *Socket) flooded() error {
 		return errFlood
 	}
 	s.hub.metrics.flooding.Inc()
-	s.hub.log.Info("cut a client that sends too much", "remote", s.conn.RemoteAddr(), "session", s.session)
+	s.hub.log.Info("closed a socket: the client sends too much", "remote", s.conn.RemoteAddr(), "session", s.session)
 	s.Queue(TextFrame(errFlooded.Payload("")))
 	return errFlood
 }

@@ -110,7 +110,7 @@ func (h *hub) refuse() {
 	h.metrics.refused.Inc()
 	now := h.clock()
 	if last := h.warned.Load(); (last == 0 || now-last > int64(time.Minute)) && h.warned.CompareAndSwap(last, now) {
-		h.log.Warn("refusing sockets, the server has as many as it takes", "limit", h.limit)
+		h.log.Warn("refusing sockets: MAX_SOCKETS is reached", "limit", h.limit)
 	}
 }
 
@@ -125,8 +125,8 @@ func (h *hub) crowded(from netip.Addr) bool {
 // faster.
 var (
 	errEnding  = &violation{wire.CloseAway, "server shutting down"}
-	errFull    = &violation{wire.CloseTryLater, "the server has as many sockets as it takes"}
-	errCrowded = &violation{wire.CloseTryLater, "this network has as many sockets as it may"}
+	errFull    = &violation{wire.CloseTryLater, "the server is full"}
+	errCrowded = &violation{wire.CloseTryLater, "too many connections from this network"}
 )
 
 // add takes a socket in, or returns why not.
@@ -193,7 +193,7 @@ func (h *hub) take(turns []beatTurn, now time.Time, clock int64) {
 			s.Close(wire.CloseNormal, "nothing was heard for too long")
 		case s.expires != 0 && now.Unix() >= s.expires:
 			s.Queue(TextFrame(errExpired.Payload("")))
-			s.Close(wire.ClosePolicy, "the token has run out")
+			s.Close(wire.ClosePolicy, "the token has expired")
 		case s.session.Overdue(now):
 			if !s.isClosing() {
 				h.metrics.unjoined.Inc()

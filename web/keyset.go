@@ -100,7 +100,7 @@ func (k *keySet) follow(ctx context.Context) {
 		pause := keysEvery
 		if err != nil {
 			pause = k.again
-			k.log.Warn("fetching the keys of agents' tokens", "error", err)
+			k.log.Warn("cannot fetch the keys of agents' tokens", "error", err)
 		}
 		k.mu.Lock()
 		if err == nil {

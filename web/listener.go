@@ -37,7 +37,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return c, err
 		}
 		if pause == maxAcceptPause { // not for a client that has gone again, nor so often
-			l.log.Warn("no new connections can be taken at present", "addr", l.Addr().String(), "error", err)
+			l.log.Warn("cannot accept new connections at the moment", "addr", l.Addr().String(), "error", err)
 		}
 		select {
 		case <-time.After(pause):

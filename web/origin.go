@@ -79,7 +79,7 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	}
 	s.refused(foreignOrigin)
 	s.refusedOrigin(origin)
-	return wire.NewError(wire.Forbidden, "Pages of this origin may not use this server.")
+	return wire.NewError(wire.Forbidden, "This server does not serve pages of this origin.")
 }
 
 // secureHeaders are for every answer. A page adds its own policy.

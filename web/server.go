@@ -196,7 +196,7 @@ func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
 	if ok, after := s.registrations.allow(s.clientAddress(c), time.Now()); !ok {
 		s.refused(registerRate)
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(after/time.Second)+1))
-		return wire.NewError(wire.RateLimited, "Too many registrations come from your network; try again later.")
+		return wire.NewError(wire.RateLimited, "Too many registrations come from your network. Try again later.")
 	}
 	// Not the request's own context: fasthttp's is no more than the server's, and
 	// reading it races with the server's shutdown.
@@ -220,7 +220,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 	upgrade := websocket.New(func(c *websocket.Conn) {
 		conn, early, err := takeOver(c)
 		if err != nil {
-			s.options.Log.Warn("taking over an upgraded connection", "error", err)
+			s.options.Log.Warn("cannot take over an upgraded connection", "error", err)
 			c.NetConn().Close()
 			return
 		}
@@ -252,13 +252,13 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 			if s.hub.crowded(from) {
 				s.refused(socketsPerAddress)
 				c.Set(fiber.HeaderRetryAfter, "10")
-				return wire.NewError(wire.RateLimited, "Your network has as many sockets as it may; close one, or try again later.")
+				return wire.NewError(wire.RateLimited, "Too many connections come from your network. Close one, or try again later.")
 			}
 			c.Locals(addressLocal, from)
 		}
 		if s.hub.full() {
 			s.hub.refuse()
-			return wire.NewError(wire.Unavailable, "The server has as many sockets as it takes; try again later.")
+			return wire.NewError(wire.Unavailable, "The server is full. Try again later.")
 		}
 		return upgrade(c)
 	}
@@ -306,7 +306,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	// Fiber calls a listener that breaks an orderly end.
-	return errors.Join(errors.New("the listener does not accept any more"), err)
+	return errors.Join(errors.New("the listener no longer accepts connections"), err)
 }
 
 // Shutdown ends the server: no new connections, a close frame with 1001 to

@@ -243,7 +243,7 @@ func (s *Socket) serve(r *frameReader) {
 	slow := s.slow
 	s.mu.Unlock()
 	if slow {
-		s.hub.log.Info("cut a client that reads too slowly", "remote", s.conn.RemoteAddr(), "session", s.session)
+		s.hub.log.Info("closed a socket: the client reads too slowly", "remote", s.conn.RemoteAddr(), "session", s.session)
 	}
 	s.conn.Close()
 	s.hub.remove(s)

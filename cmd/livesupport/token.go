@@ -16,10 +16,10 @@ import (
 
 // request is what a token is asked for.
 type request struct {
-	Sub     string        `required:"" placeholder:"ID" help:"Who it is, for good: tells them from all others."`
-	Name    string        `placeholder:"NAME" help:"What the other side sees. Default: the ID."`
-	TTL     time.Duration `name:"ttl" default:"8h" help:"How long the token counts."`
-	Visitor bool          `help:"Make one for a visitor, signed with VISITOR_SECRET, as your site would."`
+	Sub     string        `required:"" placeholder:"ID" help:"The person's permanent id, unlike everybody else's."`
+	Name    string        `placeholder:"NAME" help:"The name that the other side sees. Default: the id."`
+	TTL     time.Duration `name:"ttl" default:"8h" help:"How long the token is valid."`
+	Visitor bool          `help:"Make a visitor's token, signed with VISITOR_SECRET, as your site would."`
 }
 
 const tokenHelp = "Makes a token for an agent, signed with AGENT_SECRET, for AGENT_AUDIENCE and from AGENT_ISSUER where they are set; or for a visitor."

@@ -79,7 +79,7 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 func NewError(code Code, message string) *Error { return &Error{code, message} }
 
 // ErrUnavailable is the answer while the store cannot be reached.
-var ErrUnavailable = NewError(Unavailable, "The service cannot take this now, please try again.")
+var ErrUnavailable = NewError(Unavailable, "The service is unavailable at the moment. Please try again.")
 
 // Public returns what a client may see of err: an *Error in its chain as it
 // is, anything else as ErrUnavailable.
@@ -172,7 +172,7 @@ func DecodeArgs(from jsontext.Value, args any) *Error {
 	if errors.As(err, &semantic) && semantic.JSONPointer != "" {
 		field = strings.TrimPrefix(string(semantic.JSONPointer), "/")
 	}
-	return NewError(BadRequest, `The field "`+field+`" is of the wrong kind.`)
+	return NewError(BadRequest, `The field "`+field+`" has the wrong type.`)
 }
 
 // Missing is the BadRequest for a field that must be there and not empty.
@@ -181,7 +181,7 @@ func Missing(field string) *Error {
 }
 
 // UnknownKind is the answer to a type that this server does not take.
-var UnknownKind = NewError(UnknownType, "This server does not know this type of message.")
+var UnknownKind = NewError(UnknownType, "This server does not support this type of message.")
 
 // IsPong reports whether a frame answers the heartbeat in one of its two forms
 // (PROTOCOL.md, "Common rules"): the word, or a JSON object that Decode has

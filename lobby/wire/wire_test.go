@@ -73,11 +73,11 @@ func TestDecodeArgs(t *testing.T) {
 		`{"name":"a","batch":true}`:  "",
 		`{"name":null,"list":null}`:  "",
 		`{"NAME":5,"other":{"x":1}}`: "",
-		`5`:                          `The field "args" is of the wrong kind.`,
-		`[]`:                         `The field "args" is of the wrong kind.`,
-		`{"name":5}`:                 `The field "name" is of the wrong kind.`,
-		`{"batch":"true"}`:           `The field "batch" is of the wrong kind.`,
-		`{"list":["a",5]}`:           `The field "list/1" is of the wrong kind.`,
+		`5`:                          `The field "args" has the wrong type.`,
+		`[]`:                         `The field "args" has the wrong type.`,
+		`{"name":5}`:                 `The field "name" has the wrong type.`,
+		`{"batch":"true"}`:           `The field "batch" has the wrong type.`,
+		`{"list":["a",5]}`:           `The field "list/1" has the wrong type.`,
 	} {
 		var a args
 		var value jsontext.Value

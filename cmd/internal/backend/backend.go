@@ -78,7 +78,7 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 }
 
 func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
-	b.log.Info("starts", "version", version, "revision", revision(), "broker", cfg.Broker)
+	b.log.Info("starting", "version", version, "revision", revision(), "broker", cfg.Broker)
 	for _, warning := range cfg.warnings {
 		b.log.Warn(warning)
 	}
@@ -218,7 +218,7 @@ func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
 		b.onShutdown("keys", time.Second, v.Close)
 		return v
 	}
-	b.log.Warn("agents are not authenticated: whoever reaches these ports may act as one; AGENT_SECRET or AGENT_JWKS_URL changes that")
+	b.log.Warn("agents are not authenticated: anybody who can reach these ports can act as an agent; set AGENT_SECRET or AGENT_JWKS_URL")
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (b *Backend) maxSockets(cfg Config) int {
 	if !known || uint64(cfg.MaxSockets) <= files-spare {
 		return cfg.MaxSockets
 	}
-	b.log.Info("fewer sockets than MAX_SOCKETS: the process may not open more files", "sockets", files-spare, "files", files)
+	b.log.Info("MAX_SOCKETS is lowered to what the limit of open files allows: raise ulimit -n, or lower MAX_SOCKETS", "sockets", files-spare, "files", files)
 	return int(files - spare)
 }
 
@@ -332,7 +332,7 @@ func (b *Backend) drain(ctx context.Context) {
 	if b.delay == 0 || len(b.servers) == 0 {
 		return
 	}
-	b.log.Info("not ready any more, serving until DRAIN_DELAY is over", "delay", b.delay)
+	b.log.Info("draining: no longer ready, still serving", "delay", b.delay)
 	select {
 	case <-time.After(b.delay):
 	case <-ctx.Done():
@@ -387,7 +387,7 @@ func (b *Backend) run(ctx context.Context) error {
 	case <-ctx.Done():
 		b.log.Info("shutting down")
 	case failure = <-b.failed:
-		b.log.Error("shutting down", "err", failure)
+		b.log.Error("shutting down after a failure", "error", failure)
 	}
 	return errors.Join(failure, b.Shutdown(context.WithoutCancel(ctx)))
 }

@@ -19,9 +19,9 @@ import (
 type Config struct {
 	ChatAddr      string        `env:"CHAT_ADDR" default:":9000" type:"address" help:"Address on which the chat server listens, host:port."`
 	LobbyAddr     string        `env:"LOBBY_ADDR" default:":9001" type:"address" help:"Address on which the lobby listens, host:port."`
-	MetricsAddr   string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone, with all metrics and with what is missing at /readyz. Without it every port shows all metrics."`
+	MetricsAddr   string        `env:"METRICS_ADDR" type:"optional-address" placeholder:"HOST:PORT" help:"Address of a port for the operator alone: all metrics, and /readyz with what is missing. Without it, every port shows all metrics."`
 	Prefix        string        `env:"PREFIX" default:"" type:"prefix" placeholder:"NAME" help:"Name in front of every key, channel, subject and stream, so that several deployments can share one Redis or NATS. The same for every process of a deployment."`
-	Broker        string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is the store in either case."`
+	Broker        string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is always the store."`
 	RedisURL      string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
 	NATSURL       string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
 	NATSReplicas  int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
@@ -40,35 +40,35 @@ type Config struct {
 	MessageBurst  int           `env:"MESSAGE_BURST" default:"40" type:"burst" help:"Chat messages that one socket may send at once."`
 	FrameRate     float64       `env:"FRAME_RATE" default:"500" type:"frame-rate" help:"WebSocket frames a second of whatever kind, messages too, that may come from one socket, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
 	ByteRate      float64       `env:"BYTE_RATE" default:"4194304" type:"byte-rate" help:"Bytes a second that may come from one socket in frames, sustained; four times as many at once. 0 switches the limit off, and so does MESSAGE_RATE=0."`
-	MaxSockets    int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port has at once; more are answered with 503."`
-	TypingPreview bool          `env:"TYPING_PREVIEW" default:"false" help:"Agents see what a visitor is typing before it is sent. The widget says so."`
-	MaxMessages   int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat takes. More are refused as chat_full."`
-	JoinTimeout   time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a chat server's socket may stay without a Join that succeeds."`
+	MaxSockets    int           `env:"MAX_SOCKETS" default:"100000" type:"sockets" help:"Sockets that each port takes at the same time. Further ones get 503."`
+	TypingPreview bool          `env:"TYPING_PREVIEW" default:"false" help:"Show agents what a visitor is typing before it is sent. The widget says so."`
+	MaxMessages   int           `env:"MAX_MESSAGES" default:"10000" type:"messages" help:"Messages that a chat can hold. Further ones are refused as chat_full."`
+	JoinTimeout   time.Duration `env:"JOIN_TIMEOUT" default:"60s" type:"time" help:"How long a socket of the chat server may stay open without a successful Join."`
 	KeepAlive     time.Duration `env:"KEEP_ALIVE" default:"90s" type:"time" help:"How long an HTTP connection without a request stays open: longer than the load balancer in front keeps its own, which is 60s in most, or some of its requests fail with 502."`
-	DrainDelay    time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to go on serving after SIGTERM, while /readyz tells load balancers to stop."`
-	DrainSpread   time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of the sockets then."`
+	DrainDelay    time.Duration `env:"DRAIN_DELAY" default:"0s" type:"span" help:"How long to keep serving after SIGTERM, while /readyz tells load balancers to stop."`
+	DrainSpread   time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of sockets after that."`
 
-	MaxHeaderBytes int `env:"MAX_HEADER_BYTES" default:"8192" type:"header-bytes" help:"Bytes of a request's line and headers, tokens and cookies too; each request that comes in takes so much memory."`
-	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Bytes of a request's body. No request needs one."`
+	MaxHeaderBytes int `env:"MAX_HEADER_BYTES" default:"8192" type:"header-bytes" help:"Most bytes of a request's line and headers, tokens and cookies included. Each request takes this much memory."`
+	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Most bytes of a request's body. No request needs one."`
 
-	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy stands in front of it. Default: the host of the page that asks, with the port of CHAT_ADDR."`
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may call, comma-separated, such as https://example.com or https://*.example.com. * allows all."`
+	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy is in front of it. Default: the host of the page, with the port of CHAT_ADDR."`
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may use the servers, comma-separated, such as https://example.com or https://*.example.com. * allows all."`
 
-	AgentSecret   string `env:"AGENT_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes that agents' tokens (JWT, HS256) are signed with. Better set by the variable: flags are seen by other users of the machine. Without it and AGENT_JWKS_URL anyone may be an agent."`
-	AgentJWKSURL  string `name:"agent-jwks-url" env:"AGENT_JWKS_URL" type:"keys-url" placeholder:"https://HOST/PATH" help:"Where the public keys of agents' tokens (JWT, RS256, ES256 or EdDSA) are, for instance an OpenID Connect provider's. Needs AGENT_AUDIENCE."`
+	AgentSecret   string `env:"AGENT_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes with which agents' tokens (JWT, HS256) are signed. Use the variable rather than the flag: other users of the machine can see flags. Without it and AGENT_JWKS_URL anybody can be an agent."`
+	AgentJWKSURL  string `name:"agent-jwks-url" env:"AGENT_JWKS_URL" type:"keys-url" placeholder:"https://HOST/PATH" help:"URL of the public keys of agents' tokens (JWT, RS256, ES256 or EdDSA), such as an OpenID Connect provider's. Needs AGENT_AUDIENCE."`
 	AgentAudience string `env:"AGENT_AUDIENCE" placeholder:"AUDIENCE" help:"Audience (aud) that agents' tokens must be for."`
 	AgentIssuer   string `env:"AGENT_ISSUER" placeholder:"ISSUER" help:"Issuer (iss) that agents' tokens must be from."`
 
-	VisitorSecret string `env:"VISITOR_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes, another one than AGENT_SECRET, that your site signs visitors' tokens (JWT, HS256) with: agents see who is verified. Without it visitors' tokens are not looked at."`
+	VisitorSecret string `env:"VISITOR_SECRET" type:"secret" placeholder:"SECRET" help:"Secret of at least 32 bytes, different from AGENT_SECRET, with which your site signs visitors' tokens (JWT, HS256): agents see who is verified. Without it, visitors' tokens are ignored."`
 
 	RegisterRate      float64        `env:"REGISTER_RATE" default:"0" type:"rate-per-minute" help:"Registrations a minute from one IPv4 address or IPv6 /64. 0 for any number."`
-	SocketsPerAddress int            `env:"SOCKETS_PER_ADDRESS" default:"0" type:"sockets-per-address" help:"Sockets that each port has at once from one IPv4 address or IPv6 /64. 0 for any number."`
+	SocketsPerAddress int            `env:"SOCKETS_PER_ADDRESS" default:"0" type:"sockets-per-address" help:"Sockets that each port takes at the same time from one IPv4 address or IPv6 /64. 0 for any number."`
 	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" default:"" type:"networks" placeholder:"NETWORKS" help:"Proxies whose X-Forwarded-For or Forwarded is believed, comma-separated addresses or networks such as 10.0.0.0/8."`
 
-	LogLevel  slog.Level `env:"LOG_LEVEL" default:"info" type:"level" help:"Least level that is logged: debug, info, warn or error."`
+	LogLevel  slog.Level `env:"LOG_LEVEL" default:"info" type:"level" help:"Lowest level that is logged: debug, info, warn or error."`
 	LogFormat string     `env:"LOG_FORMAT" default:"text" type:"format" help:"Format of the log on standard error: text or json."`
 
-	Healthcheck bool             `help:"Ask the server that runs here with this configuration whether it is ready, and exit with 0 or 1."`
+	Healthcheck bool             `help:"Ask the server that runs here with this configuration whether it is ready. Exit with 0 or 1."`
 	Version     kong.VersionFlag `help:"Show the version."`
 
 	// Tracing: send spans, see tracingWanted.
@@ -157,9 +157,9 @@ func Parse(name string, args []string, lookup func(variable string) (string, boo
 
 // What --help says of each command.
 var descriptions = map[string]string{
-	"chatserver":  "The chat server: users and agents talk here. Needs a Redis.",
-	"subscriber":  "The lobby: agents see here who waits. Needs a Redis.",
-	"livesupport": "Chat server and lobby in one process, with an embedded Redis unless REDIS_URL names one, and for BROKER=nats an embedded NATS unless NATS_URL names one. \"livesupport token --help\" says how to make agents' tokens.",
+	"chatserver":  "The chat server, where users and agents talk. Needs Redis.",
+	"subscriber":  "The lobby, where agents see who is waiting. Needs Redis.",
+	"livesupport": "Chat server and lobby in one process, with an embedded Redis unless REDIS_URL names one, and for BROKER=nats an embedded NATS unless NATS_URL names one. To make agents' tokens, see \"livesupport token --help\".",
 }
 
 // name is what the user set: the flag if there was one, else the variable.

@@ -108,7 +108,7 @@ const flushTimeout = time.Second
 func (t tracing) open(ctx context.Context, parts Parts, log *slog.Logger) (tracer wire.Tracer, end func(context.Context) error, err error) {
 	// What the SDK finds wrong with its variables it tells these; they are the process's.
 	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing failed", "error", err) }))
 
 	about, err := resource.New(ctx,
 		resource.WithHost(),
@@ -185,7 +185,7 @@ func (c *countSent) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 		return nil
 	}
 	c.complain.Do(func() {
-		c.log.Warn("the collector of traces has not taken spans; this is said once a minute at most", "spans", len(spans), "error", err)
+		c.log.Warn("the trace collector did not accept spans; logged once a minute at most", "spans", len(spans), "error", err)
 	})
 	return nil // else the SDK would say it each time
 }
