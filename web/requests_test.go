@@ -1,9 +1,11 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -47,4 +49,36 @@ func TestCutRequest(t *testing.T) {
 	client.SetReadDeadline(time.Now().Add(10 * time.Second))
 	_, err = io.ReadAll(client)
 	require.NoError(t, err)
+}
+
+// TestKeepAlive: a connection without a request stays open for as long as it should,
+// and is closed then.
+func TestKeepAlive(t *testing.T) {
+	const keep = 400 * time.Millisecond
+	n := startNoticing(t, func(o *Options) { o.KeepAlive = keep })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- n.Serve(l) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	answers := bufio.NewReader(conn)
+	var last time.Time
+	for range 2 {
+		last = time.Now()
+		_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		response, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+	}
+	_, err = answers.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+	require.GreaterOrEqual(t, time.Since(last), keep)
+	require.NoError(t, n.Shutdown(t.Context()))
+	require.NoError(t, <-served)
 }
