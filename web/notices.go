@@ -69,6 +69,8 @@ func (s *Server) refusedOrigin(origin string) {
 func (s *Server) refusedToken(whose, secret string, err error) {
 	variable := secret
 	switch {
+	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
+		variable = "" // the token's own times
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		variable = "AGENT_AUDIENCE"
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
@@ -78,7 +80,11 @@ func (s *Server) refusedToken(whose, secret string, err error) {
 	if s.notices.tokens.passes(variable, time.Now()) {
 		log = s.options.Log.Warn
 	}
-	log(whose+" token was refused", "reason", quoted(err.Error()), "variable", variable)
+	details := []any{"reason", quoted(err.Error())}
+	if variable != "" {
+		details = append(details, "variable", variable)
+	}
+	log(whose+" token was refused", details...)
 }
 
 // lostUpgrade tells a handshake whose Upgrade was lost on the way, as by a proxy that

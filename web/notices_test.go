@@ -144,6 +144,9 @@ func TestRefusedTokenIsToldOnce(t *testing.T) {
 	require.Equal(t, 401, n.get(t, "/users").StatusCode)
 	require.Empty(t, n.log.String(), "without a token")
 	other := strings.Repeat("x", 32)
+	n.get(t, "/users", "Authorization", token(testSecret, "aud", "iss", -time.Hour))
+	require.Contains(t, n.warnings()[0], "token is expired")
+	require.NotContains(t, n.warnings()[0], "variable=")
 	for _, c := range []struct{ token, reason, variable string }{
 		{token(other, "aud", "iss", time.Hour), "signature is invalid", "AGENT_SECRET"},
 		{token(testSecret, "else", "iss", time.Hour), "invalid audience", "AGENT_AUDIENCE"},

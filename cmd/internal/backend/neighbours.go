@@ -27,8 +27,8 @@ const (
 	markLife = 30 * time.Second
 	// answerAfter collects the greetings that one answer is for.
 	answerAfter = 300 * time.Millisecond
-	// neighbourTimeout bounds each step with store or broker, neighbourPause the time
-	// until it is tried again.
+	// neighbourTimeout bounds each step with store or broker; neighbourPause is the first
+	// pause before it is tried again.
 	neighbourTimeout = 5 * time.Second
 	neighbourPause   = 2 * time.Second
 	// maxNeighbours bounds what is remembered and what waits.
@@ -167,14 +167,14 @@ func (n *neighbours) run(ctx context.Context) {
 
 // try repeats a step until it succeeds or ctx ends.
 func (n *neighbours) try(ctx context.Context, step func(context.Context) error) {
-	for ctx.Err() == nil {
+	for pause := neighbourPause; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
 		err := n.step(ctx, step)
 		if err == nil {
 			return
 		}
 		n.log.Debug("looking for other processes of this deployment", "error", err)
 		select {
-		case <-time.After(neighbourPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}
@@ -196,11 +196,13 @@ func (n *neighbours) greet(ctx context.Context, answer bool) error {
 	if err != nil {
 		return err
 	}
-	set := redis.NewStatusCmd(ctx, "set", n.key(n.id), string(value), "px", markLife.Milliseconds())
-	if err = n.db.Do(ctx, set); err == nil {
-		err = set.Err()
+	// With the commands that chats need, too, so that a user of Redis needs no further ones.
+	push := redis.NewIntCmd(ctx, "rpush", n.key(n.id), string(value))
+	expire := redis.NewBoolCmd(ctx, "pexpire", n.key(n.id), markLife.Milliseconds())
+	if err := n.db.Do(ctx, push, expire); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := errors.Join(push.Err(), expire.Err()); err != nil {
 		return err
 	}
 	payload, err := json.Marshal(greeting{n.id, n.db.Now().UnixMilli(), answer})
@@ -214,25 +216,22 @@ func (n *neighbours) greet(ctx context.Context, answer bool) error {
 func (n *neighbours) look(ctx context.Context, g greeting) {
 	ctx, cancel := context.WithTimeout(ctx, neighbourTimeout)
 	defer cancel()
-	get := redis.NewStringCmd(ctx, "get", n.key(g.ID))
-	err := n.db.Do(ctx, get)
+	last := redis.NewStringSliceCmd(ctx, "lrange", n.key(g.ID), -1, -1)
+	err := n.db.Do(ctx, last)
 	if err == nil {
-		err = get.Err()
+		err = last.Err()
 	}
 	age := n.db.Now().Sub(time.UnixMilli(g.At)).Abs()
 	switch {
-	case errors.Is(err, redis.Nil):
-		if age < markLife/2 { // else it has had its time: the broker was away
-			n.tell("", "another deployment uses the same channels, so the two get each other's visitors: give each its own PREFIX, or its own Redis and NATS")
-		}
-		return
 	case err != nil:
 		n.log.Debug("looking for another process's mark", "error", err)
-		return
-	}
-	var theirs mark
-	if json.Unmarshal([]byte(get.Val()), &theirs) == nil {
-		n.compare(theirs, g.ID)
+	case len(last.Val()) > 0:
+		var theirs mark
+		if json.Unmarshal([]byte(last.Val()[0]), &theirs) == nil {
+			n.compare(theirs, g.ID)
+		}
+	case age < markLife/2: // else it has had its time: the broker was away
+		n.tell("", "another deployment uses the same channels, so the two get each other's visitors: give each its own PREFIX, or its own Redis and NATS")
 	}
 }
 
