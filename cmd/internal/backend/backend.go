@@ -71,6 +71,7 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 	}
 	lines := newLogWriter(os.Stderr)
 	b := &Backend{log: newLogger(cfg, lines), lines: lines, delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
+	b.onShutdown("log", time.Second, lines.Close) // the last of all
 	if err := b.start(ctx, cfg, parts); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
@@ -321,7 +322,7 @@ func (b *Backend) Shutdown(ctx context.Context) error {
 			b.steps = b.steps[:len(b.steps)-1]
 			errs = append(errs, last.run(ctx))
 		}
-		b.closed = errors.Join(append(errs, b.lines.Close())...)
+		b.closed = errors.Join(errs...)
 	})
 	return b.closed
 }

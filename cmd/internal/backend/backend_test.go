@@ -181,8 +181,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestFailedListenerEndsTheBackend(t *testing.T) {
 	b, err := Start(t.Context(), testConfig(t, startRedis(t)), Chat|Lobby)
 	require.NoError(t, err)
-	require.Equal(t, "listener", b.steps[0].name)
-	require.NoError(t, b.steps[0].run(t.Context()), "the chat server's listener breaks")
+	require.Equal(t, []string{"log", "listener"}, []string{b.steps[0].name, b.steps[1].name})
+	require.NoError(t, b.steps[1].run(t.Context()), "the chat server's listener breaks")
 
 	ended := make(chan error, 1)
 	go func() { ended <- b.run(t.Context()) }()
