@@ -72,8 +72,10 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// servers are two processes with both servers each, on one embedded Redis.
+// servers are two processes with both servers each, on one embedded Redis and one
+// embedded NATS.
 type servers struct {
+	nats           *embedded.NATSServer
 	backends       []*backend.Backend
 	chats, lobbies []string // addresses
 }
@@ -85,14 +87,19 @@ func startServers(t *testing.T, flags ...string) *servers {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
-	cfg, err := backend.Parse("livesupport", append(flags,
+	nats, err := embedded.StartNATS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nats.Close)
+	cfg, err := backend.Parse("livesupport", append(flags, "--broker=nats", "--nats-url="+nats.URL(),
 		"--chat-addr=127.0.0.1:0", "--lobby-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
 		"--log-level=error", "--redis-url="+redis.URL(),
 	), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &servers{}
+	s := &servers{nats: nats}
 	for range 2 {
 		b, err := backend.Start(t.Context(), cfg, backend.Chat|backend.Lobby)
 		if err != nil {
@@ -102,8 +109,47 @@ func startServers(t *testing.T, flags ...string) *servers {
 		s.backends = append(s.backends, b)
 		s.chats, s.lobbies = append(s.chats, b.ChatAddr()), append(s.lobbies, b.LobbyAddr())
 		eventually(t, "the servers are ready", plain("http://"+b.ChatAddr(), "http://"+b.LobbyAddr()).ready)
+		eventually(t, "nothing is missing", func() bool { return missingAt(t, b) == `{"ready":true}` })
 	}
 	return s
+}
+
+// missingAt is what a process tells its operator.
+func missingAt(t *testing.T, b *backend.Backend) string {
+	t.Helper()
+	_, body := plain("", "").body(t, "http://"+b.MetricsAddr()+"/readyz")
+	return strings.TrimSpace(body)
+}
+
+// expectServedWithoutNATS: servers that have lost NATS are not taken out of use.
+func (s *site) expectServedWithoutNATS(t *testing.T, all *servers, left ...*backend.Backend) {
+	t.Helper()
+	all.nats.Close()
+	for _, b := range left {
+		eventually(t, "the operator is told of NATS", func() bool {
+			return strings.HasPrefix(missingAt(t, b), `{"ready":true,"missing":{"broker":"`)
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // longer than the proxies' checks take
+		v := s.register(t, "Nika")
+		l, err := s.dial(ctx, s.chat, "/chat/"+v.ChatID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.send(ctx, "Join", map[string]any{"userId": v.UserID, "from": "User"}); err != nil {
+			t.Fatal(err)
+		}
+		l.await(t, "UserJoined")
+		if err := l.send(ctx, "ChatMessage", map[string]any{"content": "hello", "from": "User"}); err != nil {
+			t.Fatal(err)
+		}
+		l.await(t, "ChatMessage")
+		l.close()
+		for range l.frames { // to its end
+		}
+	}
 }
 
 // stop ends a process as SIGTERM does; a second time does nothing.
@@ -286,7 +332,9 @@ func TestNginx(t *testing.T) {
 		"events {}\nhttp {\naccess_log off;\n"+temps+"include "+filepath.Join(dir, "site.conf")+";\n}\n")
 	run(t, dir, nginx, "-t", "-p", dir, "-c", conf)
 	startProgram(t, nginx, "-p", dir, "-c", conf)
-	behind(port, pool).expectSite(t)
+	s := behind(port, pool)
+	s.expectSite(t)
+	s.expectServedWithoutNATS(t, all, all.backends...)
 }
 
 func TestCaddy(t *testing.T) {
@@ -306,7 +354,9 @@ func TestCaddy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Caddyfile")
 	write(t, file, text)
 	startProgram(t, caddy, "run", "--adapter", "caddyfile", "--config", file)
-	behind(port, pool).expectSite(t)
+	s := behind(port, pool)
+	s.expectSite(t)
+	s.expectServedWithoutNATS(t, all, all.backends...)
 }
 
 // TestHAProxy: the proxy of compose.scale.yml, with the servers' addresses
@@ -340,6 +390,8 @@ func TestHAProxy(t *testing.T) {
 	talks.flows("one server stopped", 20*time.Second)
 	s.converse(t)
 	talks.settle()
+	s.expectServedWithoutNATS(t, all, all.backends[1])
+	s.converse(t) // all of it on one server
 }
 
 // replace wants the text to be there.

@@ -70,8 +70,10 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 		return nil, err
 	}
 	lines := newLogWriter(os.Stderr)
-	b := &Backend{log: newLogger(cfg, lines), lines: lines, delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
+	log, endLog := newLogger(cfg, lines)
+	b := &Backend{log: log, lines: lines, delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
 	b.onShutdown("log", time.Second, lines.Close) // the last of all
+	b.onShutdown("warnings", time.Second, func() error { endLog(); return nil })
 	if err := b.start(ctx, cfg, parts); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
@@ -136,7 +138,8 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	figures.operator.MustRegister(db.Metrics()...)
 	figures.operator.MustRegister(events.Metrics()...)
 	figures.operator.MustRegister(spans.made, spans.sent, b.lines.dropped)
-	b.readiness.parts = []readyPart{{"store", db.Ready}, {"broker", events.Ready}}
+	// Without NATS messages are accepted, and told to other servers late.
+	b.readiness.parts = []readyPart{{"store", db.Ready, true}, {"broker", events.Ready, inStore}}
 	shown := figures.all()
 	if operatorListener != nil {
 		shown = figures.public
@@ -198,7 +201,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst, MaxMessages: cfg.MaxMessages, JoinTimeout: cfg.JoinTimeout,
 			TypingPreview: cfg.TypingPreview,
-			Frame: web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
+			Frame:         web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
 			AgentsNeedToken: agents != nil,
 		})
 		figures.operator.MustRegister(chats.Metrics()...)

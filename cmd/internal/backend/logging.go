@@ -108,10 +108,13 @@ func say(line string) {
 	}
 }
 
-func newLogger(cfg Config, out io.Writer) *slog.Logger {
+// newLogger makes the log, and what tells the rest of what it has kept back.
+func newLogger(cfg Config, out io.Writer) (log *slog.Logger, end func()) {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	var handler slog.Handler = slog.NewTextHandler(out, options)
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out, options))
+		handler = slog.NewJSONHandler(out, options)
 	}
-	return slog.New(slog.NewTextHandler(out, options))
+	q := newQuiet(handler)
+	return slog.New(q), q.told.close
 }

@@ -38,7 +38,7 @@ func TestLogWriterKeepsTheOrderAndFlushes(t *testing.T) {
 	out := &standing{wait: make(chan struct{})}
 	close(out.wait)
 	w := newLogWriter(out)
-	log := newLogger(Config{LogFormat: "text", LogLevel: slog.LevelInfo}, w)
+	log, _ := newLogger(Config{LogFormat: "text", LogLevel: slog.LevelInfo}, w)
 	for i := range 100 {
 		log.Info("line", "n", i)
 	}

@@ -24,19 +24,20 @@ type readiness struct {
 }
 
 type readyPart struct {
-	name  string
-	ready func() error
+	name   string
+	ready  func() error
+	needed bool // for anything; else what is missing is late
 }
 
 var errDraining = errors.New("shutting down")
 
-// check returns nil if nothing is missing.
+// check returns nil if nothing is missing that is needed.
 func (r *readiness) check() error {
 	if r.draining.Load() {
 		return errDraining
 	}
 	for _, part := range r.parts {
-		if err := part.ready(); err != nil {
+		if err := part.ready(); err != nil && part.needed {
 			return err
 		}
 	}
@@ -81,15 +82,15 @@ func serveOperator(l net.Listener, f figures, r *readiness, keepAlive time.Durat
 	mux.Handle("GET /metrics", promhttp.HandlerFor(f.all(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: operatorTimeout}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		missing := r.missing()
+		missing, ready := r.missing(), r.check() == nil
 		w.Header().Set("Content-Type", "application/json")
-		if len(missing) > 0 {
+		if !ready {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		_ = json.NewEncoder(w).Encode(struct { // fails only with the connection
 			Ready   bool              `json:"ready"`
 			Missing map[string]string `json:"missing,omitempty"`
-		}{len(missing) == 0, missing})
+		}{ready, missing})
 	})
 	server := &http.Server{
 		Handler:           mux,

@@ -23,7 +23,6 @@ func (c *client) joinsWith(role string, features ...string) {
 	c.send("Join", with(args, "features", features))
 }
 
-
 // rejoined opens a socket that takes part in a chat with a support and lists
 // features; it wants the history and returns the socket.
 func (w *world) rejoined(v *visitor, role string, features []string, history ...obj) *client {

@@ -79,7 +79,7 @@ func TestScenarioNATSAway(t *testing.T) {
 				embeddedRedis(t, cfg)
 				cfg.Broker, cfg.NATSURL = "nats", "nats://"+wire.Addr()
 			}}
-			w.deployment = p.start(w.T, nil)
+			w.deployment = p.start(w.T, func(cfg *backend.Config) { cfg.MetricsAddr = "127.0.0.1:0" })
 			natsAway(w, wire, harm)
 		}
 	}
@@ -100,14 +100,17 @@ func natsAway(w *world, wire brokertest.Fault, harm func(brokertest.Fault)) {
 	said := []obj{user.said("before", near, far)}
 
 	harm(wire)
-	w.eventually("readiness says so", func() bool {
-		for _, addr := range slices.Concat(w.chats, w.lobbies) {
-			if r := w.get(addr, "/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(string(r.body), `"unavailable"`) {
-				return false
-			}
+	for _, b := range w.backends {
+		w.eventually("the operator is told", func() bool {
+			r := w.get(b.MetricsAddr(), "/readyz")
+			return r.status == http.StatusOK && strings.HasPrefix(string(r.body), `{"ready":true,"missing":{"broker":"`)
+		})
+	}
+	for _, addr := range slices.Concat(w.chats, w.lobbies) { // which serve
+		if status := w.get(addr, "/readyz").status; status != http.StatusOK {
+			w.Errorf("/readyz without NATS: %d", status)
 		}
-		return true
-	})
+	}
 	for _, text := range []string{"one", "two", "three"} { // both sides of one server do not notice
 		start := time.Now()
 		said = append(said, user.said(text, near), near.said(text+"!", user))
@@ -137,8 +140,8 @@ func natsAway(w *world, wire brokertest.Fault, harm func(brokertest.Fault)) {
 	if took := time.Since(healed); took > 5*time.Second {
 		w.Errorf("made whole %v after NATS came back", took)
 	}
-	for _, addr := range slices.Concat(w.chats, w.lobbies) {
-		w.eventually("ready again", func() bool { return w.get(addr, "/readyz").status == http.StatusOK })
+	for _, b := range w.backends {
+		w.eventually("nothing is missing", func() bool { return string(w.get(b.MetricsAddr(), "/readyz").body) == "{\"ready\":true}\n" })
 	}
 	user.said("after", near, far)
 	users, _ := w.waiting("Dodo")

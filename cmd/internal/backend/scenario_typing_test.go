@@ -20,7 +20,7 @@ func TestScenarioTyping(t *testing.T) {
 			v, user, support := w.liveCouple("typing")
 			settled(user, support)
 			tab, plain := w.rejoined(v, "User", []string{"typing"}), w.rejoined(v, "Support", nil)
-			pass(time.Second) // settled has typed
+			pass(time.Second)                                        // settled has typed
 			user.send("Typing", obj{"typing": true, "text": "psst"}) // previews are off
 			support.expect("Typing", typing("User", true))
 			user.send("Typing", obj{"typing": false})
