@@ -392,3 +392,43 @@ func TestNATSStoresNoSignals(t *testing.T) {
 		t.Error("the stream does not have the event")
 	}
 }
+
+// TestNATSPrefixOfSignals checks that two deployments on one NATS do not hear each
+// other's signals.
+func TestNATSPrefixOfSignals(t *testing.T) {
+	url := startNATS(t)
+	signalsKeepTheirDeployment(t, func(prefix string) broker.Broker {
+		return newNATSHarness(t, broker.NATSConfig{URLs: url, Prefix: prefix}).Broker(t)
+	})
+}
+
+// signalsKeepTheirDeployment has each of three deployments signal on one topic.
+func signalsKeepTheirDeployment(t *testing.T, open func(prefix string) broker.Broker) {
+	t.Helper()
+	prefixes := []string{"", "a", "b"}
+	all := make([]broker.Broker, len(prefixes))
+	signals := make([]heard, len(prefixes))
+	for i, prefix := range prefixes {
+		all[i] = open(prefix)
+		all[i].Listen("chat:one", func(payload []byte) { signals[i].add(string(payload)) }, nil)
+		awaitReady(t, all[i], 10*time.Second)
+	}
+	for i, prefix := range prefixes {
+		await(t, 10*time.Second, func() error {
+			if err := all[i].Signal("chat:one", []byte(prefix)); err != nil {
+				return err
+			}
+			if len(signals[i].list()) == 0 {
+				return errors.New("nothing is heard")
+			}
+			return nil
+		})
+	}
+	for i, prefix := range prefixes {
+		for _, got := range signals[i].list() {
+			if got != prefix {
+				t.Errorf("%q heard %q", prefix, got)
+			}
+		}
+	}
+}

@@ -171,3 +171,18 @@ func TestRedisStoresNoSignals(t *testing.T) {
 		t.Errorf("the store has %d keys (%v)", n, err)
 	}
 }
+
+// TestRedisPrefixOfSignals checks the same of two deployments on one Redis.
+func TestRedisPrefixOfSignals(t *testing.T) {
+	server := brokertest.StartRedisServer(t)
+	signalsKeepTheirDeployment(t, func(prefix string) broker.Broker {
+		db, err := redisdb.Open(server.URL(), nil, redisdb.Prefix(prefix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		b := broker.NewRedis(db, nil)
+		t.Cleanup(func() { _ = b.Close() })
+		return b
+	})
+}
