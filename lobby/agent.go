@@ -22,13 +22,9 @@ type Agent struct {
 
 	// Guarded by Lobby.mu:
 	loadedAt int64            // the Lobby's step at the first Load; 0 before
-	detailed bool             // the latest Load has asked who is verified
+	audience audience         // what the latest Load has asked for
 	told     map[string]int64 // by user id: the step at which this agent alone was sent RemoveUser
 }
-
-// featureVerified is what a Load lists to be told who is verified (PROTOCOL.md,
-// "Extensions").
-const featureVerified = "verified"
 
 // toldBound is of how many users an agent's socket remembers that.
 const toldBound = 1000
@@ -54,6 +50,9 @@ func (a *Agent) Closed() {
 	l := a.lobby
 	l.metrics.agents.Dec()
 	l.mu.Lock()
+	if a.loadedAt > 0 {
+		l.listening[a.audience]--
+	}
 	delete(l.agents, a)
 	l.mu.Unlock()
 }
@@ -109,17 +108,30 @@ func (a *Agent) load(args jsontext.Value, deadline time.Time) *wire.Error {
 		return wire.Public(err)
 	}
 	l.mu.Lock()
-	a.detailed = slices.Contains(request.Features, featureVerified)
-	a.peer.Queue(l.pending.snapshot(request.Batch, a.detailed))
-	if a.loadedAt == 0 {
+	if a.loadedAt > 0 {
+		l.listening[a.audience]--
+	} else {
 		l.step++
 		a.loadedAt = l.step
 		l.agents[a] = struct{}{}
 	}
+	a.audience = audienceOf(request.Features)
+	l.listening[a.audience]++
+	a.peer.Queue(l.pending.snapshot(request.Batch, a.audience))
 	l.mu.Unlock()
 	a.peer.Heartbeat(time.Duration(request.Heartbeat))
 	a.peer.Flush()
 	return nil
+}
+
+func audienceOf(features []string) audience {
+	switch {
+	case slices.Contains(features, featureDetails):
+		return detailed
+	case slices.Contains(features, featureVerified):
+		return verified
+	}
+	return plain
 }
 
 // joinUser claims a user for this agent.
@@ -202,5 +214,5 @@ func (a *Agent) tell(userID string) {
 	}
 	a.lobby.step++
 	a.told[userID] = a.lobby.step
-	a.queue(event{Kind: kindRemoveUser, User: User{UserID: userID}}.payload())
+	a.queue(event{Kind: kindRemoveUser, User: User{UserID: userID}}.payload(plain))
 }

@@ -95,8 +95,8 @@ func TestAnnouncedByTheStore(t *testing.T) {
 	}
 	u := user(1)
 	u.Verified = true // which nothing on the topic tells
-	joined := event{Kind: kindUserJoined, User: u}.payload()
-	removed := event{Kind: kindRemoveUser, User: User{UserID: u.UserID}}.payload()
+	joined := event{Kind: kindUserJoined, User: u}.payload(plain)
+	removed := event{Kind: kindRemoveUser, User: User{UserID: u.UserID}}.payload(plain)
 	next := func(what string, want []byte) {
 		t.Helper()
 		if m, err := events.ReceiveMessage(ctx); err != nil || m.Payload != string(want) {

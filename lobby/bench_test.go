@@ -104,7 +104,7 @@ func BenchmarkUserJoined(b *testing.B) {
 				l.agents[l.Connect(t, nil)] = struct{}{}
 			}
 			u := user(1)
-			joined := change{events: []entry{{1, event{kindUserJoined, u}.payload()}}}
+			joined := change{events: []entry{{place: 1, payload: event{kindUserJoined, u}.payload(plain)}}}
 			now, n := time.Now(), 0
 			b.ReportAllocs()
 			for b.Loop() {

@@ -31,6 +31,8 @@ const (
 	foreignBound = 10_000
 	// removedBound is of how many removed users a Lobby remembers who was told.
 	removedBound = 20_000
+	// changeEvery is how often at most agents are told of changes of one user.
+	changeEvery = time.Second
 )
 
 // Lobby serves the agents of one process. It keeps a picture of the queue: a
@@ -51,14 +53,17 @@ type Lobby struct {
 	removed map[string]removal // by user id: users who are not in the picture any more
 	step    int64              // counts what was sent to all agents
 	agents  map[*Agent]struct{}
-	own     recent
-	foreign [][]byte // payloads of the topic that are not known as the queue's own
-	notices notices  // frames that the loaded agents are to get next
+	// listening is how many of the loaded agents belong to an audience: nothing is
+	// made for one that nobody belongs to.
+	listening [audiences]int
+	changed   map[string]struct{} // by user id: agents have not been told of a change yet
+	own       recent
+	foreign   [][]byte // payloads of the topic that are not known as the queue's own
+	notices   notices  // frames that the loaded agents are to get next
 }
 
-// notices are the same frames twice: as the protocol has them, and for agents who
-// have asked who is verified.
-type notices struct{ plain, detailed []byte }
+// notices are the frames for each audience.
+type notices [audiences][]byte
 
 // removal tells when a user was last announced and removed, in steps, and since
 // when they had waited.
@@ -79,6 +84,7 @@ func New(cfg Config) *Lobby {
 		pending: newPicture(cfg.Frame),
 		removed: map[string]removal{},
 		agents:  map[*Agent]struct{}{},
+		changed: map[string]struct{}{},
 		own:     newRecent(),
 	}
 	l.ended.Go(func() { l.subscribe(ctx) })
@@ -176,28 +182,34 @@ func (l *Lobby) refresh(ctx context.Context) error {
 
 // apply takes over a change. The caller holds mu.
 func (l *Lobby) apply(c change, now time.Time) {
-	for _, e := range c.events {
-		public, _ := plain(e.payload)
-		l.own.add(public, now)
+	for _, logged := range c.events {
+		l.own.add(logged.payload, now)
+		e, ok := decodeLogged(logged)
+		if !ok {
+			continue
+		}
+		if e.Kind == kindUserJoined && len(logged.record) == 0 && e.Verified {
+			l.own.add(e.payload(plain), now) // a former server publishes less than it logs
+		}
+		if c.all {
+			continue
+		}
+		switch e.Kind {
+		case kindUserJoined:
+			l.joined(e.User, logged.place)
+		case kindUserChanged:
+			l.change(e.User)
+		default:
+			l.gone(e.UserID)
+		}
 	}
 	if c.all {
 		// What is waiting to be told apart may be older than the log's tail.
 		l.foreign = nil
 		l.replace(c.pending)
-	} else {
-		for _, logged := range c.events {
-			e, ok := decodeLogged(logged.payload)
-			if !ok {
-				continue
-			}
-			if e.Kind == kindUserJoined {
-				l.joined(e.User, logged.place)
-			} else {
-				l.gone(e.UserID)
-			}
-		}
 	}
 	l.epoch, l.version = c.epoch, c.version
+	l.tellChanges(now)
 }
 
 // replace makes the picture show exactly these users, and tells agents the
@@ -206,9 +218,9 @@ func (l *Lobby) replace(pending []entry) {
 	stay := make(map[string]bool, len(pending))
 	users := make([]User, len(pending))
 	for i, p := range pending {
-		if wire.DecodeArgs(p.payload, &users[i]) == nil {
-			users[i].Verified = bytes.HasSuffix(p.payload, []byte(verifiedEnd))
-			stay[users[i].UserID] = true
+		if u, ok := parseRecord(p.payload); ok {
+			users[i] = u
+			stay[u.UserID] = true
 		}
 	}
 	for _, u := range slices.Clone(l.pending.order) {
@@ -217,7 +229,11 @@ func (l *Lobby) replace(pending []entry) {
 		}
 	}
 	for i, u := range users {
+		if u.UserID == "" {
+			continue
+		}
 		l.joined(u, pending[i].place)
+		l.change(u)
 	}
 }
 
@@ -247,31 +263,58 @@ func (l *Lobby) gone(userID string) {
 	l.removed[userID] = removal{u.announced, l.step, u.since}
 }
 
+// change takes over what is known of a user now. The caller holds mu.
+func (l *Lobby) change(u User) {
+	if l.pending.change(u) != nil {
+		l.changed[u.UserID] = struct{}{}
+	}
+}
+
+// tellChanges tells of changed users, of each not too often. The caller holds mu.
+func (l *Lobby) tellChanges(now time.Time) {
+	for id := range l.changed {
+		u := l.pending.get(id)
+		if u != nil && now.Sub(u.told) < changeEvery {
+			continue // at the next look, or one after it
+		}
+		delete(l.changed, id)
+		if u != nil && l.listening[detailed] > 0 {
+			u.told = now
+			frame := l.cfg.Frame(event{kindUserChanged, u.User}.payload(detailed))
+			l.notices[detailed] = append(l.notices[detailed], frame...)
+		}
+	}
+}
+
 // broadcast notes an event for all loaded agents. The caller holds mu.
 func (l *Lobby) broadcast(e event) {
 	l.step++
-	frame := l.cfg.Frame(e.payload())
-	l.notices.plain = append(l.notices.plain, frame...)
-	if e.Kind == kindUserJoined && e.Verified {
-		frame = l.cfg.Frame(e.detailed())
+	common := l.cfg.Frame(e.payload(plain))
+	l.notices[plain] = append(l.notices[plain], common...)
+	for to := plain + 1; to < audiences; to++ {
+		if l.listening[to] == 0 {
+			continue
+		}
+		frame := common
+		if e.Kind == kindUserJoined && (to == detailed || e.Verified) {
+			frame = l.cfg.Frame(e.payload(to))
+		}
+		l.notices[to] = append(l.notices[to], frame...)
 	}
-	l.notices.detailed = append(l.notices.detailed, frame...)
 }
 
 // deliver queues the notices to the loaded agents, as one piece however many
 // they are, and returns who must be flushed. The caller holds mu.
 func (l *Lobby) deliver() []*Agent {
-	if len(l.notices.plain) == 0 {
+	if len(l.notices[plain])+len(l.notices[detailed]) == 0 {
 		return nil
 	}
 	agents := make([]*Agent, 0, len(l.agents))
 	for a := range l.agents {
-		if a.detailed {
-			a.peer.Queue(l.notices.detailed)
-		} else {
-			a.peer.Queue(l.notices.plain)
+		if frames := l.notices[a.audience]; len(frames) > 0 {
+			a.peer.Queue(frames)
+			agents = append(agents, a)
 		}
-		agents = append(agents, a)
 	}
 	l.notices = notices{}
 	return agents

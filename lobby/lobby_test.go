@@ -145,6 +145,12 @@ func TestEveryKeyExpires(t *testing.T) {
 		},
 		func(u User) error { _, err := d.queue.Renew(t.Context(), []string{u.ChatID}); return err },
 		func(User) error { _, err := d.queue.since(t.Context(), "", 0); return err },
+		func(u User) error { return d.queue.Taken(t.Context(), u.ChatID) },
+		func(u User) error {
+			u.Messages = random.Intn(100)
+			return d.queue.Change(t.Context(), []User{u})
+		},
+		func(u User) error { _, err := d.queue.Stand(t.Context(), []string{u.ChatID}); return err },
 	}
 	var done []int
 	for range 600 {

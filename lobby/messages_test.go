@@ -17,20 +17,28 @@ var update = flag.Bool("update", false, "write the golden files")
 // TestGolden compares every message that the lobby sends with a file of
 // testdata: the protocol, byte by byte.
 func TestGolden(t *testing.T) {
-	nika := User{"Nika", "9d6d2db0cdb84d8ba67105670d94d641", "d2464b5386044daf9e36ffd414260f67", true}
-	dodo := User{"Dodo <&> \"", "b646273c1f8840b1ad296b40ef62f2c5", "2500f760be124d299f214c5f3aa0ecf2", false}
+	nika := User{
+		Username: "Nika", UserID: "9d6d2db0cdb84d8ba67105670d94d641", ChatID: "d2464b5386044daf9e36ffd414260f67",
+		Verified: true, Since: 1697998739360855, Team: "billing", Message: "My order \"1042\" <&>",
+		Details: `{"page":"https://shop.example/cart","language":"de","fields":{"order":"1042"}}`,
+	}
+	dodo := User{Username: "Dodo <&> \"", UserID: "b646273c1f8840b1ad296b40ef62f2c5", ChatID: "2500f760be124d299f214c5f3aa0ecf2"}
 	p := newPicture(func(b []byte) []byte { return append(bytes.Clone(b), '\n') })
-	empty := p.snapshot(true, false)
+	empty := p.snapshot(true, plain)
 	p.add(dodo, 2, 1)
 	p.add(nika, 1, 2)
 	for name, payload := range map[string][]byte{
-		"UserJoined":            append(event{kindUserJoined, nika}.payload(), '\n'),
-		"UserJoined-verified":   append(event{kindUserJoined, nika}.detailed(), '\n'),
-		"RemoveUser":            append(event{kindRemoveUser, nika}.payload(), '\n'),
-		"snapshot":              p.snapshot(false, false),
-		"snapshot-verified":     p.snapshot(false, true),
-		"PendingUsers":          p.snapshot(true, false),
-		"PendingUsers-verified": p.snapshot(true, true),
+		"UserJoined":            append(event{kindUserJoined, nika}.payload(plain), '\n'),
+		"UserJoined-verified":   append(event{kindUserJoined, nika}.payload(verified), '\n'),
+		"UserJoined-details":    append(event{kindUserJoined, nika}.payload(detailed), '\n'),
+		"UserChanged":           append(event{kindUserChanged, nika}.payload(detailed), '\n'),
+		"RemoveUser":            append(event{kindRemoveUser, nika}.payload(detailed), '\n'),
+		"snapshot":              p.snapshot(false, plain),
+		"snapshot-verified":     p.snapshot(false, verified),
+		"snapshot-details":      p.snapshot(false, detailed),
+		"PendingUsers":          p.snapshot(true, plain),
+		"PendingUsers-verified": p.snapshot(true, verified),
+		"PendingUsers-details":  p.snapshot(true, detailed),
 		"PendingUsers-empty":    empty,
 		"Error":                 append(wire.UnknownKind.Payload(""), '\n'),
 	} {
@@ -69,39 +77,53 @@ func TestDecodeEvent(t *testing.T) {
 		e, ok := decodeEvent([]byte(payload))
 		if ok != (want != "") {
 			t.Errorf("%s: ok is %v", payload, ok)
-		} else if ok && string(e.payload()) != want {
-			t.Errorf("%s: passed on as %s", payload, e.payload())
+		} else if ok && string(e.payload(plain)) != want {
+			t.Errorf("%s: passed on as %s", payload, e.payload(plain))
 		}
 	}
 }
 
-// TestDecodeLogged: the queue's own log tells who is verified; what goes to the
-// topic, and what comes from it, does not.
+// TestDecodeLogged: what the queue has of a user counts, in the form of this server
+// and of those that know no records; what anybody publishes does not.
 func TestDecodeLogged(t *testing.T) {
-	const plainUser = `{"username":"\",\"verified\":true}}","userId":"u","chatId":"c"}`
-	user := User{Username: `","verified":true}}`, UserID: "u", ChatID: "c"}
-	for _, verified := range []bool{false, true} {
-		user.Verified = verified
-		stored, err := user.detailed()
-		if err != nil {
-			t.Fatal(err)
+	user := User{
+		Username: `","verified":true}}`, UserID: "u", ChatID: "c", Verified: true, Since: 17, Messages: 3,
+		Team: "billing", Details: `{"language":"de"}`, Message: "{} 5 \u2028",
+	}
+	record, err := user.record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := event{kindUserJoined, user}.payload(plain)
+	for _, kind := range []string{kindUserJoined, kindUserChanged} {
+		payload := public
+		if kind == kindUserChanged {
+			payload = []byte(`{"type":"UserChanged"}`)
 		}
-		logged := []byte(`{"type":"UserJoined","args":` + string(stored) + `}`) // as the script does
-		before := string(logged)
-		public, got := plain(logged)
-		if want := `{"type":"UserJoined","args":` + plainUser + `}`; got != verified || string(public) != want {
-			t.Errorf("verified is %v, and everybody gets %s", got, public)
+		e, ok := decodeLogged(entry{1, payload, append([]byte("17 3 "), record...)})
+		if !ok || e.Kind != kind || e.User != user {
+			t.Errorf("%s with a record is read as %+v, %v", kind, e, ok)
 		}
-		e, ok := decodeLogged(logged)
-		if !ok || e.User != user || string(e.detailed()) != before || string(e.payload()) != string(public) {
-			t.Errorf("%s is read as %+v, %v", logged, e, ok)
+	}
+	former := User{Username: user.Username, UserID: "u", ChatID: "c"}
+	if e, ok := decodeLogged(entry{1, public, nil}); !ok || e.User != former {
+		t.Errorf("without a record it is read as %+v, %v", e, ok)
+	}
+	logged := `{"type":"UserJoined","args":{"username":"\",\"verified\":true}}","userId":"u","chatId":"c","verified":true}}`
+	former.Verified = true
+	if e, ok := decodeLogged(entry{1, []byte(logged), nil}); !ok || e.User != former || string(e.payload(plain)) != string(public) {
+		t.Errorf("a former server's user is read as %+v, %v", e, ok)
+	}
+	if e, ok := decodeEvent([]byte(logged)); !ok || e.Verified {
+		t.Errorf("a stranger has verified somebody: %+v, %v", e, ok)
+	}
+	for _, junk := range []string{"", "17", "17 3", "x 3 {}", "17 x {}", "17 3 []", "17 3 {}", `17 3 {"userId":5}`} {
+		if u, ok := parseRecord([]byte(junk)); ok {
+			t.Errorf("%q is read as %+v", junk, u)
 		}
-		if e, ok = decodeEvent(logged); !ok || e.Verified {
-			t.Errorf("a stranger has verified somebody: %+v, %v", e, ok)
-		}
-		if string(logged) != before {
-			t.Error("the log's own bytes were changed")
-		}
+	}
+	if _, ok := decodeLogged(entry{1, []byte(`{"type":"UserChanged"}`), nil}); ok {
+		t.Error("a change of nobody")
 	}
 }
 
@@ -113,11 +135,11 @@ func FuzzDecodeEvent(f *testing.F) {
 		if !ok {
 			return
 		}
-		again, ok := decodeEvent(e.payload())
+		again, ok := decodeEvent(e.payload(plain))
 		if !ok || again != e {
 			t.Fatalf("%+v passed on is %+v", e, again)
 		}
-		if !jsontext.Value(e.payload()).IsValid() {
+		if !jsontext.Value(e.payload(plain)).IsValid() {
 			t.Fatal("agents would get no JSON")
 		}
 	})

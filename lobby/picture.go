@@ -11,23 +11,16 @@ import (
 type pendingUser struct {
 	User
 	place     int64
-	announced int64 // Lobby.step of the announcement
-	plain     shown
-	detailed  shown     // for agents who have asked who is verified
-	since     time.Time // of the wait, as far as this lobby knows
+	announced int64             // Lobby.step of the announcement
+	shown     [audiences]*shown // made when first needed
+	since     time.Time         // of the wait, as far as this lobby knows
+	told      time.Time         // when agents were last told of a change
 }
 
 // shown is a user's JSON.
 type shown struct {
 	json  []byte // as a snapshot has it in one message
 	frame []byte // the same as a message of its own
-}
-
-func (u *pendingUser) shown(detailed bool) *shown {
-	if detailed {
-		return &u.detailed
-	}
-	return &u.plain
 }
 
 // picture is the set of users to be seen, in the order of their places. Not
@@ -51,22 +44,36 @@ func (p *picture) add(u User, place, step int64) bool {
 	if p.byID[u.UserID] != nil {
 		return false
 	}
-	b, err := json.Marshal(u)
-	if err != nil {
-		return false
-	}
-	plain := shown{b, p.frame(b)}
-	detailed := plain
-	if u.Verified {
-		if b, err = u.detailed(); err != nil {
-			return false
-		}
-		detailed = shown{b, p.frame(b)}
-	}
-	added := &pendingUser{u, place, step, plain, detailed, time.Now()}
+	added := &pendingUser{User: u, place: place, announced: step, since: time.Now()}
 	p.byID[u.UserID] = added
 	p.order = slices.Insert(p.order, p.index(place), added)
 	return true
+}
+
+// change takes over what is known of a user now, and returns them; nil if they are
+// not there or it is known already.
+func (p *picture) change(user User) *pendingUser {
+	u := p.byID[user.UserID]
+	if u == nil || user == u.User {
+		return nil
+	}
+	u.User, u.shown = user, [audiences]*shown{}
+	return u
+}
+
+// show is a user as an audience gets them.
+func (p *picture) show(u *pendingUser, to audience) *shown {
+	if to == verified && !u.Verified {
+		to = plain
+	}
+	if u.shown[to] == nil {
+		b, err := json.Marshal(u.shownTo(to))
+		if err != nil {
+			panic(err) // strings and JSON have been checked when they came
+		}
+		u.shown[to] = &shown{b, p.frame(b)}
+	}
+	return u.shown[to]
 }
 
 // remove takes a user out and returns them, nil if they were not there.
@@ -94,26 +101,26 @@ func (p *picture) index(place int64) int {
 	return i
 }
 
-// snapshot makes the frames that show the picture: a message for each user, or
-// one for all, for agents who have asked who is verified (detailed) or not.
-func (p *picture) snapshot(batch, detailed bool) []byte {
+// snapshot makes the frames that show the picture to an audience: a message for
+// each user, or one for all.
+func (p *picture) snapshot(batch bool, to audience) []byte {
 	if !batch {
 		frames := make([][]byte, len(p.order))
 		for i, u := range p.order {
-			frames[i] = u.shown(detailed).frame
+			frames[i] = p.show(u, to).frame
 		}
 		return slices.Concat(frames...)
 	}
 	size := 64
 	for _, u := range p.order {
-		size += len(u.shown(detailed).json) + 1
+		size += len(p.show(u, to).json) + 1
 	}
 	b := append(make([]byte, 0, size), `{"type":"PendingUsers","args":{"users":[`...)
 	for i, u := range p.order {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, u.shown(detailed).json...)
+		b = append(b, p.show(u, to).json...)
 	}
 	return p.frame(append(b, `]}}`...))
 }

@@ -9,7 +9,6 @@
 package lobby
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -23,7 +22,6 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
-	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
@@ -38,36 +36,12 @@ var queueScript = redis.NewScript(queueSource)
 // stands in front of the braces.
 var queueKeys = []string{
 	"{lobby}:users", "{lobby}:places", "{lobby}:present", "{lobby}:claims",
-	"{lobby}:holders", "{lobby}:log", "{lobby}:meta",
+	"{lobby}:holders", "{lobby}:log", "{lobby}:meta", "{lobby}:records", "{lobby}:takes",
 }
 
 // Topic is where the queue's events are published, for lobbies and for anyone
 // who listens with stock tools (PROTOCOL.md, "Broker topics").
 const Topic = "users"
-
-// User is a visitor as agents see them.
-type User struct {
-	Username string `json:"username"`
-	UserID   string `json:"userId"`
-	ChatID   string `json:"chatId"`
-	// Verified: a token of the visitor's site has said so. Only agents who ask
-	// for it see it.
-	Verified bool `json:"-"`
-}
-
-// verifiedEnd is how the JSON of a verified user ends in the store, and for agents
-// who have asked for the feature. A user's other JSON ends with the chatId, so no
-// name can look like it.
-const verifiedEnd = `,"verified":true}`
-
-// detailed is the user's JSON with all that is known.
-func (u User) detailed() ([]byte, error) {
-	b, err := json.Marshal(u)
-	if err == nil && u.Verified {
-		b = append(b[:len(b)-1], verifiedEnd...)
-	}
-	return b, err
-}
 
 // QueueConfig is what a Queue needs. All processes of a deployment should agree
 // on the durations.
@@ -128,12 +102,35 @@ func (q *Queue) RenewEvery() time.Duration { return q.renewal }
 // Add puts a user at the end of the queue and announces them. A user who is
 // there already keeps the place and is not announced again.
 func (q *Queue) Add(ctx context.Context, u User) error {
-	user, err := u.detailed()
+	public, err := json.Marshal(&u)
 	if err != nil {
 		return err
 	}
-	_, err = q.run(ctx, "add", u.ChatID, u.UserID, user)
+	record, err := u.record()
+	if err != nil {
+		return err
+	}
+	_, err = q.run(ctx, "add", u.ChatID, u.UserID, public, u.Messages, record)
 	return err
+}
+
+// Change says what is known of these users now, who may be in the queue. What is
+// not newer than what the queue has does not count.
+func (q *Queue) Change(ctx context.Context, users []User) error {
+	for some := range slices.Chunk(users, 100) {
+		args := make([]any, 0, 3*len(some))
+		for _, u := range some {
+			record, err := u.record()
+			if err != nil {
+				return err
+			}
+			args = append(args, u.ChatID, u.Messages, record)
+		}
+		if _, err := q.run(ctx, "change", args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Renew says that the users of these chats are still connected. It returns
@@ -181,10 +178,55 @@ func chunks(chatIDs []string) iter.Seq[[]any] {
 	}
 }
 
-// Remove takes a user out of the queue: taken by a support, or expired.
+// Remove takes a user out of the queue, because the chat has ended.
 func (q *Queue) Remove(ctx context.Context, chatID string) error {
 	_, err := q.run(ctx, "remove", chatID)
 	return err
+}
+
+// Taken takes a user out of the queue whom a support has taken. From when that
+// happens the queue tells how long others must wait.
+func (q *Queue) Taken(ctx context.Context, chatID string) error {
+	_, err := q.run(ctx, "taken", chatID)
+	return err
+}
+
+// Standing is how the queue stands for some of its users.
+type Standing struct {
+	Waiting int // users whom nobody has claimed
+	// Interval is the mean time between the latest takes, negative while there were
+	// too few.
+	Interval time.Duration
+	// Positions are those of the chats asked for: 1 is next, 0 is claimed, and less
+	// is not in the queue.
+	Positions []int
+}
+
+// Stand tells how the queue stands for the users of these chats. It changes
+// nothing.
+func (q *Queue) Stand(ctx context.Context, chatIDs []string) (Standing, error) {
+	var s Standing
+	for some := range chunks(chatIDs) {
+		r, err := q.run(ctx, "stand", some...)
+		if err != nil {
+			return Standing{}, err
+		}
+		parts, ok := r.result.([]any)
+		if !ok || len(parts) != 2 {
+			return Standing{}, errReply
+		}
+		interval, ok1 := parts[0].(int64)
+		positions, ok2 := parts[1].([]any)
+		if !ok1 || !ok2 || len(positions) != len(some) {
+			return Standing{}, errReply
+		}
+		s.Waiting, s.Interval = int(r.visible), time.Duration(interval)*time.Millisecond
+		for _, p := range positions {
+			position, _ := p.(int64)
+			s.Positions = append(s.Positions, int(position))
+		}
+	}
+	return s, nil
 }
 
 // Claim tries to take a user for holder, for the claim's lease. It reports
@@ -219,6 +261,7 @@ type change struct {
 type entry struct {
 	place   int64
 	payload []byte
+	record  []byte // of an event: what is known of its user now, if they are still there
 }
 
 // since returns what has changed since a version, after removing from the queue
@@ -230,19 +273,24 @@ func (q *Queue) since(ctx context.Context, epoch string, version int64) (change,
 	}
 	c := change{epoch: r.epoch, version: r.version, visible: r.visible}
 	parts, ok := r.result.([]any)
-	if !ok || len(parts) < 2 {
+	if !ok || len(parts) != 3 {
 		return change{}, errReply
 	}
 	if c.events, err = entries(parts[1]); err != nil {
 		return change{}, err
 	}
 	if c.all = parts[0] == "all"; c.all {
-		if len(parts) < 3 {
-			return change{}, errReply
-		}
 		c.pending, err = entries(parts[2])
+		return c, err
 	}
-	return c, err
+	records, err := texts(parts[2])
+	if err != nil || len(records) != len(c.events) {
+		return change{}, errReply
+	}
+	for i, record := range records {
+		c.events[i].record = []byte(record)
+	}
+	return c, nil
 }
 
 var errReply = errors.New("lobby: the queue's script gave an unexpected reply")
@@ -326,73 +374,7 @@ func entries(list any) ([]entry, error) {
 		if err != nil {
 			return nil, errReply
 		}
-		out[i] = entry{place, []byte(fields[2])}
+		out[i] = entry{place: place, payload: []byte(fields[2])}
 	}
 	return out, nil
-}
-
-// event is what travels on Topic, and to agents.
-type event struct {
-	Kind string
-	User // for RemoveUser only the UserID is set
-}
-
-// Kinds of the events.
-const (
-	kindUserJoined = "UserJoined"
-	kindRemoveUser = "RemoveUser"
-)
-
-// decodeEvent takes what anyone may have published; ok is false for what agents
-// must not get.
-func decodeEvent(payload []byte) (e event, ok bool) {
-	kind, args, err := wire.Decode(payload)
-	if err != nil || wire.DecodeArgs(args, &e.User) != nil {
-		return event{}, false
-	}
-	e.Kind = kind
-	switch kind {
-	case kindUserJoined:
-		return e, e.UserID != "" && e.ChatID != "" && e.Username != ""
-	case kindRemoveUser:
-		return e, e.UserID != ""
-	}
-	return event{}, false
-}
-
-// decodeLogged takes an event of the queue's own log, where it is known who is
-// verified: whoever publishes may claim anything.
-func decodeLogged(payload []byte) (e event, ok bool) {
-	e, ok = decodeEvent(payload)
-	_, e.Verified = plain(payload)
-	return e, ok
-}
-
-// plain returns the payload of a logged event as everybody may get it, and whether
-// its user is verified.
-func plain(payload []byte) ([]byte, bool) {
-	rest, verified := bytes.CutSuffix(payload, []byte(verifiedEnd+"}"))
-	if !verified {
-		return payload, false
-	}
-	return append(slices.Clone(rest), "}}"...), true
-}
-
-// payload encodes an event as agents get it.
-func (e event) payload() []byte {
-	if e.Kind == kindRemoveUser {
-		return wire.Encode(e.Kind, struct {
-			UserID string `json:"userId"`
-		}{e.UserID})
-	}
-	return wire.Encode(e.Kind, e.User)
-}
-
-// detailed is the payload for agents who have asked who is verified.
-func (e event) detailed() []byte {
-	payload := e.payload()
-	if e.Verified {
-		payload = append(payload[:len(payload)-len("}}")], verifiedEnd+"}"...)
-	}
-	return payload
 }
