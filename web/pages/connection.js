@@ -4,6 +4,10 @@ import { aborter, clearTimeout, openSocket, parse, setTimeout, stringify } from 
 
 /** Longest wait for a connection, for the answer to Join or Load, and for a sign of life, in ms. */
 export const PATIENCE = 15_000;
+/** How often the server is asked to send a ping, in ms. */
+export const HEARTBEAT = 10_000;
+/** How long an answer to a question may take that is asked only to see whether there is one, in ms. */
+const ANSWER = 4_000;
 /** First and longest pause before a new connection, in ms; half of it is random. */
 const BACKOFF = { first: 500, longest: 10_000 };
 /** The readyState of a WebSocket that can send. */
@@ -25,15 +29,18 @@ export class Connection {
   #timer = 0;
   #losses = 0;
   #accepted = false;
-  #heard = 0;
-  #interval = 0;
+  #heard = 0; // when the last frame came
+  #pinged = 0; // and the last ping
+  #interval = 0; // between pings; 0 while it is not known
+  #promised = false; // that a ping comes each HEARTBEAT
 
   /**
    * @param {string} url
    * @param {string} pong the answer to a ping
    * @param {{open: function(), receive: function(string, object), lost: function(),
-   *          refused: function()}} on
-   *        lost: it will come back; refused: it will not
+   *          refused: function(), leaving?: function(), ask?: function()}} on
+   *        lost: it will come back; refused: it will not; leaving: it is about to be ended, because
+   *        the page is left; ask: to send what the server answers, to see whether it is there
    * @param {() => string} token what an agent shows to servers that ask for it, or ""
    */
   constructor(url, pong, on, token = () => "") {
@@ -52,11 +59,13 @@ export class Connection {
     this.#losses = 0;
     this.#kept = aborter();
     const { signal } = this.#kept;
-    addEventListener("pagehide", () => this.restart(), { signal });
+    addEventListener("pagehide", () => this.#left(), { signal });
     addEventListener("offline", () => this.restart(), { signal });
     addEventListener("online", () => this.#hurry(), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && this.#hurry(), { signal });
+    addEventListener("focus", () => this.#awake(), { signal });
     document.addEventListener("visibilitychange", () => this.#awake(), { signal });
+    document.addEventListener("resume", () => this.#awake(), { signal });
     this.#connect();
   }
 
@@ -72,6 +81,11 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000);
+  }
+
+  #left() {
+    this.#on.leaving?.();
+    this.restart();
   }
 
   /**
@@ -96,7 +110,7 @@ export class Connection {
   #awake() {
     if (document.visibilityState !== "visible") return;
     if (!this.#socket) return this.#hurry();
-    if (this.#accepted && this.#interval && Date.now() - this.#heard > this.#silence()) {
+    if (this.#accepted && Date.now() - this.#heard > this.#silence()) {
       this.restart();
       this.#hurry();
     }
@@ -106,6 +120,12 @@ export class Connection {
   accepted() {
     this.#losses = 0;
     this.#accepted = true;
+    this.#expectSign();
+  }
+
+  /** The server is known to send its ping as often as it was asked to. */
+  promised() {
+    this.#promised = true;
     this.#expectSign();
   }
 
@@ -120,8 +140,8 @@ export class Connection {
     const token = this.#shown = this.#token();
     const socket = openSocket(this.#url, token ? ["livesupport", `bearer.${token}`] : []);
     this.#socket = socket;
-    this.#accepted = false;
-    this.#heard = this.#interval = 0;
+    this.#accepted = this.#promised = false;
+    this.#heard = this.#pinged = this.#interval = 0;
     this.#timer = setTimeout(() => this.restart(), PATIENCE);
     const current = (handle) => (event) => socket === this.#socket && handle(event);
     socket.onopen = current(() => this.#on.open());
@@ -130,27 +150,43 @@ export class Connection {
   }
 
   #frame(data) {
+    this.#heard = Date.now();
     if (data === "ping") {
       this.#socket.send(this.#pong);
-      const now = Date.now();
-      if (this.#heard) this.#interval = now - this.#heard;
-      this.#heard = now;
+      if (this.#pinged) this.#interval = this.#heard - this.#pinged;
+      this.#pinged = this.#heard;
       return this.#expectSign();
     }
+    this.#expectSign();
     const { type, args = {} } = parse(data);
     this.#on.receive(type, args);
   }
 
-  /** A connection can die without a word: three heartbeats may be late, not more. */
+  /**
+   * A connection can die without a word. What it says is expected as often as it has been pinging;
+   * before that is known, it is asked for something if the protocol has a question for that.
+   */
   #expectSign() {
     if (!this.#accepted) return;
     clearTimeout(this.#timer);
-    if (!this.#interval) return; // how often the server pings is its own setting
-    this.#timer = setTimeout(() => this.restart(), this.#silence());
+    const silence = this.#silence();
+    if (silence < Infinity) {
+      this.#timer = setTimeout(() => this.restart(), silence);
+    } else if (this.#on.ask) {
+      this.#timer = setTimeout(() => this.#ask(), PATIENCE - ANSWER);
+    }
   }
 
+  #ask() {
+    this.#timer = setTimeout(() => this.restart(), ANSWER);
+    this.#on.ask();
+  }
+
+  /** How often a server pings may be its own setting: then three may be late, not more. */
   #silence() {
-    return Math.max(PATIENCE, 3 * this.#interval);
+    if (this.#promised) return PATIENCE;
+    if (!this.#interval) return Infinity;
+    return this.#interval <= 1.2 * HEARTBEAT ? PATIENCE : 3 * this.#interval;
   }
 
   #ended(code) {
@@ -159,4 +195,8 @@ export class Connection {
     this.close();
     this.#on.refused();
   }
+}
+
+export function address(base, path) {
+  return base.replace(/\/+$/, "") + path;
 }
