@@ -100,7 +100,8 @@ func (s *Server) servePages(page string) {
 		return of.file.send(c, brief)
 	})
 	for _, name := range []string{
-		"client.js", "connection.js", "lobby.js", "native.js", "presence.js", "receipts.js", "refusal.js", "requests.js", "typing.js",
+		"client.js", "connection.js", "delivery.js", "lobby.js", "native.js", "presence.js", "receipts.js", "refusal.js",
+		"registration.js", "requests.js", "typing.js",
 	} {
 		s.app.Get("/"+name, func(c *fiber.Ctx) error { return files[name].send(c, revisit) })
 	}

@@ -110,11 +110,23 @@ func TestPagesCaching(t *testing.T) {
 	status, header, _ = s.fetch(t, "/assets/0123456789abcdef/client.js")
 	require.Equal(t, 200, status)
 	require.Equal(t, revisit, header("Cache-Control"))
-	for _, path := range []string{"/client.js", "/connection.js", "/native.js"} {
-		status, header, _ = s.fetch(t, path)
-		require.Equal(t, 200, status)
-		require.Equal(t, revisit, header("Cache-Control"))
+	// Anybody may import it from its short address, so what it imports is there too.
+	seen := make(map[string]bool)
+	var load func(address string)
+	load = func(address string) {
+		if seen[address] {
+			return
+		}
+		seen[address] = true
+		status, header, body := s.fetch(t, address)
+		require.Equal(t, 200, status, address)
+		require.Equal(t, revisit, header("Cache-Control"), address)
+		for _, found := range module.FindAllStringSubmatch(body, -1) {
+			load(path.Join(path.Dir(address), found[1]))
+		}
 	}
+	load("/client.js")
+	require.Greater(t, len(seen), 1)
 	for _, path := range []string{"/assets/x/visitor.html", "/assets/x/nothing.js", "/assets/x/..%2Fserver.go", "/assets/client.js", "/visitor.js"} {
 		status, _, _ = s.fetch(t, path)
 		require.Equal(t, 404, status, path)

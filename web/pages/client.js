@@ -52,19 +52,18 @@
  * @property {() => void} renew the chat's life has been renewed
  */
 
-import { address, Connection, HEARTBEAT, PATIENCE } from "./connection.js";
-import { clearTimeout, customEvent, fetch, parse, randomHex, setTimeout, timeout } from "./native.js";
+import { address, Connection, HEARTBEAT } from "./connection.js";
+import { Delivery } from "./delivery.js";
+import { customEvent } from "./native.js";
 import { Presence } from "./presence.js";
 import { Receipts } from "./receipts.js";
-import { Refusal } from "./refusal.js";
-import { Requests, RETRY } from "./requests.js";
+import { Requests } from "./requests.js";
 import { Typing } from "./typing.js";
 
 export { Lobby } from "./lobby.js";
-export { Refusal };
+export { Refusal } from "./refusal.js";
+export { nameIn, register, status, subjectIn, tokenCounts } from "./registration.js";
 
-/** Without receipt or refusal for a message in this time a connection counts as dead, in ms. */
-const RECEIPT = 10_000;
 /** A chat that has all the sockets it may have is tried again after this time, in ms. */
 const CROWDED = 10_000;
 /** Typing renews a chat for this long after its last message or Join, in ms. */
@@ -78,81 +77,6 @@ const FEATURES = { User: [...COMMON, "queue"], Support: [...COMMON, "preview"] }
 export const MAX_CONTENT = 8_000;
 /** The most characters (code points) that a rating's comment may have. */
 export const MAX_COMMENT = 1_000;
-
-/**
- * Registers a visitor and a fresh chat.
- * @param {string} base the chat server's URL, with its path if it has one
- * @param {string} name 1 to 64 characters; with a token the one in it, or ""
- * @param {string} token the visitor's, if their site has given them one
- * @returns {Promise<Participant>}
- * @throws {Refusal}
- */
-export async function register(base, name, token = "") {
-  let response;
-  try {
-    response = await fetch(address(base, `/user/join/${encodeURIComponent(name)}`), {
-      headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: timeout(PATIENCE),
-    });
-  } catch (cause) {
-    throw new Refusal("unreachable", "The server cannot be reached.", { cause });
-  }
-  let answer = {};
-  try {
-    answer = parse(await response.text());
-  } catch {
-    // a proxy's page, perhaps: the status says enough
-  }
-  if (!response.ok) {
-    throw new Refusal(answer.error?.code ?? "unavailable", answer.error?.message ?? "This did not work.");
-  }
-  const { userId, username, chatId } = answer;
-  return { role: "User", userId, username, chatId };
-}
-
-/**
- * What others see of who a token is about: the server decides whether it is true.
- * @param {string} token
- * @returns {string} "" if it is none
- */
-export function nameIn(token) {
-  const { name, sub } = claims(token);
-  return String(name || sub || "");
-}
-
-/**
- * Whom a token is about, for telling one from another.
- * @param {string} token
- * @returns {string} "" if it is none
- */
-export function subjectIn(token) {
-  return String(claims(token).sub ?? "");
-}
-
-function claims(token) {
-  try {
-    const bytes = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
-    return parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/**
- * Asks the lobby whether it takes a token: browsers do not tell why a WebSocket is refused.
- * @param {string} base the lobby's URL
- * @param {string} token
- * @returns {Promise<boolean>} true also if it cannot be known now
- */
-export async function tokenCounts(base, token) {
-  try {
-    const { status } = await fetch(address(base, "/users"), {
-      headers: { Authorization: `Bearer ${token}` }, signal: timeout(PATIENCE),
-    });
-    return status !== 401;
-  } catch {
-    return true;
-  }
-}
 
 /**
  * One participant's end of a chat. It stays joined through lost connections; what is sent arrives
@@ -189,7 +113,7 @@ export class Chat extends EventTarget {
   #spoken = Date.now(); // the last message or Join, in ms of Date.now()
   #crowded = ""; // chat_full, if that was the answer to the last Join
   #seen = new Set();
-  #timer = 0;
+  #delivery;
   #requests = new Requests((type, args) => this.#connection.send(type, args));
 
   /**
@@ -203,6 +127,11 @@ export class Chat extends EventTarget {
     this.participant = participant;
     this.outbox = outbox;
     const link = this.#link();
+    this.#delivery = new Delivery(outbox, {
+      send: (entry) => this.#say(entry),
+      changed: () => this.#changed(),
+      silent: () => this.#connection.restart(),
+    });
     this.receipts = new Receipts(link);
     this.typing = new Typing(link);
     this.presence = new Presence(link);
@@ -277,30 +206,17 @@ export class Chat extends EventTarget {
    */
   send(content) {
     this.typing.stop();
-    this.outbox.push({ messageId: randomHex(16), content });
-    if (this.ended) this.outbox.at(-1).problem = this.ended.from ? "chat_closed" : "expired";
-    this.#settled();
+    this.#delivery.send(content);
   }
 
   /** Sends a refused message again, behind what else is waiting. @param {string} messageId */
   retry(messageId) {
-    if (this.ended) return;
-    const entry = this.#take(messageId);
-    if (!entry) return;
-    delete entry.problem;
-    this.outbox.push(entry);
-    this.#settled();
+    this.#delivery.retry(messageId);
   }
 
   /** Forgets a refused message. @param {string} messageId */
   discard(messageId) {
-    this.#take(messageId);
-    this.#changed();
-  }
-
-  #take(messageId) {
-    const at = this.outbox.findIndex((one) => one.messageId === messageId && one.problem);
-    return at < 0 ? undefined : this.outbox.splice(at, 1)[0];
+    this.#delivery.discard(messageId);
   }
 
   #join() {
@@ -310,6 +226,11 @@ export class Chat extends EventTarget {
       userId, username, supportId, from: role, features: FEATURES[role], heartbeat: HEARTBEAT / 1_000,
       supportUserName: role === "Support" && !this.#token() ? supportUserName : undefined,
     });
+  }
+
+  #say({ messageId, content }) {
+    const { role, userId, supportId = "" } = this.participant;
+    this.#connection.send("ChatMessage", { userId, supportId, from: role, content, messageId });
   }
 
   #receive(type, args) {
@@ -383,11 +304,10 @@ export class Chat extends EventTarget {
   /** Nobody can write any more. What has not been sent stays, with a problem. */
   #over(ended, problem) {
     this.ended = ended;
-    for (const entry of this.outbox) entry.problem ??= problem;
     this.typing.left();
     this.#place(null);
     this.#set("ended");
-    this.#settled();
+    this.#delivery.over(problem);
     this.#requests.answer("CloseChat", ended);
   }
 
@@ -406,7 +326,7 @@ export class Chat extends EventTarget {
       this.#seen = new Set(messages.map(identity));
       this.receipts.came();
       this.dispatchEvent(customEvent("history"));
-      this.#delivered((id) => this.#seen.has(id));
+      this.#delivery.arrived(messages.filter(({ from }) => from === this.participant.role));
     }
     if (!this.#joined) this.#enter(this.participant.supportId ? "connected" : "waiting");
   }
@@ -421,58 +341,14 @@ export class Chat extends EventTarget {
     this.typing.wrote(message.from);
     this.receipts.came();
     this.dispatchEvent(customEvent("message", message));
-    this.#delivered((delivered) => delivered === id);
-  }
-
-  #delivered(has) {
-    const { outbox, participant: { role } } = this;
-    const left = outbox.filter(({ messageId }) => !has(identity({ from: role, messageId })));
-    outbox.splice(0, outbox.length, ...left);
-    this.#settled();
-  }
-
-  #sent = ""; // the messageId that is under way
-
-  /** The outbox has changed: tells so, and sends the next message. */
-  #settled() {
-    this.#changed();
-    const next = this.#next();
-    if (next?.messageId !== this.#sent) this.#sendNext();
-  }
-
-  #next() {
-    return this.outbox.find((entry) => !entry.problem);
-  }
-
-  /** One message is under way at a time: so a refused one is never overtaken by a later one. */
-  #sendNext() {
-    clearTimeout(this.#timer);
-    this.#sent = "";
-    const next = this.#next();
-    if (!next || !this.#joined) return;
-    const { messageId, content } = next;
-    const { role, userId, supportId = "" } = this.participant;
-    this.#sent = messageId;
-    this.#connection.send("ChatMessage", { userId, supportId, from: role, content, messageId });
-    this.#timer = setTimeout(() => this.#connection.restart(), RECEIPT);
+    this.#delivery.arrived(message.from === this.participant.role ? [message] : []);
   }
 
   #refused(error) {
     const { code, messageId } = error;
-    if (!messageId && (this.#requests.refuse(error) || this.#extended)) {
-      // Signals need no answer. One that is unknown comes from a server that is older than it seemed.
-      if (code === "unknown_type") this.#extended = false;
-      return;
-    }
-    const next = this.#next();
-    if (!next || (messageId && messageId !== next.messageId)) return;
-    if (code === "unavailable" || code === "rate_limited") {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#sendNext(), RETRY);
-      return;
-    }
-    next.problem = code;
-    this.#settled();
+    if (messageId || !(this.#requests.refuse(error) || this.#extended)) return this.#delivery.refused(error);
+    // Signals need no answer. One that is unknown comes from a server that is older than it seemed.
+    if (code === "unknown_type") this.#extended = false;
   }
 
   #joinFailed({ code }) {
@@ -495,14 +371,13 @@ export class Chat extends EventTarget {
     this.presence.announce();
     this.receipts.joined();
     this.#requests.joined();
-    this.#sendNext();
+    this.#delivery.joined();
   }
 
   /** The connection is lost. */
   #leave(state, problem = "") {
     this.#joined = this.#extended = false;
-    this.#sent = "";
-    clearTimeout(this.#timer);
+    this.#delivery.left();
     this.typing.left();
     this.presence.forget();
     this.#place(null);
