@@ -1,14 +1,28 @@
 // A page and a server for the tests of client.js: what of a browser the modules use, a clock that
 // the test moves, and sockets whose other end is the test.
 
-import { mock } from "node:test";
-
-mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.parse("2026-03-01T12:00:00Z") });
+let now = Date.parse("2026-03-01T12:00:00Z");
+const timers = new Map();
+let last = 0;
+Date.now = () => now;
+globalThis.setTimeout = (call, ms = 0) => {
+  timers.set(++last, { call, at: now + Math.max(0, ms) });
+  return last;
+};
+globalThis.clearTimeout = (timer) => timers.delete(timer);
 
 /** Lets so many ms pass, and all that was waiting for them happen. */
 export async function pass(ms) {
-  for (const end = Date.now() + ms; Date.now() < end;) {
-    mock.timers.tick(Math.min(50, end - Date.now()));
+  for (const end = now + ms;;) {
+    const [next] = [...timers].sort(([, one], [, other]) => one.at - other.at);
+    if (!next || next[1].at > end) {
+      now = end;
+      return settled();
+    }
+    const [timer, { call, at }] = next;
+    timers.delete(timer);
+    now = Math.max(now, at);
+    call();
     await settled();
   }
 }
@@ -20,7 +34,7 @@ export async function settled() {
 
 /** The time goes on and no timer fires, as in a machine that sleeps. */
 export function sleep(ms) {
-  mock.timers.setTime(Date.now() + ms);
+  now += ms;
 }
 
 class LateEvent extends Event {
