@@ -49,7 +49,7 @@ export class Widget {
     this.launcher = h("button", { type: "button", class: "launcher", "aria-expanded": "false", "aria-controls": "panel", onclick: () => this.#toggle(!this.#isOpen) });
     this.sound = h("button", { type: "button", class: "tool", onclick: () => this.#switchSound() });
     const close = h("button", { type: "button", class: "tool", onclick: () => this.#toggle(false) });
-    label(close, "down", t("close"));
+    label(close, "down", t("minimize"));
     this.status = h("p", { class: "status", role: "status" });
     this.name = h("input", { id: "name", required: !this.#token, maxLength: 64, autocomplete: "nickname", dir: "auto", value: this.#token ? nameIn(this.#token) : options.name ?? "" });
     this.first = h("textarea", { id: "first", rows: 3, required: true, dir: "auto", maxLength: 8_000 });
@@ -257,7 +257,7 @@ export class Widget {
     const mute = this.settings.get("mute") === true;
     label(this.sound, mute ? "mute" : "sound", t(mute ? "soundOn" : "soundOff"));
     const count = this.#isOpen ? 0 : this.#unread;
-    const name = this.#isOpen ? t("close") : count ? t("openUnread", { count }) : t("open");
+    const name = this.#isOpen ? t("minimize") : count ? t("openUnread", { count }) : t("open");
     if (this.launcher.getAttribute("aria-label") === name) return;
     label(this.launcher, this.#isOpen ? "down" : "chat", name);
     if (count) this.launcher.append(h("span", { class: "badge", "aria-hidden": "true" }, count > 99 ? "99+" : String(count)));

@@ -113,7 +113,7 @@ func (w *window) signsIn(name string) {
 // takes claims a visitor from the queue.
 func (w *window) takes(name string) {
 	w.Helper()
-	w.click(fmt.Sprintf(".queue button[aria-label='Take %s']", name))
+	w.click(fmt.Sprintf(".queue button[aria-label='Take the chat with %s']", name))
 	w.shows(".with h2", name)
 	w.connected()
 }
@@ -148,7 +148,7 @@ func (s *site) couple() (visitor, agent *window) {
 	agent = s.agent(desktop, "Vika")
 	visitor.asks("Nika", "one")
 	agent.takes("Nika")
-	visitor.shows(".status", "You are talking to Vika")
+	visitor.shows(".status", "You’re chatting with Vika")
 	agent.conversation("one")
 	visitor.conversation("one")
 	return visitor, agent
