@@ -11,7 +11,10 @@ const en = {
   openUnread: "Open chat, {count} unread",
   minimize: "Minimize chat",
   yourName: "Your name",
+  nameNeeded: "Please enter your name.",
+  nameTooLong: "Your name is too long: {count} of {most} characters.",
   firstMessage: "Your message",
+  messageNeeded: "Please enter a message.",
   startChat: "Start chat",
   starting: "Starting…",
   soundOn: "Turn sound on",
@@ -33,6 +36,7 @@ const en = {
   writeHere: "Type a message…",
   send: "Send",
   keys: "Enter to send, Shift+Enter for a new line",
+  keysTouch: "Enter for a new line, Ctrl+Enter to send",
   you: "You",
   agent: "Agent",
   sent: "Sent",
@@ -45,6 +49,7 @@ const en = {
   newer: "New messages",
   tooLong: "Your message is too long: {count} of {most} characters.",
   empty: "No messages yet",
+  blank: "Empty message",
   announce: "{name}: {text}",
   // reasons
   bad_username: "This name can’t be used. Please enter a name of up to 64 characters.",
@@ -128,7 +133,10 @@ const ar = {
   openUnread: "فتح المحادثة، غير المقروء: {count}",
   minimize: "تصغير المحادثة",
   yourName: "اسمك",
+  nameNeeded: "أدخل اسمك من فضلك.",
+  nameTooLong: "اسمك طويل جدًا: {count} من {most} حرف.",
   firstMessage: "رسالتك",
+  messageNeeded: "أدخل رسالة من فضلك.",
   startChat: "بدء المحادثة",
   starting: "جارٍ البدء…",
   soundOn: "تشغيل الصوت",
@@ -148,6 +156,7 @@ const ar = {
   writeHere: "اكتب رسالة…",
   send: "إرسال",
   keys: "Enter للإرسال، وShift+Enter لسطر جديد",
+  keysTouch: "Enter لسطر جديد، وCtrl+Enter للإرسال",
   you: "أنت",
   agent: "الموظف",
   sent: "تم الإرسال",
@@ -160,6 +169,7 @@ const ar = {
   newer: "رسائل جديدة",
   tooLong: "رسالتك طويلة جدًا: {count} من {most} حرف.",
   empty: "لا توجد رسائل بعد",
+  blank: "رسالة فارغة",
   announce: "{name}: {text}",
   bad_username: "لا يمكن استخدام هذا الاسم. أدخل اسمًا لا يزيد على 64 حرفًا.",
   unauthorized: "انتهت جلستك في هذا الموقع. أعد تحميل الصفحة من فضلك.",
@@ -243,14 +253,12 @@ const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaan
 /**
  * Chooses the first of the wanted languages that there is.
  * @param {(string|null|undefined)[]} wanted such as ["ar-EG", "en"]
- * @returns {{lang: string, locale: string, dir: "ltr"|"rtl", t: (key: keyof typeof en, values?: object) => string}}
- *          locale is how the reader writes numbers, times and dates
+ * @returns {{lang: string, dir: "ltr"|"rtl", t: (key: keyof typeof en, values?: object) => string}}
  */
 export function speak(...wanted) {
   const lang = wanted.map(primary).find((one) => languages[one]) ?? "en";
   const { dir, words } = languages[lang];
-  const locale = readersLocale(lang);
-  const numbers = new Intl.NumberFormat(locale);
+  const numbers = new Intl.NumberFormat(readersLocale(lang));
   const plurals = new Intl.PluralRules(lang);
   const write = (value) => {
     if (typeof value === "number") return numbers.format(value);
@@ -261,15 +269,19 @@ export function speak(...wanted) {
     const form = typeof words[key] === "string" ? words[key] : words[key][plurals.select(values.count)] ?? words[key].other;
     return form.replace(/\{(\w+)\}/g, (_, name) => write(values[name]));
   };
-  return { lang, locale, dir, t };
+  return { lang, dir, t };
 }
 
 function primary(tag) {
   return (tag ?? "").toLowerCase().split("-")[0];
 }
 
-/** The browser's own form of a language, such as en-GB; of another language, that in the reader's region: en-DE. */
-function readersLocale(lang) {
+/**
+ * How the reader writes numbers, times and dates: the browser's own form of the page's language, such
+ * as en-GB, or the page's language in the browser's region: en-DE.
+ * @param {string} lang of the page
+ */
+export function readersLocale(lang) {
   const own = navigator.languages.find((one) => primary(one) === lang);
   if (own) return own;
   try {

@@ -168,10 +168,10 @@ func TestPhone(t *testing.T) {
 	visitor.click("#message")
 	visitor.write(strings.Repeat("x", 8001))
 	visitor.shows(".hint", "Your message is too long: 8,001 of 8,000 characters.")
-	visitor.press(kb.Enter)
+	visitor.click(".send")
 	visitor.press(kb.Backspace)
 	visitor.hides(".hint")
-	visitor.press(kb.Enter)
+	visitor.click(".send")
 	agent.until("the whole of it is there", `$$(".messages .bubble").at(-1).textContent.length === 8000`)
 
 	agent.click(".back")

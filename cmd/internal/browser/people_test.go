@@ -128,8 +128,18 @@ func (w *window) says(text string) {
 	w.Helper()
 	w.click("#message")
 	w.write(text)
-	w.press(kb.Enter)
+	w.sends()
 	w.until("the composer is empty", `$("#message").value === ""`)
+}
+
+// sends presses Enter, or on a touch screen the button.
+func (w *window) sends() {
+	w.Helper()
+	if get[bool](w, `matchMedia("(pointer: coarse)").matches`) {
+		w.click(".send")
+	} else {
+		w.press(kb.Enter)
+	}
 }
 
 // conversation waits until the conversation has these messages and no other, in

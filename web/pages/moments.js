@@ -1,0 +1,34 @@
+import { readersLocale } from "./strings.js";
+
+/** Times and dates as the reader writes them, in the reader's time zone. */
+export class Moments {
+  #time;
+  #full;
+  #day;
+  #dayAndYear;
+
+  /** @param {string} lang of the page */
+  constructor(lang) {
+    const locale = readersLocale(lang);
+    const day = { weekday: "long", day: "numeric", month: "long" };
+    this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+    this.#full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
+    this.#day = new Intl.DateTimeFormat(locale, day);
+    this.#dayAndYear = new Intl.DateTimeFormat(locale, { ...day, year: "numeric" });
+  }
+
+  /** Hours and minutes. */
+  time(at) {
+    return this.#time.format(at);
+  }
+
+  /** Date and time. */
+  full(at) {
+    return this.#full.format(at);
+  }
+
+  /** The day, with its year if that is not this one. */
+  day(at) {
+    return (at.getFullYear() === new Date().getFullYear() ? this.#day : this.#dayAndYear).format(at);
+  }
+}
