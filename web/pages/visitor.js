@@ -1,6 +1,7 @@
 import { Chat, nameIn, register, subjectIn } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
 import { BackCloses } from "./back.js";
+import { besideKeyboard } from "./keyboard.js";
 import { Conversation } from "./conversation.js";
 import { announce, clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
@@ -81,6 +82,7 @@ export class Widget {
 
     const { signal } = this.#life;
     this.back = new BackCloses(() => this.#toggle(false), signal);
+    besideKeyboard(this.panel, signal);
     this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
     this.store.watch("read", () => this.#count(), signal);
     if (person) {

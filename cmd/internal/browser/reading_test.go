@@ -209,6 +209,34 @@ func TestBackCloses(t *testing.T) {
 	w.until("the page is left", `location.href === "about:blank"`)
 }
 
+// TestKeyboardOnScreen: it lies over the page, and the panel keeps out of its way.
+func TestKeyboardOnScreen(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	as := phone
+	as.script = `const view = Object.assign(new EventTarget(), { height: 720, offsetTop: 0, scale: 1 });
+		Object.defineProperty(window, "visualViewport", { value: view });
+		window.keyboard = (height, offsetTop, scale) => {
+			Object.assign(view, { height, offsetTop, scale });
+			view.dispatchEvent(new Event("resize"));
+		};`
+	w := s.visitor(as)
+	w.click(".launcher")
+	covers := func(top, bottom int) {
+		t.Helper()
+		w.until(fmt.Sprintf("the panel goes from %d to %d", top, bottom), fmt.Sprintf(`(({ top, bottom }) => top === %d && bottom === %d)($(".panel").getBoundingClientRect())`, top, bottom))
+	}
+	covers(0, 720)
+	get[any](w, `keyboard(400, 50, 1)`)
+	covers(50, 450)
+	get[any](w, `keyboard(360, 0, 2)`) // no keyboard: the page is zoomed in
+	covers(0, 720)
+	get[any](w, `keyboard(300, 0, 1)`)
+	covers(0, 300)
+	get[any](w, `keyboard(664, 0, 1)`) // the browser's own bars
+	covers(0, 720)
+}
+
 // TestNarrowAndLow are windows with scrollbars that take room.
 func TestNarrowAndLow(t *testing.T) {
 	t.Parallel()
