@@ -249,13 +249,16 @@ func TestNarrowAndLow(t *testing.T) {
 		"right to left": {width: 320, height: 480, language: "ar"},
 	} {
 		w := newWindow(t, as)
-		w.visit(s.host(`main { display: block; block-size: 3000px }`, s.line(fmt.Sprintf(`data-language="%.2s"`, as.language))))
+		w.visit(s.host(`main { display: block; block-size: 3000px }`, s.line(fmt.Sprintf(`data-language="%.2s" data-position=%q`, as.language, map[bool]string{true: "left", false: "right"}[name == "narrow"]))))
 		w.click(".launcher")
 		inside := `[".panel", ".panel > header", ".start", ".conversation", ".composer", ".field", ".send"].map($).filter(shown).every((one) => {
 			const { left, right, top, bottom } = one.getBoundingClientRect();
 			return left >= 0 && right <= document.documentElement.clientWidth && top >= 0 && bottom <= innerHeight;
 		})`
 		w.until(name+": the form is inside of the page", inside)
+		if name != "desktop" {
+			w.until(name+": the panel is as wide as the page", `$(".panel").getBoundingClientRect().width === document.documentElement.clientWidth`)
+		}
 		w.until(name+": the field takes the room there is", `$(".start .primary").getBoundingClientRect().top - $("#first").getBoundingClientRect().bottom < 40`)
 		w.accessible(name)
 		w.fill("#name", "Nika")
