@@ -40,9 +40,9 @@ export class BackCloses {
   #popped(event) {
     const here = this.#address === location.href && !marked(event.state);
     this.#address = marked(event.state) ? location.href : "";
-    if (!here) return;
     const [leaving, again] = [this.#leaving, this.#again];
     this.#leaving = this.#again = false;
+    if (!here) return;
     if (again) this.opened();
     else if (!leaving) this.#close();
   }

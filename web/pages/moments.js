@@ -19,16 +19,21 @@ export class Moments {
 
   /** Hours and minutes. */
   time(at) {
-    return this.#time.format(at);
+    return written(this.#time, at);
   }
 
   /** Date and time. */
   full(at) {
-    return this.#full.format(at);
+    return written(this.#full, at);
   }
 
   /** The day, with its year if that is not this one. */
   day(at) {
-    return (at.getFullYear() === new Date().getFullYear() ? this.#day : this.#dayAndYear).format(at);
+    return written(at.getFullYear() === new Date().getFullYear() ? this.#day : this.#dayAndYear, at);
   }
+}
+
+/** Nothing for what is no time: the message with it is shown all the same. */
+function written(format, at) {
+  return Number.isNaN(at.getTime()) ? "" : format.format(at);
 }
