@@ -4,7 +4,7 @@ import { Conversation } from "./conversation.js";
 import { clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
 import { aborter, clearInterval, setInterval } from "./native.js";
-import { ofPerson, ofTab, Outbox, shared } from "./storage.js";
+import { ofPerson, ofTab, Outbox, prefix, shared } from "./storage.js";
 import { reason, speak } from "./strings.js";
 
 /** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
@@ -30,8 +30,9 @@ export class Widget {
    * @param {string} base the chat server's URL
    * @param {import("./shell.js").Options} options
    * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {() => void} forgotten is called when somebody else has signed in, in another tab
    */
-  constructor(base, options, ttl) {
+  constructor(base, options, ttl, forgotten) {
     this.#base = base;
     this.#ttl = ttl;
     this.#token = options.token ?? "";
@@ -39,8 +40,8 @@ export class Widget {
     this.#t = t;
     this.title = options.title || t("title");
     this.greeting = options.greeting || t("greeting");
-    this.settings = shared(`livesupport ${base} `);
-    this.page = ofTab(`livesupport ${base} `);
+    this.settings = shared(prefix(base));
+    this.page = ofTab(prefix(base));
     const person = this.#token && subjectIn(this.#token);
     this.store = ofPerson(this.settings, person);
     this.tab = ofPerson(this.page, person);
@@ -77,10 +78,7 @@ export class Widget {
     const { signal } = this.#life;
     this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
     this.store.watch("read", () => this.#count(), signal);
-    if (person) {
-      this.settings.set("person", person);
-      this.settings.watch("person", (other) => other !== person && this.#forget(), signal);
-    }
+    if (person) this.settings.watch("person", (other) => other !== person && forgotten(), signal);
     document.addEventListener("visibilitychange", () => this.#read(), { signal });
     this.#timer = setInterval(() => this.#tick(), 1_000);
 
@@ -102,14 +100,6 @@ export class Widget {
     const chat = this.#chat;
     this.#chat = null; // lest its last change be taken for a new one's
     chat?.close();
-  }
-
-  /** Somebody else has signed in, in another tab. */
-  #forget() {
-    this.#leave();
-    this.#ended = false;
-    this.#unread = 0;
-    this.#render();
   }
 
   #dress(colour) {
