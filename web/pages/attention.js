@@ -1,5 +1,7 @@
 /** How a page draws attention: a short sound, and a title that says how much is unread. */
 
+import { clearInterval, setInterval, setTimeout } from "./native.js";
+
 /** A sound that is later than this, in ms, would tell of something else. */
 const LATE = 500;
 /** One sound in this time, in ms, whatever comes. */

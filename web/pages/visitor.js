@@ -7,7 +7,7 @@ import { announce, clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
 import { aborter, clearInterval, setInterval, setTimeout } from "./native.js";
 import { StartForm } from "./start.js";
-import { ofPerson, ofTab, Outbox, shared } from "./storage.js";
+import { ofPerson, ofTab, Outbox, prefix, shared } from "./storage.js";
 import { reason, speak } from "./strings.js";
 import { wellFormed } from "./text.js";
 
@@ -38,8 +38,9 @@ export class Widget {
    * @param {string} base the chat server's URL
    * @param {import("./shell.js").Options} options
    * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {() => void} forgotten is called when somebody else has signed in, in another tab
    */
-  constructor(base, options, ttl) {
+  constructor(base, options, ttl, forgotten) {
     this.#base = base;
     this.#ttl = ttl;
     this.#token = options.token ?? "";
@@ -47,8 +48,8 @@ export class Widget {
     this.#t = t;
     this.title = options.title || t("title");
     this.greeting = options.greeting || t("greeting");
-    this.settings = shared(`livesupport ${base} `);
-    this.page = ofTab(`livesupport ${base} `);
+    this.settings = shared(prefix(base));
+    this.page = ofTab(prefix(base));
     const person = this.#token && subjectIn(this.#token);
     this.store = ofPerson(this.settings, person);
     this.tab = ofPerson(this.page, person);
@@ -85,10 +86,7 @@ export class Widget {
     besideKeyboard(this.panel, signal);
     this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
     this.store.watch("read", () => this.#count(), signal);
-    if (person) {
-      this.settings.set("person", person);
-      this.settings.watch("person", (other) => other !== person && this.#forget(), signal);
-    }
+    if (person) this.settings.watch("person", (other) => other !== person && forgotten(), signal);
     document.addEventListener("visibilitychange", () => this.#read(), { signal });
     this.#timer = setInterval(() => this.#tick(), 1_000);
 
@@ -112,16 +110,6 @@ export class Widget {
     chat?.close();
   }
 
-  /** Somebody else has signed in, in another tab. */
-  #forget() {
-    this.#leave();
-    this.#ended = false;
-    this.#unread = 0;
-    this.tab.set("draft", null);
-    this.start.reopen("");
-    this.#render();
-  }
-
   #dress(colour) {
     const on = colour && onColour(colour);
     if (!on) return;
@@ -138,6 +126,7 @@ export class Widget {
     } catch (error) {
       return reason(this.#t, error.code);
     }
+    if (this.#life.signal.aborted) return ""; // somebody else is here by now
     this.store.set("chat", participant);
     this.tab.set("draft", null); // or the composer would begin with it
     this.#join(participant);
