@@ -50,7 +50,7 @@ const pane = new Pane(desk, t, lang, ttl, ofWindow, {
   back: () => desk.select(""), leave, replies: () => replies.open(),
 });
 const replies = new Replies(t, store, (text) => pane.conversation.insert(text));
-const leaving = new Confirm(t("keepIt"), t("closeConversation"));
+const leaving = new Confirm(t("stay"), t("leave"));
 const office = h("main", { class: "office", hidden: true }, queue.element, conversations.element, pane.element, pane.idle);
 
 Object.assign(document.documentElement, { lang, dir });

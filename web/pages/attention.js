@@ -1,26 +1,58 @@
 /** How a page draws attention: a short sound, and a title that says how much is unread. */
 
-let audio = null;
+import { clearInterval, setInterval, setTimeout } from "./native.js";
 
-/** Two short notes, quiet. Browsers allow them once somebody has used the page. */
-export function chime() {
+/** A sound that is later than this, in ms, would tell of something else. */
+const LATE = 500;
+/** One sound in this time, in ms, whatever comes. */
+const REST = 1_000;
+
+let audio = null;
+let last = -Infinity;
+
+/**
+ * Two short notes, quiet; none if this page or another one of its origin has just made a sound.
+ * Browsers allow sounds once somebody has used the page. Until then there are none: what they hold
+ * back would come all at once.
+ */
+export async function chime() {
+  const wanted = performance.now();
+  if (wanted - last < REST || navigator.userActivation?.hasBeenActive === false) return;
   try {
     audio ??= new AudioContext();
-    if (audio.state === "suspended") audio.resume().catch(() => {});
-    for (const [at, pitch] of [[0, 660], [0.12, 880]]) {
-      const start = audio.currentTime + at;
-      const tone = audio.createOscillator();
-      const volume = audio.createGain();
-      tone.frequency.value = pitch;
-      volume.gain.setValueAtTime(0.0001, start);
-      volume.gain.exponentialRampToValueAtTime(0.08, start + 0.02);
-      volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.25);
-      tone.connect(volume).connect(audio.destination);
-      tone.start(start);
-      tone.stop(start + 0.3);
-    }
+    if (audio.state !== "running") await audio.resume(); // it may take until somebody uses the page
+    const now = performance.now();
+    if (audio.state !== "running" || now - wanted > LATE || now - last < REST) return;
+    last = now;
+    if (await alone()) play();
   } catch {
     // no sound here
+  }
+}
+
+/** Whether no other page has its sound now. */
+function alone() {
+  if (!navigator.locks) return true; // no TLS
+  return new Promise((resolve) => {
+    navigator.locks.request("livesupport sound", { ifAvailable: true }, (lock) => {
+      resolve(lock !== null);
+      return lock && new Promise((end) => setTimeout(end, REST));
+    }).catch(() => resolve(true));
+  });
+}
+
+function play() {
+  for (const [at, pitch] of [[0, 660], [0.12, 880]]) {
+    const start = audio.currentTime + at;
+    const tone = audio.createOscillator();
+    const volume = audio.createGain();
+    tone.frequency.value = pitch;
+    volume.gain.setValueAtTime(0.0001, start);
+    volume.gain.exponentialRampToValueAtTime(0.08, start + 0.02);
+    volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.25);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + 0.3);
   }
 }
 

@@ -1,7 +1,9 @@
-import { MAX_CONTENT } from "./client.js";
-import { h, icon, linked, onlyEmoji, write } from "./dom.js";
+import { announce, h, icon } from "./dom.js";
+import { MessageField } from "./field.js";
+import { Moments } from "./moments.js";
 import { aborter } from "./native.js";
 import { reason } from "./strings.js";
+import { cut, linked, onlyEmoji, visible, wellFormed } from "./text.js";
 
 /** How many messages are in the page at first, and how many more each time that earlier ones are asked for. */
 const WINDOW = 300;
@@ -11,30 +13,28 @@ const PAGE = 50;
 const NEAR = 80;
 /** A name is repeated after this time, in ms. */
 const PAUSE = 5 * 60_000;
-/** The composer says how long a text is from this many characters on. */
-const NEARLY = MAX_CONTENT - 500;
+/** So many characters of a message are read out as it comes. */
+const READ_OUT = 300;
 
 /** Shows one chat at a time and takes what is written. The widget and the console have one each. */
 export class Conversation {
   #t;
-  #time;
+  #moments;
   #chat = null;
   #shown = null;
   #from = 0; // the first message that is in the page
-  #drafts;
   #following = true;
   #lastTop = 0;
 
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
-   * @param {import("./storage.js").Store} drafts keeps what is half written
+   * @param {Pick<import("./storage.js").Store, "get"|"set">} drafts keeps what is half written
    * @param {...Node} tools what stands beside the message field
    */
   constructor(t, lang, drafts, ...tools) {
     this.#t = t;
-    this.#drafts = drafts;
-    this.#time = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit" });
+    this.#moments = new Moments(lang);
     this.earlier = h("button", { type: "button", class: "quiet earlier", hidden: true, onclick: () => this.#earlier() }, t("earlier"));
     this.messages = h("div", { class: "messages" });
     this.outbox = h("ol", { class: "outbox" });
@@ -42,21 +42,24 @@ export class Conversation {
       h("div", { class: "track" }, this.earlier, this.messages, this.outbox));
     this.newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => this.toEnd() }, icon("down"), t("newer"));
     this.live = h("div", { class: "unseen", "aria-live": "polite" });
-    this.text = h("textarea", { id: "message", rows: 1, dir: "auto", placeholder: t("writeHere"), "aria-label": t("message"), "aria-describedby": "keys hint" });
-    this.hint = h("p", { class: "hint", id: "hint", role: "alert" });
-    const send = h("button", { class: "send", "aria-label": t("send"), title: t("send") }, icon("send"));
+    const draft = () => `draft.${this.#chat.participant.chatId}`;
+    this.field = new MessageField(t,
+      { id: "message", enterSends: true, grows: true, submit: () => this.#submit() },
+      { get: () => drafts.get(draft()), set: (text) => drafts.set(draft(), text) },
+      { rows: 1, placeholder: t("writeHere"), "aria-label": t("message"), "aria-describedby": "message-keys message-hint" });
+    this.text = this.field.text;
+    const send = h("button", {
+      class: "send", "aria-label": t("send"), title: t("send"),
+      onmousedown: (event) => event.preventDefault(), // the field keeps the focus, and a phone its keyboard
+    }, icon("send"));
     this.form = h("form", { class: "composer", onsubmit: (event) => this.#submitted(event) },
-      this.hint,
-      h("div", { class: "field" }, ...tools, this.text, send),
-      h("p", { class: "note keys", id: "keys" }, t("keys")));
+      this.field.hint, this.field.alarm,
+      h("div", { class: "field" }, ...tools, this.text, send), this.field.keys);
     this.element = h("section", { class: "conversation" },
       h("div", { class: "view" }, this.log, this.newer), this.live, this.form);
+    /** What gets the focus when the chat ends under the hands of somebody who writes. @type {HTMLElement} */
+    this.next = this.log;
 
-    this.text.addEventListener("keydown", (event) => {
-      // 229 is the Enter that ends a composition, where isComposing is false by then (Safari).
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) this.#submitted(event);
-    });
-    this.text.addEventListener("input", () => this.#typed());
     this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     const follow = new ResizeObserver(() => this.#following && this.toEnd());
     follow.observe(this.log);
@@ -68,7 +71,7 @@ export class Conversation {
     if (chat === this.#chat) return;
     this.#shown?.abort();
     this.#chat = chat;
-    this.live.textContent = "";
+    this.live.replaceChildren();
     this.messages.replaceChildren();
     this.outbox.replaceChildren();
     if (!chat) return;
@@ -77,18 +80,14 @@ export class Conversation {
     chat.addEventListener("history", () => this.#all(), { signal });
     chat.addEventListener("message", ({ detail }) => this.#add(detail), { signal });
     chat.addEventListener("change", () => this.#changed(), { signal });
-    this.text.value = this.#drafts.get(`draft.${chat.participant.chatId}`) ?? "";
-    this.#typed();
+    this.field.restore();
     this.#all();
     this.#changed();
   }
 
   /** Puts a text where the cursor is. @param {string} text */
   insert(text) {
-    const { selectionStart, selectionEnd } = this.text;
-    this.text.setRangeText(text, selectionStart, selectionEnd, "end");
-    this.#typed();
-    this.text.focus();
+    this.field.insert(text);
   }
 
   toEnd() {
@@ -100,29 +99,15 @@ export class Conversation {
 
   #submitted(event) {
     event.preventDefault();
-    const content = this.text.value;
-    if (!content.trim() || this.#tooLong()) return;
-    this.text.value = "";
-    this.#typed();
+    this.#submit();
+  }
+
+  #submit() {
+    if (!this.field.sendable()) return;
+    const content = wellFormed(this.field.value);
+    this.field.value = "";
     this.#chat.send(content);
     this.toEnd();
-  }
-
-  #typed() {
-    const { text } = this;
-    text.style.height = "auto";
-    text.style.height = `${text.scrollHeight}px`;
-    this.#drafts.set(`draft.${this.#chat.participant.chatId}`, text.value || null);
-    this.#tooLong();
-  }
-
-  #tooLong() {
-    const count = this.text.value.length > NEARLY ? [...this.text.value].length : 0;
-    const most = MAX_CONTENT;
-    const tooLong = count > most;
-    write(this.hint, tooLong ? this.#t("tooLong", { count, most }) : "");
-    this.text.setAttribute("aria-invalid", String(tooLong));
-    return tooLong;
   }
 
   #all() {
@@ -149,7 +134,7 @@ export class Conversation {
     const pages = [];
     for (let at = from; at < to; at += PAGE) {
       pages.push(h("ol", { class: "page" },
-        ...messages.slice(at, Math.min(at + PAGE, to)).map((message, i) => this.#item(message, messages[at + i - 1]))));
+        ...messages.slice(at, Math.min(at + PAGE, to)).flatMap((message, i) => this.#items(message, messages[at + i - 1]))));
     }
     return pages;
   }
@@ -161,17 +146,34 @@ export class Conversation {
       page = h("ol", { class: "page" });
       this.messages.append(page);
     }
-    page.append(this.#item(message, messages[messages.length - 2]));
+    page.append(...this.#items(message, messages[messages.length - 2]));
     if (this.#own(message)) return;
-    write(this.live, this.#t("announce", { name: this.#name(message), text: message.content.slice(0, 300) }));
+    announce(this.live, this.#t("announce", { name: this.#name(message), text: cut(message.content, READ_OUT) }));
     if (!this.#following) this.newer.hidden = false;
   }
 
   #changed() {
-    const { state, outbox } = this.#chat;
-    this.outbox.replaceChildren(...outbox.map((entry) => this.#unsent(entry)));
+    const { state, problem, outbox } = this.#chat;
     const over = state === "ended" || state === "closed";
-    if (this.form.hidden !== over) this.form.hidden = over;
+    const draft = { messageId: "draft", content: this.field.value, problem: state === "ended" ? "expired" : problem };
+    this.#showUnsent(over && visible(draft.content) ? [...outbox, draft] : outbox, over);
+    if (this.form.hidden === over) return;
+    const focused = this.form.contains(this.form.getRootNode().activeElement);
+    this.form.hidden = over;
+    if (over && focused) this.next.focus();
+  }
+
+  /** What stays the same stays in the page, so that nothing is read out twice. */
+  #showUnsent(unsent, over) {
+    const keys = unsent.map(({ messageId, problem }) => `${messageId} ${problem ?? this.#chat.state} ${over}`);
+    for (const item of [...this.outbox.children]) {
+      if (!keys.includes(item.dataset.key)) item.remove();
+    }
+    let next = this.outbox.firstElementChild;
+    for (const [i, key] of keys.entries()) {
+      if (next?.dataset.key === key) next = next.nextElementSibling;
+      else this.outbox.insertBefore(this.#unsent(unsent[i], key, over), next);
+    }
   }
 
   #own({ from }) {
@@ -184,21 +186,32 @@ export class Conversation {
     return role === "Support" ? username : supportUserName ?? this.#t("agent");
   }
 
-  #item(message, before) {
-    const own = this.#own(message);
+  /** A message, after the day if it is the first one of it. */
+  #items(message, before) {
     const at = new Date(message.timestamp);
-    const goesOn = before && before.from === message.from && at - new Date(before.timestamp) < PAUSE;
-    const item = h("li", { class: `message ${own ? "own" : "other"}${goesOn ? "" : " first"}` });
+    const last = before && new Date(before.timestamp);
+    const sameDay = last?.toDateString() === at.toDateString();
+    const goesOn = sameDay && before.from === message.from && at - last < PAUSE;
+    const item = this.#item(message, at, goesOn);
+    if (sameDay) return [item];
+    return [h("li", { class: "day" }, h("time", { dateTime: message.timestamp }, this.#moments.day(at))), item];
+  }
+
+  #item(message, at, goesOn) {
+    const own = this.#own(message);
+    const full = this.#moments.full(at);
+    const item = h("li", { class: `message ${own ? "own" : "other"}${goesOn ? "" : " first"}`, title: full });
     if (!goesOn) {
       item.append(h("p", { class: "who" }, h("span", { dir: "auto" }, this.#name(message)), " ",
-        h("time", { dateTime: message.timestamp }, this.#time.format(at))));
+        h("time", { dateTime: message.timestamp, title: full, "aria-hidden": "true" }, this.#moments.time(at))));
     }
-    item.append(this.#bubble(message.content));
+    item.append(this.#bubble(message.content), h("time", { class: "unseen", dateTime: message.timestamp }, full));
     if (own) item.append(h("p", { class: "fate" }, this.#t("sent")));
     return item;
   }
 
   #bubble(content) {
+    if (!visible(content)) return h("div", { class: "bubble blank" }, this.#t("blank"));
     try {
       return h("div", { class: `bubble${onlyEmoji(content) ? " emoji" : ""}` }, linked(content));
     } catch (error) { // the text alone, lest the others go with it
@@ -207,18 +220,22 @@ export class Conversation {
     }
   }
 
-  #unsent({ messageId, content, problem }) {
+  #unsent({ messageId, content, problem }, key, over) {
     const t = this.#t;
-    const item = h("li", { class: `message own ${problem ? "refused" : "pending"}` }, this.#bubble(content));
+    const item = h("li", { class: `message own ${problem ? "refused" : "pending"}`, dataset: { key } }, this.#bubble(content));
     if (!problem) {
       item.append(h("p", { class: "fate" }, t(this.#chat.state === "offline" ? "unsentOffline" : "sending")));
       return item;
     }
     const fate = h("p", { class: "fate", role: "alert" }, t("notSent", { reason: reason(t, problem) }));
-    if (this.#chat.state !== "ended") {
+    if (!over) {
+      const act = (does) => () => {
+        does();
+        this.text.focus(); // the button is gone
+      };
       fate.append(" ",
-        h("button", { type: "button", class: "link", onclick: () => this.#chat.retry(messageId) }, t("tryAgain")), " ",
-        h("button", { type: "button", class: "link", onclick: () => this.#chat.discard(messageId) }, t("discard")));
+        h("button", { type: "button", class: "link", onclick: act(() => this.#chat.retry(messageId)) }, t("tryAgain")), " ",
+        h("button", { type: "button", class: "link", onclick: act(() => this.#chat.discard(messageId)) }, t("discard")));
     }
     item.append(fate);
     return item;

@@ -1,6 +1,7 @@
 import { h, write } from "./dom.js";
 import { list } from "./list.js";
 import { showLife, stateOf } from "./pane.js";
+import { cut } from "./text.js";
 
 /** The list of the agent's conversations, of which one is selected. */
 export class Conversations {
@@ -63,7 +64,7 @@ export class Conversations {
     write(count, unread ? String(unread) : "");
     if (unread) count.setAttribute("aria-label", t("unread", { count: unread }));
     const message = chat.messages.at(-1);
-    const words = message?.content.slice(0, 120) ?? t("empty");
+    const words = message ? cut(message.content, 120) : t("empty");
     write(last, chat.state === "connected" ? (message?.from === "Support" ? `${t("you")}: ${words}` : words) : stateOf(t, chat));
     item.dataset.state = chat.state;
     item.setAttribute("aria-selected", String(chatId === selected));

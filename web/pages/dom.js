@@ -1,3 +1,6 @@
+/** What is announced stays for this time, in ms, for screen readers to take it up. */
+const SAID = 1_000;
+
 /**
  * Makes an element. A property of props is set as such if the element has it, else as an
  * attribute; on… is a listener, class the class, dataset its entries.
@@ -59,43 +62,23 @@ export function label(button, picture, text) {
   button.replaceChildren(icon(picture));
 }
 
-/** Minutes and seconds of a span in ms, such as 2:05. */
+/** A span in ms, such as 2:05 or 1:02:05. */
 export function clock(span) {
   const seconds = Math.max(0, Math.floor(span / 1000));
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  if (!parts[0]) parts.shift();
+  return parts.map((part, i) => (i ? String(part).padStart(2, "0") : part)).join(":");
 }
 
-const LINK = /https?:\/\/[^\s<>"]+/gi;
-const TRAILING = /[.,;:!?'"»”’)\]]+$/;
-
-/** A text with its http addresses as links. Nothing in it is ever read as HTML. */
-export function linked(text) {
-  const fragment = document.createDocumentFragment();
-  let from = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    let address = found.replace(TRAILING, "");
-    if (found.startsWith(")", address.length) && address.includes("(")) address += ")"; // as in Wikipedia's
-    if (!parses(address)) continue;
-    fragment.append(text.slice(from, index), h("a", {
-      href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc", textContent: address,
-    }));
-    from = index + address.length;
+/**
+ * Has a text read out by screen readers, also if it is the same as the last one.
+ * @param {Element} region a live region
+ * @param {string} text
+ */
+export function announce(region, text) {
+  const now = performance.now();
+  for (const said of [...region.children]) {
+    if (now - said.dataset.at > SAID) said.remove();
   }
-  fragment.append(text.slice(from));
-  return fragment;
-}
-
-function parses(address) {
-  try {
-    return Boolean(new URL(address));
-  } catch {
-    return false;
-  }
-}
-
-const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s){1,16}$/u;
-
-/** Whether a text is a few emoji and nothing else. */
-export function onlyEmoji(text) {
-  return text.trim() !== "" && ONLY_EMOJI.test(text);
+  region.append(h("p", { dataset: { at: now } }, text));
 }

@@ -32,7 +32,6 @@ function blank() {
     frame = document.createElement("iframe");
     shell.attachShadow({ mode: "closed" }).append(frame); // in no list of the page's frames
     document.documentElement.append(shell);
-    taken.clear();
   }
   return frame.contentWindow;
 }
@@ -51,19 +50,22 @@ function isOwn(name, value) {
  * @returns the page's, or the frame's if the page has replaced it
  */
 function native(name) {
-  // A frame that was removed takes what belongs to it along, sockets for instance.
-  if (taken.has(name) && (!frame || frame.contentWindow)) return taken.get(name);
-  const own = globalThis[name];
-  let found = own;
-  if (!isOwn(name, own)) {
+  // A frame that was removed or has begun anew takes its sockets along; all else goes on without it.
+  const before = taken.get(name);
+  const lost = before?.foreign && name === "WebSocket" && frame.contentWindow?.[name] !== before.value;
+  if (before && !lost) return before.value;
+  let value = globalThis[name];
+  const foreign = !isOwn(name, value);
+  if (foreign) {
     try {
-      found = blank()[name];
+      value = blank()[name];
     } catch {
       tell(`this page replaces ${name}, and the browser's own cannot be had. The chat may not work.`);
+      return value;
     }
   }
-  taken.set(name, found);
-  return found;
+  taken.set(name, { value, foreign });
+  return value;
 }
 
 /** A function of the window, which works for the page even if it is the frame's. */

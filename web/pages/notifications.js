@@ -1,4 +1,5 @@
 import { chime, TitleFlash } from "./attention.js";
+import { cut } from "./text.js";
 
 /** What calls an agent who looks elsewhere: a sound, the title, the system's notifications. */
 export class Notifications extends EventTarget {
@@ -66,10 +67,10 @@ export class Notifications extends EventTarget {
   call(tag, head, body, onclick) {
     if (!this.muted) chime();
     if (!document.hidden && document.hasFocus()) return;
-    this.#title.show(`${head}: ${body.slice(0, 60)}`);
+    this.#title.show(`${head}: ${cut(body, 60)}`);
     if (!this.on) return;
     try {
-      const one = new Notification(head, { body: body.slice(0, 160), tag, ...this.#speech });
+      const one = new Notification(head, { body: cut(body, 160), tag, ...this.#speech });
       one.onclick = () => {
         window.focus();
         onclick();

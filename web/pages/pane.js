@@ -32,7 +32,7 @@ export class Pane {
     this.state = h("p", { class: "state", role: "status" });
     this.life = h("p", { class: "life" });
     this.verified = verifiedMark(t);
-    this.leave = h("button", { type: "button", class: "quiet", onclick: on.leave }, t("closeConversation"));
+    this.leave = h("button", { type: "button", class: "quiet", onclick: on.leave }, t("leave"));
     this.element = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
       h("header", {}, back,
         h("div", { class: "with" }, this.name, h("div", { class: "line" }, this.verified, this.state, this.life)), this.leave),
@@ -52,7 +52,9 @@ export class Pane {
     this.verified.hidden = !verified;
     write(this.state, chat.state === "ended" ? t("endedAgent") : stateOf(t, chat));
     this.state.dataset.state = chat.state;
-    this.leave.setAttribute("aria-label", t("closeName", { name: username }));
+    const over = chat.state === "ended" || chat.state === "closed";
+    write(this.leave, t(over ? "close" : "leave"));
+    this.leave.setAttribute("aria-label", t(over ? "closeName" : "leaveName", { name: username }));
     this.tick();
   }
 

@@ -1,5 +1,7 @@
 import { bound } from "./boundary.js";
+import { subjectIn } from "./client.js";
 import { aborter, fetch, stringify, tell } from "./native.js";
+import { ofTab, prefix, shared, signedIn } from "./storage.js";
 import { Widget } from "./visitor.js";
 
 /** A page that removes the widget more often than this in so many ms is left alone. */
@@ -79,6 +81,8 @@ class Shell {
     const same = this.#widget && sorted(options) === sorted(this.#options);
     this.#options = options;
     if (same) return this.#keep();
+    const person = options.token && subjectIn(options.token);
+    if (person) for (const area of [shared, ofTab]) signedIn(area(prefix(this.#base)), person);
     this.#begin();
   }
 
@@ -93,7 +97,7 @@ class Shell {
     }
     bound(this.#host.shadowRoot, signal);
     addEventListener("resize", () => this.#place(), { signal });
-    this.#widget = new Widget(this.#base, this.#options, this.#ttl);
+    this.#widget = new Widget(this.#base, this.#options, this.#ttl, () => this.#begin());
     this.#host.shadowRoot.replaceChildren(this.#widget.element);
     this.#insert();
   }

@@ -13,7 +13,7 @@ export class Shortcuts {
       h("dl", {}, ...Object.entries(keys).map(([letter, { words }]) =>
         h("div", {}, h("dt", {}, h("kbd", {}, "Alt"), " + ", h("kbd", {}, letter)), h("dd", {}, t(words))))),
       h("p", { class: "note" }, t("keys")),
-      h("form", { method: "dialog" }, h("button", { class: "primary" }, t("closeConversation"))));
+      h("form", { method: "dialog" }, h("button", { class: "primary" }, t("close"))));
     document.addEventListener("keydown", (event) => {
       const letter = event.code.replace("Key", ""); // by the key's place, since Alt changes the letter on some
       const key = event.altKey && !event.ctrlKey && !event.metaKey && keys[letter];

@@ -15,5 +15,5 @@ copy.hidden = !navigator.clipboard; // only pages with TLS, and those of this ma
 copy.addEventListener("click", async () => {
   await navigator.clipboard.writeText(line);
   write(copy, "Copied");
-  write(document.getElementById("copied"), "The line is copied.");
+  write(document.getElementById("copied"), "Copied to the clipboard.");
 });

@@ -59,6 +59,9 @@ class Store {
   }
 }
 
+/** Where the widget's names begin. @param {string} base the chat server's URL */
+export const prefix = (base) => `livesupport ${base} `;
+
 /** Shared by all tabs, for good. */
 export const shared = (prefix) => new Store(() => localStorage, prefix);
 /** Of this tab, over reloads. */
@@ -67,27 +70,29 @@ export const ofTab = (prefix) => new Store(() => sessionStorage, prefix);
 /** What a store has for everybody: a matter of the browser, not of a person. */
 const OF_ALL = ["mute", "open", "person"];
 
+/** What is remembered of one person; of nobody in particular if they are not known. */
+export const ofPerson = (store, person) => (person ? store.within(part(person)) : store);
+
+const part = (person) => `@${encodeURIComponent(person)} `;
+
 /**
- * What is remembered of one person. What earlier ones have left is forgotten; an anonymous chat
- * becomes theirs, unless they have one already.
+ * Somebody has signed in. What earlier persons have left is forgotten; an anonymous chat becomes
+ * theirs, unless they have one already.
  * @param {Store} store what is remembered of nobody in particular
- * @param {string} person empty for somebody who is not known
+ * @param {string} person
  */
-export function ofPerson(store, person) {
-  if (!person) return store;
-  const start = `@${encodeURIComponent(person)} `;
-  const own = store.within(start);
-  const taken = own.get("chat") !== null;
+export function signedIn(store, person) {
+  const own = ofPerson(store, person);
+  const has = own.get("chat") !== null;
   for (const name of store.names("")) {
-    if (name.startsWith(start) || OF_ALL.includes(name)) continue;
-    if (name.startsWith("@")) {
-      store.set(name, null);
-    } else if (!taken) {
+    if (name.startsWith(part(person)) || OF_ALL.includes(name)) continue;
+    if (!name.startsWith("@")) {
+      if (has) continue;
       own.set(name, store.get(name));
-      store.set(name, null);
     }
+    store.set(name, null);
   }
-  return own;
+  store.set("person", person);
 }
 
 const page = randomHex(8);

@@ -1,14 +1,22 @@
 import { Chat, nameIn, register, subjectIn } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
+import { BackCloses } from "./back.js";
+import { besideKeyboard } from "./keyboard.js";
 import { Conversation } from "./conversation.js";
-import { clock, h, label, write } from "./dom.js";
+import { announce, clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
-import { aborter, clearInterval, setInterval } from "./native.js";
-import { ofPerson, ofTab, Outbox, shared } from "./storage.js";
+import { aborter, clearInterval, setInterval, setTimeout } from "./native.js";
+import { StartForm } from "./start.js";
+import { ofPerson, ofTab, Outbox, prefix, shared } from "./storage.js";
 import { reason, speak } from "./strings.js";
+import { wellFormed } from "./text.js";
 
 /** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
 const WARNING = 30_000;
+/** A message is told of after this time, in ms: another tab that shows it says so before. */
+const ELSEWHERE = 400;
+/** Where the panel covers the page: as in visitor.css. */
+const covering = matchMedia("(max-width: 30rem), (max-height: 30rem)");
 
 /** The chat button and its panel. */
 export class Widget {
@@ -30,8 +38,9 @@ export class Widget {
    * @param {string} base the chat server's URL
    * @param {import("./shell.js").Options} options
    * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {() => void} forgotten is called when somebody else has signed in, in another tab
    */
-  constructor(base, options, ttl) {
+  constructor(base, options, ttl, forgotten) {
     this.#base = base;
     this.#ttl = ttl;
     this.#token = options.token ?? "";
@@ -39,32 +48,30 @@ export class Widget {
     this.#t = t;
     this.title = options.title || t("title");
     this.greeting = options.greeting || t("greeting");
-    this.settings = shared(`livesupport ${base} `);
-    this.page = ofTab(`livesupport ${base} `);
+    this.settings = shared(prefix(base));
+    this.page = ofTab(prefix(base));
     const person = this.#token && subjectIn(this.#token);
     this.store = ofPerson(this.settings, person);
     this.tab = ofPerson(this.page, person);
-    this.conversation = new Conversation(t, lang, this.tab);
+    // A visitor has one conversation at a time: what is half written goes on to the next one.
+    const draft = { get: () => this.tab.get("draft"), set: (text) => this.tab.set("draft", text) };
+    this.conversation = new Conversation(t, lang, { get: draft.get, set: (_, text) => draft.set(text) });
 
     this.launcher = h("button", { type: "button", class: "launcher", "aria-expanded": "false", "aria-controls": "panel", onclick: () => this.#toggle(!this.#isOpen) });
     this.sound = h("button", { type: "button", class: "tool", onclick: () => this.#switchSound() });
     const close = h("button", { type: "button", class: "tool", onclick: () => this.#toggle(false) });
-    label(close, "down", t("close"));
+    label(close, "down", t("minimize"));
     this.status = h("p", { class: "status", role: "status" });
-    this.name = h("input", { id: "name", required: !this.#token, maxLength: 64, autocomplete: "nickname", dir: "auto", value: this.#token ? nameIn(this.#token) : options.name ?? "" });
-    this.first = h("textarea", { id: "first", rows: 3, required: true, dir: "auto", maxLength: 8_000 });
-    this.problem = h("p", { class: "hint", role: "alert" });
-    this.begin = h("button", { class: "primary" }, t("startChat"));
-    this.form = h("form", { class: "start", onsubmit: (event) => this.#start(event) },
-      h("p", { class: "greeting", dir: "auto" }, this.greeting),
-      h("label", { hidden: this.#token !== "" }, h("span", {}, t("yourName")), this.name),
-      h("label", {}, h("span", {}, t("firstMessage")), this.first),
-      this.problem, this.begin);
+    this.start = new StartForm(t, this.tab, draft, {
+      greeting: this.greeting, name: this.#token ? nameIn(this.#token) : options.name ?? "", needsName: !this.#token,
+    }, (name, text) => this.#start(name, text));
     this.warning = h("p", { class: "warning", hidden: true });
-    this.over = h("div", { class: "over", hidden: true }, h("button", { type: "button", class: "primary", onclick: () => this.#again() }, t("newChat")));
+    const again = h("button", { type: "button", class: "primary", onclick: () => this.#again() }, t("newChat"));
+    this.over = h("div", { class: "over", hidden: true }, again);
+    this.conversation.next = again;
     this.panel = h("section", { class: "panel", id: "panel", role: "dialog", "aria-label": this.title, hidden: true },
       h("header", {}, h("h2", { dir: "auto" }, this.title), this.sound, close),
-      this.status, this.form, this.conversation.element, this.warning, this.over);
+      this.status, this.start.element, this.conversation.element, this.warning, this.over);
     this.element = h("div", { class: "livesupport", lang, dir, dataset: { position: options.position === "left" ? "left" : "right" } },
       this.panel, this.launcher);
     this.panel.addEventListener("keydown", (event) => {
@@ -75,12 +82,11 @@ export class Widget {
     this.#dress(options.colour || options.color);
 
     const { signal } = this.#life;
+    this.back = new BackCloses(() => this.#toggle(false), signal);
+    besideKeyboard(this.panel, signal);
     this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
     this.store.watch("read", () => this.#count(), signal);
-    if (person) {
-      this.settings.set("person", person);
-      this.settings.watch("person", (other) => other !== person && this.#forget(), signal);
-    }
+    if (person) this.settings.watch("person", (other) => other !== person && forgotten(), signal);
     document.addEventListener("visibilitychange", () => this.#read(), { signal });
     this.#timer = setInterval(() => this.#tick(), 1_000);
 
@@ -104,14 +110,6 @@ export class Widget {
     chat?.close();
   }
 
-  /** Somebody else has signed in, in another tab. */
-  #forget() {
-    this.#leave();
-    this.#ended = false;
-    this.#unread = 0;
-    this.#render();
-  }
-
   #dress(colour) {
     const on = colour && onColour(colour);
     if (!on) return;
@@ -121,28 +119,20 @@ export class Widget {
     }
   }
 
-  async #start(event) {
-    event.preventDefault();
-    const t = this.#t;
-    const text = this.first.value;
-    if (!text.trim()) return this.first.focus();
-    this.begin.disabled = true;
-    write(this.begin, t("starting"));
-    write(this.problem, "");
+  async #start(name, text) {
+    let participant;
     try {
-      const participant = await register(this.#base, this.name.value, this.#token);
-      this.store.set("chat", participant);
-      this.#join(participant);
-      this.#chat.send(text);
-      this.first.value = "";
-      this.#render();
-      this.conversation.text.focus();
+      participant = await register(this.#base, name, this.#token);
     } catch (error) {
-      write(this.problem, reason(t, error.code));
-    } finally {
-      this.begin.disabled = false;
-      write(this.begin, t("startChat"));
+      return reason(this.#t, error.code);
     }
+    if (this.#life.signal.aborted) return ""; // somebody else is here by now
+    this.store.set("chat", participant);
+    this.tab.set("draft", null); // or the composer would begin with it
+    this.#join(participant);
+    this.#chat.send(wellFormed(text));
+    this.conversation.text.focus();
+    return "";
   }
 
   #join(participant) {
@@ -163,9 +153,17 @@ export class Widget {
     const over = state === "ended" || (state === "closed" && problem !== "");
     // Another tab may have another one by now, or another person's page may have forgotten it.
     if (this.store.get("chat")?.chatId === participant.chatId) this.store.set("chat", over ? null : participant);
+    if (over && !this.#ended) this.#carry(outbox);
     this.#ended = over;
     this.#outbox.save(over ? [] : outbox);
     this.#render();
+  }
+
+  /** What could not be sent goes on to the next chat. */
+  #carry(outbox) {
+    if (outbox.length === 0) return;
+    const texts = [...outbox.map(({ content }) => content), this.tab.get("draft")];
+    this.tab.set("draft", texts.filter(Boolean).join("\n"));
   }
 
   /** Another tab has begun a chat, or has found that this one is over. */
@@ -180,9 +178,9 @@ export class Widget {
     this.#chat = null;
     this.#ended = false;
     this.#unread = 0;
-    this.name.value = username;
+    this.start.reopen(username);
     this.#render();
-    this.first.focus();
+    this.start.focus();
   }
 
   #toggle(open, focus = true) {
@@ -193,17 +191,22 @@ export class Widget {
     this.#read();
     this.#render();
     if (open) this.conversation.toEnd();
+    else this.back.closed();
     if (!focus) return;
+    if (open && covering.matches) this.back.opened();
     if (!open) this.launcher.focus();
-    else if (!this.#chat) (this.name.value || this.#token ? this.first : this.name).focus();
-    else if (!this.#ended) this.conversation.text.focus();
+    else if (!this.#chat) this.start.focus();
+    else (this.#ended ? this.conversation.next : this.conversation.text).focus();
   }
 
   #came(message) {
     if (message.from !== "Support") return;
-    const unseen = !this.#isOpen || document.hidden;
     this.#count();
-    if (!unseen) return;
+    setTimeout(() => this.#tell(message), ELSEWHERE);
+  }
+
+  #tell({ timestamp }) {
+    if (timestamp <= (this.store.get("read") ?? "")) return;
     if (this.settings.get("mute") !== true) chime();
     this.#title.show(this.#t("titleUnread", { count: this.#unread }));
   }
@@ -222,6 +225,7 @@ export class Widget {
     if (looking && messages.length) this.store.set("read", messages.at(-1).timestamp);
     const read = this.store.get("read") ?? "";
     this.#unread = messages.filter(({ from, timestamp }) => from === "Support" && timestamp > read).length;
+    if (!this.#unread) this.#title.show("");
     this.#render();
   }
 
@@ -248,16 +252,19 @@ export class Widget {
     const state = this.#ended ? "ended" : chat?.state ?? "none";
     this.element.dataset.state = state;
     write(this.status, chat ? this.#line() : "");
-    this.form.hidden = chat !== null;
+    const form = this.start.element;
+    const writing = form.contains(form.getRootNode().activeElement);
+    form.hidden = chat !== null;
     this.conversation.element.hidden = chat === null;
     if (chat) this.conversation.show(chat);
+    if (chat && writing && !this.#ended) this.conversation.text.focus();
     this.over.hidden = !this.#ended;
     this.#tick();
 
     const mute = this.settings.get("mute") === true;
     label(this.sound, mute ? "mute" : "sound", t(mute ? "soundOn" : "soundOff"));
     const count = this.#isOpen ? 0 : this.#unread;
-    const name = this.#isOpen ? t("close") : count ? t("openUnread", { count }) : t("open");
+    const name = this.#isOpen ? t("minimize") : count ? t("openUnread", { count }) : t("open");
     if (this.launcher.getAttribute("aria-label") === name) return;
     label(this.launcher, this.#isOpen ? "down" : "chat", name);
     if (count) this.launcher.append(h("span", { class: "badge", "aria-hidden": "true" }, count > 99 ? "99+" : String(count)));
@@ -270,6 +277,6 @@ export class Widget {
     this.warning.hidden = left > Math.min(WARNING, this.#ttl / 2);
     if (this.warning.hidden) return;
     write(this.warning, this.#t("endsIn", { time: clock(left) }));
-    if (before) write(this.conversation.live, this.warning.textContent); // read out once, not each second
+    if (before) announce(this.conversation.live, this.warning.textContent); // read out once, not each second
   }
 }

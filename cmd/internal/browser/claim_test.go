@@ -39,13 +39,13 @@ func TestClaimRace(t *testing.T) {
 	vika.takes("Nika")
 	kiku.click(".queue button")
 	get[any](kiku, `releaseFrames()`)
-	kiku.shows(".notice", "Nika was taken by another agent just now.")
-	kiku.shows(".waiting .empty", "Nobody is waiting.")
+	kiku.shows(".notice", "Another agent has just taken the chat with Nika.")
+	kiku.shows(".waiting .empty", "No one is waiting.")
 	kiku.shot("agent-claim-lost")
 	if tabs := get[int](kiku, `$$(".tab").length`); tabs != 0 {
 		t.Errorf("who lost the claim has %d conversations", tabs)
 	}
-	visitor.shows(".status", "You are talking to Vika")
+	visitor.shows(".status", "You’re chatting with Vika")
 
 	// The next one is Kiku's, who takes by the keyboard.
 	second := s.visitor(phone)
@@ -53,10 +53,10 @@ func TestClaimRace(t *testing.T) {
 	kiku.shows(".queue .name", "Dodo")
 	kiku.press("n", kb.ModifierAlt)
 	kiku.shows(".with h2", "Dodo")
-	second.shows(".status", "You are talking to Kiku")
+	second.shows(".status", "You’re chatting with Kiku")
 	kiku.conversation("hello")
 	vika.conversation("one")
-	vika.shows(".waiting .empty", "Nobody is waiting.")
+	vika.shows(".waiting .empty", "No one is waiting.")
 }
 
 // TestSeveralConversations is an agent with two visitors: badges, the last

@@ -125,10 +125,10 @@ func TestHostilePage(t *testing.T) {
 	// On its next page the chat is open again; closed, it counts what comes.
 	w.reload()
 	w.conversation("Trousers", "All of them")
-	w.click("header [aria-label='Close the chat']")
+	w.click("header [aria-label='Minimize chat']")
 	agent.says("are blue.")
 	agent.says("Well?")
-	w.until("two unread", `$(".launcher").getAttribute("aria-label") === "Open the chat, unread messages: 2" && $(".badge").textContent === "2"`)
+	w.until("two unread", `$(".launcher").getAttribute("aria-label") === "Open chat, 2 unread" && $(".badge").textContent === "2"`)
 	w.reload()
 	w.until("two unread after a reload", `$(".badge")?.textContent === "2"`)
 	w.click(".launcher")

@@ -113,7 +113,7 @@ func (w *window) signsIn(name string) {
 // takes claims a visitor from the queue.
 func (w *window) takes(name string) {
 	w.Helper()
-	w.click(fmt.Sprintf(".queue button[aria-label='Take %s']", name))
+	w.click(fmt.Sprintf(".queue button[aria-label='Take the chat with %s']", name))
 	w.shows(".with h2", name)
 	w.connected()
 }
@@ -128,8 +128,18 @@ func (w *window) says(text string) {
 	w.Helper()
 	w.click("#message")
 	w.write(text)
-	w.press(kb.Enter)
+	w.sends()
 	w.until("the composer is empty", `$("#message").value === ""`)
+}
+
+// sends presses Enter, or on a touch screen the button.
+func (w *window) sends() {
+	w.Helper()
+	if get[bool](w, `matchMedia("(pointer: coarse)").matches`) {
+		w.click(".send")
+	} else {
+		w.press(kb.Enter)
+	}
 }
 
 // conversation waits until the conversation has these messages and no other, in
@@ -148,7 +158,7 @@ func (s *site) couple() (visitor, agent *window) {
 	agent = s.agent(desktop, "Vika")
 	visitor.asks("Nika", "one")
 	agent.takes("Nika")
-	visitor.shows(".status", "You are talking to Vika")
+	visitor.shows(".status", "You’re chatting with Vika")
 	agent.conversation("one")
 	visitor.conversation("one")
 	return visitor, agent

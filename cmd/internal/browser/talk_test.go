@@ -12,17 +12,17 @@ func TestTalk(t *testing.T) {
 		new PerformanceObserver((list) => list.getEntries().forEach(({ value, hadRecentInput }) => { window.jumps += hadRecentInput ? 0 : value; }))
 			.observe({ type: "layout-shift", buffered: true });`
 	visitor, agent := s.visitor(as), s.agent(as, "Vika")
-	agent.shows(".waiting .empty", "Nobody is waiting.")
+	agent.shows(".waiting .empty", "No one is waiting.")
 
 	visitor.asks("Nika", "one")
-	visitor.shows(".status", "An agent will be with you soon")
+	visitor.shows(".status", "An agent will be with you shortly")
 	agent.shows(".queue .name", "Nika")
-	agent.shows(".queue .since", "waits ")
+	agent.shows(".queue .since", "Waiting for ")
 	visitor.says("two") // while waiting
 
 	agent.takes("Nika")
-	agent.shows(".waiting .empty", "Nobody is waiting.")
-	visitor.shows(".status", "You are talking to Vika")
+	agent.shows(".waiting .empty", "No one is waiting.")
+	visitor.shows(".status", "You’re chatting with Vika")
 	agent.says("three")
 	visitor.conversation("one", "two", "three")
 	visitor.shows(".who", "Vika")
@@ -33,7 +33,7 @@ func TestTalk(t *testing.T) {
 
 	// Both come back from a reload.
 	visitor.reload()
-	visitor.shows(".status", "You are talking to Vika")
+	visitor.shows(".status", "You’re chatting with Vika")
 	visitor.conversation(all...)
 	agent.reload()
 	agent.connected()

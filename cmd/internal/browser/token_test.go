@@ -38,9 +38,9 @@ func TestToken(t *testing.T) {
 	agent := newWindow(t, desktop)
 	agent.visit(s.lobby)
 	agent.showsToken("Vika")
-	agent.shows(".sign-in .notice", "This token is not valid, or it has run out. Please enter a new one.")
+	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
 	agent.showsToken(tokenFor(t, "vika", "Vika", -time.Hour))
-	agent.shows(".sign-in .notice", "This token is not valid, or it has run out. Please enter a new one.")
+	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
 	agent.accessible("asked for a token")
 
 	// The name is the token's. A reload keeps it, another window does not have it.
@@ -48,7 +48,7 @@ func TestToken(t *testing.T) {
 	agent.until("online", `$(".lobby").dataset.state === "ready"`)
 	agent.shows(".me", "Vika Ć")
 	agent.takes("Nika")
-	visitor.shows(".status", "You are talking to Vika Ć")
+	visitor.shows(".status", "You’re chatting with Vika Ć")
 	agent.says("two")
 	visitor.conversation("one", "two")
 	agent.reload()
@@ -76,7 +76,7 @@ func TestTokenRunsOut(t *testing.T) {
 	agent.showsToken(tokenFor(t, "vika", "Vika", 5*time.Second)) // and 5 s for clocks that are off
 	agent.until("online", `$(".lobby").dataset.state === "ready"`)
 	agent.takes("Nika")
-	agent.shows(".sign-in .notice", "This token is not valid, or it has run out. Please enter a new one.")
+	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
 	visitor.says("two")
 	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
 	agent.connected()
@@ -115,7 +115,7 @@ func TestTokenInTime(t *testing.T) {
 	agent.takes("Nika")
 	agent.connected()
 	get[bool](agent, `window.held = new Promise((release) => window.release = release), true`)
-	agent.shows(".sign-in .notice", "This token is not valid, or it has run out. Please enter a new one.")
+	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
 	agent.until("shut out of the chat", `window.shut === 1008`)
 	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
 	agent.until("let in again", `$(".door").hidden`)

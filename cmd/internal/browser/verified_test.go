@@ -35,7 +35,7 @@ func TestVerified(t *testing.T) {
 		return w
 	}
 	visitor := open(time.Minute)
-	visitor.shows(".status", "An agent will be with you soon")
+	visitor.shows(".status", "An agent will be with you shortly")
 	agent.until("the second one is verified", `$(".queue li:nth-child(2) .name").textContent === "Ana María" && $(".queue li:nth-child(2) .verified").innerText.trim().endsWith("Verified")`)
 	agent.accessible("queue with a verified visitor")
 	agent.takes("Ana María")
@@ -48,5 +48,5 @@ func TestVerified(t *testing.T) {
 	agent.until("not the other", `$(".talk .verified").hidden`)
 
 	late := open(-time.Hour)
-	late.shows(".start .hint", "Your sign-in on this site has run out. Please load the page again.")
+	late.shows(".start .hint", "Your session on this site has expired. Please reload the page.")
 }

@@ -87,7 +87,7 @@ func TestNothingIsHTML(t *testing.T) {
 	agent.shows(".queue .name", visitorName)
 	agent.click(".queue button")
 	agent.connected()
-	visitor.shows(".status", "You are talking to "+agentName)
+	visitor.shows(".status", "You’re chatting with "+agentName)
 
 	// Every payload as a message; both sides show those of both.
 	for _, text := range payloads[1:] {
