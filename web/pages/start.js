@@ -26,11 +26,11 @@ export class StartForm {
     this.#needsName = needsName;
     this.#onstart = onstart;
     this.name = h("input", {
-      id: "name", required: needsName, autocomplete: "nickname", dir: "auto", "aria-describedby": "problem",
+      id: "name", required: needsName, placeholder: " ", /* see chat.css */ autocomplete: "nickname", dir: "auto", "aria-describedby": "problem",
       value: (needsName && tab.get("name")) || name, oninput: () => tab.set("name", this.name.value || null),
     });
     this.field = new MessageField(t, { id: "first", enterSends: false, grows: false, submit: () => this.#submit() }, draft,
-      { rows: 3, required: true, "aria-describedby": "first-hint problem" });
+      { rows: 3, required: true, placeholder: " ", "aria-describedby": "first-hint problem" });
     this.problem = h("p", { class: "hint", role: "alert", id: "problem" });
     this.begin = h("button", { class: "primary" }, t("startChat"));
     this.element = h("form", { class: "start", noValidate: true, onsubmit: (event) => this.#submitted(event) },

@@ -50,11 +50,12 @@ func TestUnreadMessages(t *testing.T) {
 }
 
 // refusing is a server that does not take a certain message, as one that is full.
+// The widget may take its sockets from a frame of its own, where this runs as well.
 const refusing = `
-	window.refuses = true;
+	top.refuses ??= true;
 	window.WebSocket = class extends WebSocket {
 		send(data) {
-			if (!window.refuses || !data.includes('"content":"too much"')) return super.send(data);
+			if (!top.refuses || !data.includes('"content":"too much"')) return super.send(data);
 			const { messageId } = JSON.parse(data).args;
 			const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
 			setTimeout(() => this.onmessage({ data: JSON.stringify(answer) }));

@@ -6,19 +6,19 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// slowToHear lets a page hold back what comes through its sockets.
+// slowToHear lets a page hold back what comes through its sockets, also those that
+// it takes from a frame of its own, where this runs as well.
 const slowToHear = `(() => {
-	const held = [];
-	let holding = false;
-	window.holdFrames = () => { holding = true; };
+	const held = top.held ??= [];
+	window.holdFrames = () => { top.holding = true; };
 	window.releaseFrames = () => {
-		holding = false;
+		top.holding = false;
 		for (const handle of held.splice(0)) handle();
 	};
 	window.WebSocket = class extends WebSocket {
 		set onmessage(handle) {
 			super.onmessage = (event) => {
-				if (holding && event.data !== "ping") held.push(() => handle(event));
+				if (top.holding && event.data !== "ping") held.push(() => handle(event));
 				else handle(event);
 			};
 		}
