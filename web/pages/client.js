@@ -77,7 +77,7 @@ export async function register(base, name, token = "") {
 }
 
 /**
- * What others see of who a token is about: the server decides whether it is true.
+ * What others see of who a token is about.
  * @param {string} token
  * @returns {string} "" if it is none
  */
@@ -93,6 +93,15 @@ export function nameIn(token) {
  */
 export function subjectIn(token) {
   return String(claims(token).sub ?? "");
+}
+
+/**
+ * When a token runs out.
+ * @param {string} token
+ * @returns {number} in ms of Date.now(); NaN if it does not say so
+ */
+export function expiryIn(token) {
+  return Number(claims(token).exp) * 1_000;
 }
 
 function claims(token) {
@@ -112,10 +121,10 @@ function claims(token) {
  */
 export async function tokenCounts(base, token) {
   try {
-    const { status } = await fetch(address(base, "/users"), {
-      headers: { Authorization: `Bearer ${token}` }, signal: timeout(PATIENCE),
+    const response = await fetch(address(base, "/token"), {
+      headers: { "Livesupport-Token": token }, signal: timeout(PATIENCE),
     });
-    return status !== 401;
+    return parse(await response.text()).good !== false;
   } catch {
     return true;
   }
