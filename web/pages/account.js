@@ -16,6 +16,7 @@ export class Account {
     this.entry = h("input", { id: "own-name", maxLength: 64, autocomplete: "nickname", dir: "auto", "aria-describedby": "own-name-hint" });
     this.refusal = h("p", { class: "hint", role: "alert" });
     this.consequence = h("p", { class: "note" }, t("signOutHint"));
+    this.cancel = h("button", { type: "button", onclick: () => this.element.close() }, t("cancel"));
     const named = !session.needsToken;
     this.element = h("dialog", { class: "account", "aria-labelledby": "account-title" }, this.title,
       h("form", { onsubmit: (event) => this.#submitted(event) },
@@ -23,7 +24,7 @@ export class Account {
         this.consequence,
         h("div", { class: "choice" },
           h("button", { type: "button", class: "out", onclick: () => this.#signOut() }, t("signOut")),
-          h("button", { type: "button", onclick: () => this.element.close() }, t("cancel")),
+          this.cancel,
           named ? h("button", { class: "primary" }, t("save")) : "")));
   }
 
@@ -33,6 +34,8 @@ export class Account {
     write(this.refusal, "");
     this.consequence.hidden = this.#session.desk.entries.size === 0;
     this.element.showModal();
+    if (this.#session.needsToken) this.cancel.focus();
+    else this.entry.select();
   }
 
   #submitted(event) {

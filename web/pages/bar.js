@@ -38,7 +38,7 @@ export class Bar {
     if (!signedIn) return;
     write(this.name, name);
     write(this.state, t(expiry === "over" ? "noToken" : LOBBY[lobby.state]));
-    this.state.dataset.state = lobby.state;
+    this.state.dataset.state = expiry === "over" ? "closed" : lobby.state;
     this.reconnect.hidden = lobby.state !== "closed" || expiry === "over";
     const { muted, on } = this.#notifications;
     label(this.sound, muted ? "mute" : "sound", t(muted ? "soundOn" : "soundOff"));

@@ -1,6 +1,7 @@
 import { expiryIn, Lobby, nameIn, subjectIn, tokenCounts } from "./client.js";
 import { Desk } from "./desk.js";
 import { reason } from "./strings.js";
+import { visible } from "./text.js";
 
 /** How long before a token runs out the agent is told, in ms. */
 const WARNING = 10 * 60_000;
@@ -109,7 +110,7 @@ export class Session extends EventTarget {
   }
 
   #useName(name) {
-    if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(name)) return false;
+    if (!visible(name)) return false;
     this.name = name;
     this.#shared.set("name", name);
     return true;
