@@ -189,8 +189,8 @@ export class Desk extends EventTarget {
     let refused = false;
     chat.addEventListener("change", () => {
       if (!here()) return;
+      if ((chat.problem === "already_taken" || chat.problem === "forbidden") && this.#rejoins(chat)) return;
       if (chat.problem === "already_taken" && !refused) {
-        if (this.#rejoins(chat)) return;
         refused = true;
         this.#lost(chat);
       }

@@ -132,7 +132,7 @@ const en = {
   tokenLater: "Later",
   noToken: "Access token expired",
   account: "Account",
-  renameHint: "Visitors see the new name in conversations that you take from now on.",
+  renameHint: "Visitors will see the new name in chats that you take from now on.",
   signOut: "Sign out",
   signOutHint: "If you sign out, your visitors stay without an agent. Your conversations return when you sign in again in this browser.",
   dismiss: "Dismiss",

@@ -6,8 +6,18 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
+// seemsOwn makes a script's WebSocket look like the browser's own, instead of which
+// the pages would take one that is.
+const seemsOwn = `
+	Function.prototype.toString = new Proxy(Function.prototype.toString, { apply: (of, self, values) => {
+		if (self === WebSocket) return "function WebSocket() { [native code] }";
+		if (self === WebSocket.prototype.send) return "function send() { [native code] }";
+		return Reflect.apply(of, self, values);
+	} });
+`
+
 // slowToHear lets a page hold back what comes through its sockets.
-const slowToHear = `(() => {
+const slowToHear = seemsOwn + `(() => {
 	const held = [];
 	let holding = false;
 	window.holdFrames = () => { holding = true; };

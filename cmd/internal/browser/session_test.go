@@ -137,3 +137,37 @@ func TestRename(t *testing.T) {
 	agent.signsIn("Kiku")
 	agent.until("both conversations", `$$(".tab").length === 2`)
 }
+
+// TestRejoin: an agent whose supportId is not the chat's any more, since they have the
+// chat from another machine, asks once more as who their token is about, and is told
+// if that does not help.
+func TestRejoin(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
+	noting := desktop
+	noting.script = seemsOwn + `
+		window.joins = [];
+		window.WebSocket = class extends WebSocket {
+			send(data) {
+				if (data.startsWith('{"type":"Join"')) joins.push(JSON.parse(data).args.supportId ?? "none");
+				super.send(data);
+			}
+		};`
+	visitor, agent := s.visitor(desktop), newWindow(t, noting)
+	visitor.asks("Nika", "one")
+	agent.visit(s.lobby)
+	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.takes("Nika")
+	// What the storage of the machine that was left would hold.
+	const other = "0123456789abcdef0123456789abcdef"
+	agent.connected()
+	kept := get[string](agent, `JSON.stringify(Object.entries(localStorage).find(([key]) => key.startsWith("livesupport-agent desk.")))`)
+	get[any](agent, `(() => {
+		const [key, record] = `+kept+`;
+		const stale = JSON.stringify({ ...JSON.parse(record), chats: JSON.parse(record).chats.map((one) => ({ ...one, supportId: "`+other+`" })) });
+		addEventListener("pagehide", () => localStorage.setItem(key, stale));
+	})()`)
+	agent.reload()
+	agent.until("asked with the supportId, then without", `joins.join() === "`+other+`,none"`)
+	agent.until("the chat is there, or it is said that it is not", `$(".notice p").textContent.includes("Nika") || $(".state").dataset.state === "connected"`)
+}

@@ -180,7 +180,7 @@ func TestTokenInTime(t *testing.T) {
 	visitor := s.visitor(desktop)
 	visitor.asks("Nika", "one")
 	late := desktop
-	late.script = `
+	late.script = seemsOwn + `
 		window.held = Promise.resolve();
 		window.WebSocket = class extends WebSocket {
 			turn = Promise.resolve();
