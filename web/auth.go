@@ -18,6 +18,8 @@ const (
 	// their token.
 	subprotocol  = "livesupport"
 	bearerPrefix = "bearer."
+	// tokenHeader has the token that a page asks about.
+	tokenHeader = "Livesupport-Token"
 	// clockSkew is how far the clock of who makes tokens may be off.
 	clockSkew = 5 * time.Second
 	// maxSubject bounds who a token may say somebody is, in bytes.
@@ -192,6 +194,26 @@ func (s *Server) authenticate(c *fiber.Ctx, demanded bool) error {
 	}
 	c.Locals(agentLocal, agent)
 	return nil
+}
+
+// checkToken tells a page whether an agent's token is good. Browsers do not tell why
+// a WebSocket is refused, and one that gets a 401 forgets the password that a proxy
+// in front has asked for: so it is not said by the status, and not asked by the
+// Authorization, which is the browser's.
+func (s *Server) checkToken(c *fiber.Ctx) error {
+	if s.options.Agents == nil {
+		return fiber.ErrNotFound
+	}
+	_, err := s.options.Agents.Verify(strings.Clone(c.Get(tokenHeader))) // Fiber uses the header's memory again
+	if errors.Is(err, errNoKeys) {
+		return wire.ErrUnavailable
+	}
+	if err != nil {
+		s.options.Log.Debug("a token that was asked about is not good", "error", err)
+		s.refused(unauthorized)
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.JSON(fiber.Map{"good": err == nil})
 }
 
 // agentOf is whose token came with the request that was upgraded, nil for none.

@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"crypto/ed25519"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -46,6 +48,45 @@ func TestBearer(t *testing.T) {
 		require.Equal(t, test.token, token, "%+v", test)
 		require.Equal(t, test.shown, shown, "%+v", test)
 	}
+}
+
+// TestCheckToken: a page can ask whether a token is good without an answer that
+// makes its browser forget the password of a proxy in front.
+func TestCheckToken(t *testing.T) {
+	good, err := SignToken(testSecret, "vika", "Vika", "", "", time.Hour)
+	require.NoError(t, err)
+	old, err := SignToken(testSecret, "vika", "Vika", "", "", -time.Hour)
+	require.NoError(t, err)
+	ask := func(agents *Verifier, token string) (status int, body string) {
+		s := NewLobby(nil, Options{
+			Agents: agents, AllowedOrigins: []string{"*"},
+			PingInterval: time.Hour, IdleTimeout: time.Hour, MaxSockets: 1, HeaderBytes: 8192, BodyBytes: 4096,
+			Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		})
+		defer func() { require.NoError(t, s.Shutdown(context.Background())) }()
+		r := httptest.NewRequest("GET", "http://chat.example:9001/token", nil)
+		r.Header.Set("Authorization", "Basic dmlrYTpwYXNz")
+		r.Header.Set("Livesupport-Token", token)
+		response, err := s.app.Test(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		if response.StatusCode == fiber.StatusOK {
+			require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
+		}
+		return response.StatusCode, string(text)
+	}
+	agents := NewSecretVerifier(testSecret, "", "")
+	for token, want := range map[string]string{
+		good: `{"good":true}`, old: `{"good":false}`, good + "x": `{"good":false}`, "Bearer " + good: `{"good":false}`, "": `{"good":false}`,
+	} {
+		status, body := ask(agents, token)
+		require.Equal(t, fiber.StatusOK, status, token)
+		require.Equal(t, want, body, token)
+	}
+	status, _ := ask(nil, good)
+	require.Equal(t, fiber.StatusNotFound, status, "where agents need none")
 }
 
 func TestSignToken(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -162,6 +163,9 @@ func loadPages(site Site) (map[string]*file, string) {
 	)
 	files := make(map[string]*file)
 	for name, body := range bodies {
+		if path.Ext(name) == ".html" {
+			body = preload(body, bodies)
+		}
 		if name == "widget.js" || path.Ext(name) == ".html" {
 			body = []byte(fill.Replace(string(body)))
 		}
@@ -183,6 +187,33 @@ func newFile(extension string, body []byte) *file {
 		zipped: sync.OnceValue(func() []byte { return zip(body) }),
 		etag:   `W/"` + hex.EncodeToString(sum[:8]) + `"`,
 	}
+}
+
+var (
+	pageModule   = regexp.MustCompile(`<script type="module" src="assets/\{\{version\}\}/([^"]+)"`)
+	moduleImport = regexp.MustCompile(`(?m)^(?:import|export)\b[^"\n]*"\./([^"]+)";$`)
+)
+
+// preload names all that a page's module imports in the page, where it says
+// {{modules}}: else a browser learns of each only from the one that imports it.
+func preload(page []byte, bodies map[string][]byte) []byte {
+	entry := pageModule.FindSubmatch(page)
+	if entry == nil {
+		return page
+	}
+	names := []string{string(entry[1])}
+	for i := 0; i < len(names); i++ {
+		for _, found := range moduleImport.FindAllSubmatch(bodies[names[i]], -1) {
+			if name := string(found[1]); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	var links []string
+	for _, name := range names[1:] {
+		links = append(links, `<link rel="modulepreload" href="assets/{{version}}/`+name+`">`)
+	}
+	return bytes.ReplaceAll(page, []byte("{{modules}}"), []byte(strings.Join(links, "\n  ")))
 }
 
 func zip(body []byte) []byte {

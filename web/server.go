@@ -122,6 +122,7 @@ func NewChat(service *chat.Service, options Options) *Server {
 // NewLobby makes the lobby (PROTOCOL.md, "Lobby").
 func NewLobby(l *lobby.Lobby, options Options) *Server {
 	s := newServer("lobby", options, lobbyPage)
+	s.app.Get("/token", s.checkToken)
 	s.app.Get("/users", s.upgrade(true, func(c *websocket.Conn) func(wire.Peer) session {
 		agent := agentOf(c)
 		return func(peer wire.Peer) session { return l.Connect(peer, agent) }

@@ -1,12 +1,17 @@
 /** The agent's console: puts together what stands on the screen, and shows each change of the session. */
 
+import { Account } from "./account.js";
 import { Bar } from "./bar.js";
 import { Confirm } from "./confirm.js";
 import { Conversations } from "./conversations.js";
+import { isOver } from "./conversation.js";
 import { h } from "./dom.js";
+import { Focus, isShown } from "./focus.js";
+import { Notice } from "./notice.js";
 import { Notifications } from "./notifications.js";
 import { Pane } from "./pane.js";
 import { Queue } from "./queue.js";
+import { Renewal } from "./renewal.js";
 import { Replies } from "./replies.js";
 import { Session } from "./session.js";
 import { Shortcuts } from "./shortcuts.js";
@@ -22,7 +27,7 @@ const ofWindow = ofTab("livesupport-agent ");
 
 const session = new Session(t, {
   chatBase: config.chatUrl || `${location.protocol}//${location.hostname}:${config.chatPort}`,
-  lobbyBase: new URL(".", location.href).href,
+  lobbyBase: ownBase(),
   needsToken: config.signIn === "token",
   shared: store,
   tab: ofWindow,
@@ -40,22 +45,24 @@ const shortcuts = new Shortcuts(t, {
   R: { words: "keyReplies", act: () => desk.current && replies.open() },
 }, () => session.signedIn);
 const signIn = new SignIn(session, t, notifications);
-const bar = new Bar(session, t, notifications, () => shortcuts.show());
+const account = new Account(session, t);
+const bar = new Bar(session, t, notifications, { account: () => account.open(), help: () => shortcuts.show() });
+const notice = new Notice(session, t);
+const renewal = new Renewal(session, t, lang, goOn);
 const queue = new Queue(session, t, store);
 const conversations = new Conversations(desk, t, ttl, choose, (by) => {
   desk.step(by);
   renderNow();
 });
-const pane = new Pane(desk, t, lang, ttl, ofWindow, {
-  back: () => desk.select(""), leave, replies: () => replies.open(),
-});
+const pane = new Pane(session, t, lang, ttl, store, { back, leave, replies: () => replies.open() });
 const replies = new Replies(t, store, (text) => pane.conversation.insert(text));
 const leaving = new Confirm(t("stay"), t("leave"));
 const office = h("main", { class: "office", hidden: true }, queue.element, conversations.element, pane.element, pane.idle);
 
 Object.assign(document.documentElement, { lang, dir });
 document.title = t("console");
-document.body.append(signIn.element, bar.element, office, shortcuts.element, leaving.element, replies.element);
+document.body.append(bar.element, renewal.element, notice.element, office,
+  account.element, shortcuts.element, leaving.element, replies.element);
 
 /* rendering: many events make one */
 
@@ -70,49 +77,91 @@ function render() {
 }
 
 function renderNow() {
+  document.getElementById("loading")?.remove();
+  const own = t("console");
   office.hidden = !session.signedIn;
-  signIn.update();
-  bar.update();
-  if (!session.signedIn) return;
+  for (const part of [signIn, bar, renewal, notice]) part.update();
+  if (!session.signedIn) {
+    document.title = own;
+    return;
+  }
   office.dataset.talking = String(Boolean(desk.current));
   queue.update();
   conversations.update();
   pane.update();
-  const own = t("console");
   const waiting = desk.unread + lobby.users.size;
   if (document.title.endsWith(own)) document.title = waiting ? `(${waiting}) ${own}` : own;
+  focus.keep();
 }
+
+/** The page's own address, without the password that browsers let people write into it. */
+function ownBase() {
+  const base = new URL(".", location.href);
+  base.username = base.password = "";
+  return base.href;
+}
+
+/* the focus */
+
+/** Goes to where the work does. */
+function goOn() {
+  if (desk.current) pane.focus();
+  else queue.element.focus();
+}
+
+/** The field of another visitor's conversation is no place to go on typing in. */
+const focus = new Focus((element) => (pane.element.contains(element) ? desk.selected : ""), (chatId) => {
+  if (!session.signedIn || document.querySelector("dialog[open]")) return;
+  if (chatId && chatId === desk.selected) pane.focus();
+  else if (!conversations.focus()) (desk.current && isShown(pane.element) && !isShown(queue.element) ? pane.conversation.log : queue.element).focus();
+});
+
+pane.conversation.text.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (!conversations.focus()) pane.back.focus();
+});
 
 /* what agents do that concerns more than one of them */
 
 function choose(chatId) {
+  session.say("");
   desk.select(chatId);
   renderNow();
-  pane.write();
+  pane.focus();
 }
 
 function turn(by) {
   desk.step(by);
   renderNow();
-  pane.write();
+  if (desk.current) pane.focus();
+}
+
+/** On a phone: to the lists. */
+function back() {
+  const { selected } = desk;
+  desk.select("");
+  renderNow();
+  conversations.focus(selected);
 }
 
 async function leave() {
   const { chat } = desk.current;
   const { chatId, username } = chat.participant;
-  if (chat.state !== "ended" && chat.state !== "closed") {
+  if (!isOver(chat)) {
     if (!await leaving.ask(t("leaveAsk", { name: username })) || !desk.entries.has(chatId)) return;
   }
   desk.remove(chatId);
   renderNow();
-  (conversations.tabs.querySelector("[aria-selected=true]") ?? queue.items.querySelector("button") ?? document.getElementById("help")).focus();
+  if (!conversations.focus()) goOn();
 }
 
 session.addEventListener("change", render);
-session.addEventListener("taken", () => {
-  renderNow();
-  pane.write();
-});
+for (const event of ["started", "taken"]) {
+  session.addEventListener(event, () => {
+    renderNow();
+    goOn();
+  });
+}
 notifications.addEventListener("change", render);
 lobby.addEventListener("user", ({ detail: user }) =>
   notifications.call(user.userId, t("newVisitor"), t("newVisitorText", { name: user.username }), () => {}));
@@ -127,7 +176,7 @@ addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 session.resume();
 setInterval(() => {
-  queue.tick();
-  conversations.tick();
-  pane.tick();
+  for (const part of [session, queue, conversations, pane]) part.tick();
+  renewal.update();
+  focus.keep();
 }, 1_000);

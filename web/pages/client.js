@@ -62,7 +62,7 @@ import { Typing } from "./typing.js";
 
 export { Lobby } from "./lobby.js";
 export { Refusal } from "./refusal.js";
-export { nameIn, register, status, subjectIn, tokenCounts } from "./registration.js";
+export { expiryIn, nameIn, register, status, subjectIn, tokenCounts } from "./registration.js";
 
 /** A chat that has all the sockets it may have is tried again after this time, in ms. */
 const CROWDED = 10_000;

@@ -16,6 +16,11 @@ const PAUSE = 5 * 60_000;
 /** So many characters of a message are read out as it comes. */
 const READ_OUT = 300;
 
+/** Whether nothing can be written any more. With a new token a chat goes on, and what is being written stays. */
+export function isOver({ state, problem }) {
+  return state === "ended" || (state === "closed" && problem !== "unauthorized");
+}
+
 /** Shows one chat at a time and takes what is written. The widget and the console have one each. */
 export class Conversation {
   #t;
@@ -154,7 +159,7 @@ export class Conversation {
 
   #changed() {
     const { state, problem, outbox } = this.#chat;
-    const over = state === "ended" || state === "closed";
+    const over = isOver(this.#chat);
     const draft = { messageId: "draft", content: this.field.value, problem: state === "ended" ? "expired" : problem };
     this.#showUnsent(over && visible(draft.content) ? [...outbox, draft] : outbox, over);
     if (this.form.hidden === over) return;
@@ -222,9 +227,10 @@ export class Conversation {
 
   #unsent({ messageId, content, problem }, key, over) {
     const t = this.#t;
+    problem ||= isOver(this.#chat) ? this.#chat.problem : "";
     const item = h("li", { class: `message own ${problem ? "refused" : "pending"}`, dataset: { key } }, this.#bubble(content));
     if (!problem) {
-      item.append(h("p", { class: "fate" }, t(this.#chat.state === "offline" ? "unsentOffline" : "sending")));
+      item.append(h("p", { class: "fate" }, t(["offline", "closed"].includes(this.#chat.state) ? "unsentOffline" : "sending")));
       return item;
     }
     const fate = h("p", { class: "fate", role: "alert" }, t("notSent", { reason: reason(t, problem) }));

@@ -1,4 +1,5 @@
 import { h, write } from "./dom.js";
+import { isShown } from "./focus.js";
 import { list } from "./list.js";
 import { showLife, stateOf } from "./pane.js";
 import { cut } from "./text.js";
@@ -25,10 +26,10 @@ export class Conversations {
     this.tabs = h("div", { class: "tabs", role: "tablist", "aria-orientation": "vertical", "aria-labelledby": "chats-title",
       onkeydown: (event) => {
         const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-        if (!by) return;
+        if (!by || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
         step(by);
-        this.tabs.querySelector("[aria-selected=true]")?.focus();
+        this.focus();
       } });
     this.none = h("div", { class: "empty" }, h("p", {}, t("none")), h("p", { class: "note" }, t("noneHint")));
     this.element = h("section", { class: "column chats", "aria-labelledby": "chats-title" },
@@ -41,6 +42,14 @@ export class Conversations {
     this.none.hidden = entries.size > 0;
     this.tabs.hidden = !this.none.hidden; // a list of tabs has to have some
     this.tick();
+  }
+
+  /** Moves the focus to a conversation of the list, the selected one by default. @returns {boolean} false if it is not there */
+  focus(chatId = this.#desk.selected) {
+    const item = Array.from(this.tabs.children).find(({ dataset }) => dataset.key === chatId);
+    if (!item || !isShown(item)) return false;
+    item.focus();
+    return true;
   }
 
   /** What changes with time alone. */

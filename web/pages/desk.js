@@ -2,11 +2,12 @@ import { Chat } from "./client.js";
 import { Outbox } from "./storage.js";
 
 /**
- * The conversations of one console window, kept over reloads. A window that finds those of another
- * one that is closed takes them over; the browser's locks tell which windows are still there.
+ * The conversations of one agent in one console window, kept over reloads. A window that finds those
+ * of another one of the same agent that is closed takes them over; the browser's locks tell which
+ * windows are still there.
  *
  * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: the participant; another
- * agent has joined the chat first, and it is gone from here).
+ * agent has the chat. It is gone from here, unless there is something of it to read).
  *
  * @typedef {{chat: Chat, read: string, unread: number}} Entry read: the time of the last message
  *          that the agent has seen
@@ -21,12 +22,14 @@ export class Desk extends EventTarget {
   #shared;
   #tab;
   #token;
-  #window;
+  #owner = "";
+  #window = "";
+  #release = () => {};
 
   /**
    * @param {string} base the chat server's URL
-   * @param {import("./storage.js").Store} shared
-   * @param {import("./storage.js").Store} tab
+   * @param {import("./storage.js").Store} shared keeps the conversations, and what is half written in them
+   * @param {import("./storage.js").Store} tab keeps the window's name
    * @param {() => string} token the agent's, where agents need one
    */
   constructor(base, shared, tab, token) {
@@ -37,35 +40,83 @@ export class Desk extends EventTarget {
     this.#token = token;
   }
 
-  /** Comes back to the conversations that were open. */
-  async restore() {
-    this.#window = await this.#ownWindow();
-    const names = [`desk.${this.#window}`, ...await this.#orphans()];
-    for (const name of names) {
-      const { selected = "", chats = [] } = this.#shared.get(name) ?? {};
+  /** Lists the conversations that an agent had open: connect comes back to them. @param {string} owner */
+  async open(owner) {
+    this.#owner = owner;
+    await this.#nameWindow();
+    const own = `desk.${this.#window}`;
+    for (const name of [own, ...await this.#orphans()]) {
+      const { selected = "", chats = [] } = this.#ownRecord(name) ?? {};
       for (const { read, ...participant } of chats) this.#add(participant, read);
       this.selected ||= selected;
+      if (name !== own && chats.length) this.#shared.set(name, null);
     }
-    for (const name of names.slice(1)) this.#shared.set(name, null);
     if (!this.entries.has(this.selected)) this.selected = "";
+    this.#forgetDrafts();
     this.#changed();
   }
 
-  /** A window's name outlives a reload; a copy of a tab needs another one. */
-  async #ownWindow() {
-    const before = this.#tab.get("window");
-    if (before && await hold(before)) return before;
-    const name = crypto.getRandomValues(new Uint32Array(2)).join("");
-    await hold(name);
-    this.#tab.set("window", name);
-    return name;
+  /** Puts the conversations away: they wait for their owner, in whatever window. */
+  close() {
+    const { entries } = this;
+    this.#save(true);
+    this.#window = this.selected = "";
+    this.entries = new Map();
+    for (const { chat } of entries.values()) chat.close();
+    this.#release();
+    this.dispatchEvent(new Event("change"));
   }
 
+  /** The agent has another name. @param {string} owner */
+  set owner(owner) {
+    for (const name of this.#shared.names("desk.")) {
+      const record = this.#shared.get(name);
+      if (record?.owner === this.#owner) this.#shared.set(name, { ...record, owner });
+    }
+    this.#owner = owner;
+    this.#changed();
+  }
+
+  /** A window's name outlives a reload; a copy of a tab, and another agent, need another one. */
+  async #nameWindow() {
+    if (this.#window) return;
+    const before = this.#tab.get("window");
+    const another = before && this.#shared.get(`desk.${before}`) && !this.#ownRecord(`desk.${before}`);
+    const release = before && !another && await hold(before);
+    if (release) {
+      this.#window = before;
+      this.#release = release;
+      return;
+    }
+    this.#window = crypto.getRandomValues(new Uint32Array(2)).join("");
+    this.#release = await hold(this.#window);
+    this.#tab.set("window", this.#window);
+  }
+
+  /** A record of the desk, if it is this agent's. */
+  #ownRecord(name) {
+    const record = this.#shared.get(name);
+    return (record?.owner ?? this.#owner) === this.#owner ? record : null;
+  }
+
+  /** The records of windows that are closed, or whose agent has signed out. */
   async #orphans() {
-    if (!navigator.locks) return [];
-    const { held } = await navigator.locks.query();
-    const present = new Set(held.map(({ name }) => name));
-    return this.#shared.names("desk.").filter((name) => !present.has(lockName(name.slice("desk.".length))));
+    const present = new Set((await navigator.locks?.query())?.held.map(({ name }) => name));
+    const there = (name) => !navigator.locks || present.has(lockName(name.slice("desk.".length)));
+    return this.#shared.names("desk.").filter((name) =>
+      name !== `desk.${this.#window}` && (this.#shared.get(name)?.left || !there(name)));
+  }
+
+  #forgetDrafts() {
+    const known = new Set(this.#shared.names("desk.").flatMap((name) => this.#shared.get(name)?.chats ?? []).map(({ chatId }) => chatId));
+    for (const name of this.#shared.names("draft.")) {
+      const chatId = name.slice("draft.".length);
+      if (!known.has(chatId) && !this.entries.has(chatId)) this.#shared.set(name, null);
+    }
+  }
+
+  #draft(chatId) {
+    return this.#shared.get(`draft.${chatId}`) ?? "";
   }
 
   /** @returns {Entry|undefined} */
@@ -75,14 +126,14 @@ export class Desk extends EventTarget {
 
   /** Takes a visitor and shows the conversation. @param {import("./client.js").Participant} participant */
   take(participant) {
-    this.#add(participant, "");
+    this.#add(participant, "").open();
     this.select(participant.chatId);
   }
 
-  /** Comes back to the conversations that were refused for want of a good token. */
-  reopen() {
+  /** Comes back to the conversations that are not connected, be it for want of a good token. */
+  connect() {
     for (const { chat } of this.entries.values()) {
-      if (chat.problem === "unauthorized") chat.open();
+      if (chat.problem === "unauthorized" || chat.state === "offline" || chat.state === "connecting") chat.open();
     }
   }
 
@@ -104,11 +155,16 @@ export class Desk extends EventTarget {
   remove(chatId) {
     const ids = [...this.entries.keys()];
     const at = ids.indexOf(chatId);
-    const { chat } = this.entries.get(chatId);
-    this.entries.delete(chatId);
-    chat.close();
+    this.#forget(chatId);
     if (chatId === this.selected) this.select(ids[at + 1] ?? ids[at - 1] ?? "");
     this.#changed();
+  }
+
+  #forget(chatId) {
+    const { chat } = this.entries.get(chatId);
+    this.entries.delete(chatId);
+    this.#shared.set(`draft.${chatId}`, null);
+    chat.close();
   }
 
   /** The agent looks at the page: what the selected conversation shows is read. */
@@ -130,12 +186,13 @@ export class Desk extends EventTarget {
     const entry = { chat, read, unread: 0 };
     this.entries.set(participant.chatId, entry);
     const here = () => this.entries.get(participant.chatId) === entry;
+    let refused = false;
     chat.addEventListener("change", () => {
       if (!here()) return;
-      if (chat.problem === "already_taken") {
-        this.remove(participant.chatId);
-        this.dispatchEvent(new CustomEvent("lost", { detail: participant }));
-        return;
+      if ((chat.problem === "already_taken" || chat.problem === "forbidden") && this.#rejoins(chat)) return;
+      if (chat.problem === "already_taken" && !refused) {
+        refused = true;
+        this.#lost(chat);
       }
       outbox.save(chat.state === "ended" ? [] : chat.outbox);
       this.#changed();
@@ -145,7 +202,28 @@ export class Desk extends EventTarget {
       this.#looked(entry);
       if (detail.from === "User") this.dispatchEvent(new CustomEvent("message", { detail: { entry, message: detail } }));
     });
+    return chat;
+  }
+
+  /**
+   * The agent may have the chat by another supportId, from another machine: without one, the server
+   * goes by who their token is about.
+   */
+  #rejoins(chat) {
+    if (!this.#token() || !chat.participant.supportId) return false;
+    delete chat.participant.supportId;
     chat.open();
+    return true;
+  }
+
+  /** What is written next must not go to another visitor: so nobody else's conversation is shown. */
+  #lost({ participant, messages }) {
+    const { chatId } = participant;
+    if (messages.length === 0 && !this.#draft(chatId)) {
+      this.#forget(chatId);
+      if (chatId === this.selected) this.select("");
+    }
+    this.dispatchEvent(new CustomEvent("lost", { detail: participant }));
   }
 
   #looked(entry) {
@@ -160,26 +238,38 @@ export class Desk extends EventTarget {
   }
 
   #changed() {
+    this.#save();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #save(left = false) {
+    if (!this.#window) return;
     const chats = [];
     for (const { chat: { state, participant }, read } of this.entries.values()) {
-      if (participant.supportId && state !== "ended") chats.push({ ...participant, read });
+      const goesOn = participant.supportId && state !== "ended";
+      if (goesOn || this.#draft(participant.chatId)) chats.push({ ...participant, read });
     }
-    this.#shared.set(`desk.${this.#window}`, chats.length ? { selected: this.selected, chats } : null);
-    this.dispatchEvent(new Event("change"));
+    const record = { owner: this.#owner, left, selected: this.selected, chats };
+    this.#shared.set(`desk.${this.#window}`, chats.length ? record : null);
   }
 }
 
 const lockName = (name) => `livesupport ${name}`;
 
-/** Takes a lock until the page is left. @returns {Promise<boolean>} false if another one has it */
+/**
+ * Takes a lock until the page is left.
+ * @returns {Promise<(() => void)|null>} gives it back before; null if another page has it
+ */
 function hold(name) {
-  if (!navigator.locks) return Promise.resolve(true); // no TLS: then nothing is taken over
-  const left = new Promise((resolve) => addEventListener("pagehide", resolve, { once: true }));
+  if (!navigator.locks) return Promise.resolve(() => {}); // no TLS: then nothing is taken over
   return new Promise((resolve) => {
-    // The page that a reload has ended may have it for a moment still.
-    navigator.locks.request(lockName(name), { signal: AbortSignal.timeout(1_000) }, () => {
-      resolve(true);
-      return left;
-    }).catch(() => resolve(false));
+    const left = new Promise((release) => {
+      addEventListener("pagehide", release, { once: true });
+      // The page that a reload has ended may have it for a moment still.
+      navigator.locks.request(lockName(name), { signal: AbortSignal.timeout(1_000) }, () => {
+        resolve(release);
+        return left;
+      }).catch(() => resolve(null));
+    });
   });
 }

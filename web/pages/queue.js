@@ -24,17 +24,15 @@ export class Queue {
     this.#store = store;
     this.#waits = new Map(Object.entries(store.get("waits") ?? {}));
     this.count = h("span", { class: "count" });
-    this.notice = h("p", { class: "notice", role: "alert" });
     this.items = h("ul", { class: "queue" });
     this.nobody = h("div", { class: "empty" }, h("p", {}, t("nobody")), h("p", { class: "note" }, t("nobodyHint")));
-    this.element = h("section", { class: "column waiting", "aria-labelledby": "queue-title" },
-      h("h2", { id: "queue-title" }, t("queue"), " ", this.count), this.notice, this.items, this.nobody);
+    this.element = h("section", { class: "column waiting", "aria-labelledby": "queue-title", tabIndex: -1 },
+      h("h2", { id: "queue-title" }, t("queue"), " ", this.count), this.items, this.nobody);
   }
 
   update() {
-    const { lobby: { users }, notice } = this.#session;
+    const { lobby: { users } } = this.#session;
     this.#noteWaiting();
-    write(this.notice, notice);
     list(this.items, users, (_, user) => this.#item(user), (item) => this.#updateItem(item));
     write(this.count, users.size ? String(users.size) : "");
     this.nobody.hidden = users.size > 0;
@@ -76,7 +74,8 @@ export class Queue {
   #updateItem(item) {
     const { claiming, lobby } = this.#session;
     const button = item.querySelector("button");
-    button.disabled = claiming !== "" || lobby.state !== "ready";
+    // Not disabled, which would take the focus from it.
+    button.setAttribute("aria-disabled", String(claiming !== "" || lobby.state !== "ready"));
     button.classList.toggle("primary", item === this.items.firstElementChild);
   }
 }

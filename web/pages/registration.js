@@ -77,6 +77,15 @@ export function subjectIn(token) {
   return String(claims(token).sub ?? "");
 }
 
+/**
+ * When a token runs out.
+ * @param {string} token
+ * @returns {number} in ms of Date.now(); NaN if it does not say so
+ */
+export function expiryIn(token) {
+  return Number(claims(token).exp) * 1_000;
+}
+
 function claims(token) {
   try {
     const bytes = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
@@ -94,10 +103,10 @@ function claims(token) {
  */
 export async function tokenCounts(base, token) {
   try {
-    const { status } = await fetch(address(base, "/users"), {
-      headers: { Authorization: `Bearer ${token}` }, signal: timeout(PATIENCE),
+    const response = await fetch(address(base, "/token"), {
+      headers: { "Livesupport-Token": token }, signal: timeout(PATIENCE),
     });
-    return status !== 401;
+    return parse(await response.text()).good !== false;
   } catch {
     return true;
   }

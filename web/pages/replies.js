@@ -7,7 +7,7 @@ export class Replies {
 
   /**
    * @param {(key: string) => string} t
-   * @param {import("./storage.js").Store} store keeps the list
+   * @param {import("./storage.js").Store} store keeps the list, and what is half written of it
    * @param {(text: string) => void} chosen
    */
   constructor(t, store, chosen) {
@@ -16,15 +16,17 @@ export class Replies {
     this.chosen = chosen;
     this.list = h("ul", { class: "choices" });
     this.none = h("p", { class: "note" }, t("repliesNone"));
-    this.editor = h("textarea", { rows: 8, dir: "auto", "aria-label": t("replies"), "aria-describedby": "replies-hint" });
+    this.editor = h("textarea", { rows: 8, dir: "auto", "aria-label": t("replies"), "aria-describedby": "replies-hint",
+      oninput: () => store.set("draft-replies", this.editor.value) });
+    this.edit = h("button", { type: "button", onclick: () => this.#edit() }, t("repliesEdit"));
     this.choosing = h("div", {}, this.list, this.none,
       h("div", { class: "choice" },
-        h("button", { type: "button", onclick: () => this.#edit() }, t("repliesEdit")),
+        this.edit,
         h("button", { type: "button", onclick: () => this.element.close() }, t("cancel"))));
     this.editing = h("form", { onsubmit: (event) => this.#save(event) },
       this.editor, h("p", { class: "note", id: "replies-hint" }, t("repliesHint")),
       h("div", { class: "choice" },
-        h("button", { type: "button", onclick: () => this.#choose() }, t("cancel")),
+        h("button", { type: "button", onclick: () => this.#cancel() }, t("cancel")),
         h("button", { class: "primary" }, t("save"))));
     this.element = h("dialog", { class: "replies", "aria-labelledby": "replies-title" },
       h("h2", { id: "replies-title" }, t("replies")), this.choosing, this.editing);
@@ -46,18 +48,24 @@ export class Replies {
     this.none.hidden = all.length > 0;
     this.choosing.hidden = false;
     this.editing.hidden = true;
-    this.list.querySelector("button")?.focus();
+    (this.list.querySelector("button") ?? this.edit).focus();
   }
 
   #edit() {
-    this.editor.value = this.#replies.join("\n");
+    this.editor.value = this.#store.get("draft-replies") ?? this.#replies.join("\n");
     this.choosing.hidden = true;
     this.editing.hidden = false;
     this.editor.focus();
   }
 
+  #cancel() {
+    this.#store.set("draft-replies", null);
+    this.#choose();
+  }
+
   #save(event) {
     event.preventDefault();
+    this.#store.set("draft-replies", null);
     this.#store.set("replies", this.editor.value.split("\n").map((line) => line.trim()).filter(Boolean));
     this.#choose();
   }

@@ -1,29 +1,71 @@
 import { h } from "./dom.js";
 
+/** On these the Alt key is Option, which types a character with every letter. */
+const APPLE = /^(Mac|iP)/.test(navigator.platform);
+
 /** The keys of the console: Alt and a letter each, and the dialog that names them. */
 export class Shortcuts {
+  #keys;
+  #ready;
+  /** What the keys type without Alt, by their place: learned as they are pressed. */
+  #plain = new Map();
+
   /**
    * @param {(key: string) => string} t
    * @param {Record<string, {words: string, act: () => void}>} keys by the letter
    * @param {() => boolean} ready whether the console takes keys now
    */
   constructor(t, keys, ready) {
+    this.#keys = keys;
+    this.#ready = ready;
+    const named = (words, ...names) =>
+      h("div", {}, h("dt", {}, ...names.flatMap((name) => [" + ", h("kbd", {}, name)]).slice(1)), h("dd", {}, t(words)));
     this.element = h("dialog", { "aria-labelledby": "help-title" },
       h("h2", { id: "help-title" }, t("help")),
-      h("dl", {}, ...Object.entries(keys).map(([letter, { words }]) =>
-        h("div", {}, h("dt", {}, h("kbd", {}, "Alt"), " + ", h("kbd", {}, letter)), h("dd", {}, t(words))))),
+      h("dl", {},
+        ...Object.entries(keys).map(([letter, { words }]) => named(words, APPLE ? "⌥" : "Alt", letter)),
+        named("keyLeave", "Esc")),
+      APPLE ? h("p", { class: "note" }, t("keysApple")) : "",
       h("p", { class: "note" }, t("keys")),
       h("form", { method: "dialog" }, h("button", { class: "primary" }, t("close"))));
-    document.addEventListener("keydown", (event) => {
-      const letter = event.code.replace("Key", ""); // by the key's place, since Alt changes the letter on some
-      const key = event.altKey && !event.ctrlKey && !event.metaKey && keys[letter];
-      if (!key || !ready() || document.querySelector("dialog[open]")) return;
-      event.preventDefault();
-      key.act();
-    });
+    document.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
   show() {
     this.element.showModal();
   }
+
+  #pressed(event) {
+    const { key, code, altKey, ctrlKey, metaKey } = event;
+    if (!altKey && !ctrlKey && !metaKey && isCharacter(key)) this.#plain.set(code, key.toLowerCase());
+    if (!altKey || metaKey || event.isComposing || event.defaultPrevented) return;
+    if (ctrlKey && !APPLE) return; // AltGr is both on Windows
+    const act = this.#keys[this.#letter(event)]?.act;
+    if (!act || (isTextField(event.composedPath()[0]) && this.#types(event))) return;
+    if (!this.#ready() || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    if (!event.repeat) act();
+  }
+
+  /** The letter on the key; where Alt has changed it into something else, that of the key's place. */
+  #letter({ key, code }) {
+    return /^[a-z]$/i.test(key) ? key.toUpperCase() : code.replace(/^Key/, "");
+  }
+
+  /** Whether the key types a character in a text field: then it is the field's. */
+  #types(event) {
+    if (APPLE) return !event.ctrlKey;
+    const { key, code } = event;
+    if (key === "Dead" || event.getModifierState("AltGraph")) return true;
+    const plain = this.#plain.get(code) ?? code.replace(/^Key/, "").toLowerCase();
+    return isCharacter(key) && !/^[a-z]$/i.test(key) && key.toLowerCase() !== plain;
+  }
+}
+
+function isCharacter(key) {
+  return [...key].length === 1;
+}
+
+function isTextField(element) {
+  return element instanceof HTMLElement && (element.isContentEditable || element.matches("input, textarea, select"));
 }

@@ -14,10 +14,10 @@ export class SignIn {
     this.notifications = notifications;
     const { needsToken } = session;
     this.entry = needsToken
-      ? h("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false, dir: "ltr" })
-      : h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto", value: session.name });
+      ? tokenField()
+      : h("input", { id: "name", required: true, maxLength: 64, autocomplete: "nickname", dir: "auto" });
     this.refusal = h("p", { class: "notice", role: "alert" });
-    this.element = h("main", { class: "door", hidden: true },
+    this.element = h("main", { class: "door" },
       h("form", { class: "sign-in", onsubmit: (event) => this.#submitted(event) },
         h("span", { class: "mark", "aria-hidden": "true" }, icon("chat")),
         h("h1", {}, t("console")),
@@ -26,20 +26,27 @@ export class SignIn {
         notifications.asks ? h("p", { class: "note" }, t("askNotify")) : ""));
   }
 
+  /** It is in the page only while it is shown. */
   update() {
-    const { signedIn, refusal } = this.#session;
-    const appears = this.element.hidden && !signedIn;
-    this.element.hidden = signedIn;
+    const { signedIn, refusal, name, needsToken } = this.#session;
     write(this.refusal, refusal);
-    if (appears) this.entry.focus();
+    if (signedIn) return this.element.remove();
+    if (this.element.isConnected) return;
+    document.body.prepend(this.element);
+    this.entry.value = needsToken ? "" : name;
+    this.entry.focus();
   }
 
   async #submitted(event) {
     event.preventDefault();
-    const text = this.entry.value.trim();
-    if (!text) return this.entry.focus();
-    if (!await this.#session.signIn(text)) return this.entry.select();
-    if (this.#session.needsToken) this.entry.value = "";
+    if (!this.entry.value.trim()) return this.entry.focus();
+    write(this.refusal, "");
+    if (!await this.#session.signIn(this.entry.value)) return this.entry.select();
     this.notifications.askOnce();
   }
+}
+
+/** A field for an agent's token: nobody who looks on reads it, and no password manager keeps it. */
+export function tokenField() {
+  return h("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false, dir: "ltr" });
 }

@@ -124,6 +124,22 @@ const en = {
   reply1: "Hi! How can I help you?",
   reply2: "One moment, please. I’m looking into it.",
   reply3: "Is there anything else I can help you with?",
+  // a token that runs out, the account, what stays
+  tokenSoon: "Your access token expires at {time}. Enter a new one to keep working.",
+  tokenOver: "Your access token has expired. Enter a new one to continue. Your conversations and drafts are kept.",
+  tokenNew: "New access token",
+  tokenUse: "Continue",
+  tokenLater: "Later",
+  noToken: "Access token expired",
+  account: "Account",
+  renameHint: "Visitors will see the new name in chats that you take from now on.",
+  signOut: "Sign out",
+  signOutHint: "If you sign out, your visitors stay without an agent. Your conversations return when you sign in again in this browser.",
+  dismiss: "Dismiss",
+  backCount: "Back to conversations. Waiting or unread: {count}",
+  stateTaken: "Taken by another agent",
+  keyLeave: "Leave the message field",
+  keysApple: "While you type, hold Control as well (⌃ ⌥).",
 };
 
 const ar = {
@@ -242,6 +258,21 @@ const ar = {
   reply1: "مرحبًا! كيف يمكنني مساعدتك؟",
   reply2: "لحظة من فضلك، أتحقق من الأمر.",
   reply3: "هل يمكنني مساعدتك في شيء آخر؟",
+  tokenSoon: "تنتهي صلاحية رمز الدخول الساعة {time}. أدخل رمزًا جديدًا لمواصلة العمل.",
+  tokenOver: "انتهت صلاحية رمز الدخول. أدخل رمزًا جديدًا للمتابعة. محادثاتك ومسوداتك محفوظة.",
+  tokenNew: "رمز دخول جديد",
+  tokenUse: "متابعة",
+  tokenLater: "لاحقًا",
+  noToken: "انتهت صلاحية رمز الدخول",
+  account: "الحساب",
+  renameHint: "يرى الزوار الاسم الجديد في المحادثات التي تستلمها من الآن.",
+  signOut: "تسجيل الخروج",
+  signOutHint: "إذا سجّلت الخروج فسيبقى زوارك بلا موظف. تعود محادثاتك عندما تسجّل الدخول من جديد في هذا المتصفح.",
+  dismiss: "إخفاء",
+  backCount: "العودة إلى القوائم. في الانتظار أو غير مقروء: {count}",
+  stateTaken: "استلمها موظف آخر",
+  keyLeave: "مغادرة حقل الرسالة",
+  keysApple: "أثناء الكتابة اضغط Control أيضًا (⌃ ⌥).",
 };
 
 /** @type {Record<string, {dir: "ltr"|"rtl", words: typeof en}>} */

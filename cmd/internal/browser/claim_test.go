@@ -6,23 +6,34 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// slowToHear lets a page hold back what comes through its sockets, also those that
-// it takes from a frame of its own, where this runs as well.
+// seemsOwn makes a script's WebSocket look like the browser's own. The pages would
+// take one that is, otherwise.
+const seemsOwn = `
+	Function.prototype.toString = new Proxy(Function.prototype.toString, { apply: (of, self, values) => {
+		if (self === WebSocket) return "function WebSocket() { [native code] }";
+		if (self === WebSocket.prototype.send) return "function send() { [native code] }";
+		return Reflect.apply(of, self, values);
+	} });
+`
+
+// slowToHear lets a page hold back what comes through its sockets.
 const slowToHear = `(() => {
-	const held = top.held ??= [];
-	window.holdFrames = () => { top.holding = true; };
+	const held = [];
+	let holding = false;
+	window.holdFrames = () => { holding = true; };
 	window.releaseFrames = () => {
-		top.holding = false;
+		holding = false;
 		for (const handle of held.splice(0)) handle();
 	};
-	window.WebSocket = class extends WebSocket {
-		set onmessage(handle) {
-			super.onmessage = (event) => {
-				if (top.holding && event.data !== "ping") held.push(() => handle(event));
+	const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
+	Object.defineProperty(WebSocket.prototype, "onmessage", {
+		set(handle) {
+			set.call(this, (event) => {
+				if (holding && event.data !== "ping") held.push(() => handle(event));
 				else handle(event);
-			};
-		}
-	};
+			});
+		},
+	});
 })()`
 
 func TestClaimRace(t *testing.T) {

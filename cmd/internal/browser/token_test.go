@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -64,8 +65,15 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTokenRunsOut: the console asks for another token, and goes on with the
-// conversations.
+// renews enters a token where the console asks for a new one.
+func (w *window) renews(token string) {
+	w.Helper()
+	w.fill(".renewal #token", token)
+	w.press(kb.Enter)
+}
+
+// TestTokenRunsOut: the console asks for another token and takes nothing away, not
+// even the next keystroke.
 func TestTokenRunsOut(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
@@ -76,13 +84,91 @@ func TestTokenRunsOut(t *testing.T) {
 	agent.showsToken(tokenFor(t, "vika", "Vika", 5*time.Second)) // and 5 s for clocks that are off
 	agent.until("online", `$(".lobby").dataset.state === "ready"`)
 	agent.takes("Nika")
-	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
+	agent.write("half a sen")
+	agent.shows(".renewal", "Your access token has expired.")
+	agent.shows(".lobby", "Access token expired")
+	agent.until("shut out of the chat", `$(".state").dataset.state === "closed"`)
+	agent.accessible("run out")
+	agent.shot("agent-run-out")
+	agent.write("tence")
+	agent.until("nothing is taken away", `$("#message").value === "half a sentence" && document.activeElement === $("#message")`)
+	agent.press(kb.Enter)
+	agent.shows(".outbox .fate", "Will be sent when you’re back online")
+	agent.write("and more")
 	visitor.says("two")
-	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
+
+	agent.renews("something else")
+	agent.shows(".renewal .hint", "This token is invalid")
+	agent.press("a", kb.ModifierCtrl)
+	agent.write(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.press(kb.Enter)
 	agent.connected()
-	agent.conversation("one", "two")
-	agent.says("three")
-	visitor.conversation("one", "two", "three")
+	agent.hides(".renewal")
+	agent.until("back where the work is", `$("#message").value === "and more" && document.activeElement === $("#message")`)
+	agent.conversation("one", "two", "half a sentence")
+	visitor.conversation("one", "two", "half a sentence")
+
+	// A reload with one that has run out meanwhile keeps the same.
+	get[any](agent, fmt.Sprintf(`sessionStorage.setItem("livesupport-agent token", JSON.stringify(%q))`, tokenFor(t, "vika", "Vika", -time.Hour)))
+	agent.reload()
+	agent.shows(".renewal", "Your access token has expired.")
+	agent.until("the draft is there", `$("#message").value === "and more"`)
+	agent.renews(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.connected()
+	agent.press(kb.Enter)
+	visitor.conversation("one", "two", "half a sentence", "and more")
+}
+
+// TestTokenWarning comes ten minutes before, once, and takes a new token without a
+// break.
+func TestTokenWarning(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
+	later := desktop
+	later.script = `window.ahead = 0; (() => { const { now } = Date; Date.now = () => now() + window.ahead; })()`
+	agent := newWindow(t, later)
+	agent.visit(s.lobby)
+	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.until("online", `$(".lobby").dataset.state === "ready"`)
+	agent.hides(".renewal")
+	get[any](agent, `ahead = 49.5 * 60_000`)
+	get[any](agent, `new Promise((resolve) => setTimeout(resolve, 1_200))`) // its clock ticks each second
+	agent.hides(".renewal")
+	get[any](agent, `ahead = 50.5 * 60_000`)
+	agent.until("warned, with the time", `/^Your access token expires at \d+:\d\d.[AP]M\./.test($(".renewal > p").textContent)`)
+	agent.accessible("warned")
+	agent.shot("agent-warned")
+	agent.until("the focus stays", `document.activeElement !== $("#token")`)
+	agent.renews(tokenFor(t, "vika", "Vika", 3*time.Hour))
+	agent.hides(".renewal")
+	agent.until("online", `$(".lobby").dataset.state === "ready"`)
+	get[any](agent, `ahead = 175 * 60_000`)
+	agent.shows(".renewal", "Your access token expires at")
+	agent.click(".renewal .quiet")
+	agent.hides(".renewal")
+	agent.reload()
+}
+
+// TestPastedToken is a token with what comes with it from chats, terminals and
+// documents.
+func TestPastedToken(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
+	token := tokenFor(t, "vika", "Vika", time.Hour)
+	agent := newWindow(t, desktop)
+	agent.visit(s.lobby)
+	for _, pasted := range []string{
+		"Bearer " + token, "bearer\t" + token, "Authorization: Bearer " + token, "bearer." + token,
+		`"` + token + `"`, "“" + token + "”", "`" + token + "`,", `{"token":"` + token + `"}`,
+		"  " + token + "\n", token[:40] + "\n" + token[40:], token[:40] + " " + token[40:], "\ufeff" + token + "\u200b", "<" + token + ">",
+	} {
+		agent.showsToken(pasted)
+		agent.until(fmt.Sprintf("%q is taken", pasted), `$(".lobby").dataset.state === "ready"`)
+		agent.click(".me")
+		agent.click(".account .out")
+	}
+	agent.showsToken(token + "x")
+	agent.shows(".sign-in .notice", "This token is invalid")
 }
 
 // TestTokenInTime: the lobby and the chat server notice up to a second apart that a
@@ -94,7 +180,7 @@ func TestTokenInTime(t *testing.T) {
 	visitor := s.visitor(desktop)
 	visitor.asks("Nika", "one")
 	late := desktop
-	late.script = `
+	late.script = seemsOwn + `
 		window.held = Promise.resolve();
 		window.WebSocket = class extends WebSocket {
 			turn = Promise.resolve();
@@ -115,10 +201,10 @@ func TestTokenInTime(t *testing.T) {
 	agent.takes("Nika")
 	agent.connected()
 	get[bool](agent, `window.held = new Promise((release) => window.release = release), true`)
-	agent.shows(".sign-in .notice", "This token is invalid or has expired. Please enter a new one.")
+	agent.shows(".renewal", "Your access token has expired.")
 	agent.until("shut out of the chat", `window.shut === 1008`)
-	agent.showsToken(tokenFor(t, "vika", "Vika", time.Hour))
-	agent.until("let in again", `$(".door").hidden`)
+	agent.renews(tokenFor(t, "vika", "Vika", time.Hour))
+	agent.hides(".renewal")
 	get[bool](agent, `release(), true`)
 	visitor.says("two")
 	agent.conversation("one", "two")

@@ -1,0 +1,52 @@
+import { h, write } from "./dom.js";
+
+/** The dialog behind the agent's name: another name, where it is theirs to choose, and the way out. */
+export class Account {
+  #session;
+  #t;
+
+  /**
+   * @param {import("./session.js").Session} session
+   * @param {(key: string, values?: object) => string} t
+   */
+  constructor(session, t) {
+    this.#session = session;
+    this.#t = t;
+    this.title = h("h2", { id: "account-title", dir: "auto" });
+    this.entry = h("input", { id: "own-name", maxLength: 64, autocomplete: "nickname", dir: "auto", "aria-describedby": "own-name-hint" });
+    this.refusal = h("p", { class: "hint", role: "alert" });
+    this.consequence = h("p", { class: "note" }, t("signOutHint"));
+    this.cancel = h("button", { type: "button", onclick: () => this.element.close() }, t("cancel"));
+    const named = !session.needsToken;
+    this.element = h("dialog", { class: "account", "aria-labelledby": "account-title" }, this.title,
+      h("form", { onsubmit: (event) => this.#submitted(event) },
+        ...(named ? [h("label", {}, h("span", {}, t("yourName")), this.entry), this.refusal, h("p", { class: "note", id: "own-name-hint" }, t("renameHint"))] : []),
+        this.consequence,
+        h("div", { class: "choice" },
+          h("button", { type: "button", class: "out", onclick: () => this.#signOut() }, t("signOut")),
+          this.cancel,
+          named ? h("button", { class: "primary" }, t("save")) : "")));
+  }
+
+  open() {
+    write(this.title, this.#session.name);
+    this.entry.value = this.#session.name;
+    write(this.refusal, "");
+    this.consequence.hidden = this.#session.desk.entries.size === 0;
+    this.element.showModal();
+    if (this.#session.needsToken) this.cancel.focus();
+    else this.entry.select();
+  }
+
+  #submitted(event) {
+    event.preventDefault();
+    if (this.#session.needsToken || this.#session.rename(this.entry.value)) return this.element.close();
+    write(this.refusal, this.#t("bad_username"));
+    this.entry.select();
+  }
+
+  #signOut() {
+    this.element.close();
+    this.#session.signOut();
+  }
+}

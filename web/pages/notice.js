@@ -1,0 +1,22 @@
+import { h, label, write } from "./dom.js";
+
+/** What the agent is to know, until they have done something else, or dismiss it. */
+export class Notice {
+  #session;
+
+  /** @param {import("./session.js").Session} session @param {(key: string) => string} t */
+  constructor(session, t) {
+    this.#session = session;
+    this.text = h("p", { role: "alert" });
+    const dismiss = h("button", { type: "button", class: "tool", onclick: () => session.say("") });
+    label(dismiss, "close", t("dismiss"));
+    this.element = h("div", { class: "notice" }, this.text, dismiss);
+    this.update();
+  }
+
+  update() {
+    const { notice } = this.#session;
+    write(this.text, notice);
+    this.element.classList.toggle("none", !notice); // an alert that is not in the page is not heard
+  }
+}
