@@ -38,10 +38,22 @@ function isIn(root, event) {
 function take(root, event) {
   if (!isIn(root, event)) return;
   event.stopImmediatePropagation();
-  const values = new Proxy(event, { get: (of, name) => (name === "composed" ? false : of[name]) });
-  const copy = new event.constructor(event.type, values);
+  const copy = copied(event);
   const prevent = copy.preventDefault;
   copy.preventDefault = () => event.preventDefault();
   root.addEventListener(event.type, () => prevent.call(copy), { capture: true, once: true });
   event.composedPath()[0].dispatchEvent(copy);
+}
+
+/** What the copy of a key's event says of the key. */
+const KEY = ["key", "code", "location", "repeat", "isComposing", "keyCode", "charCode", "which", "altKey", "ctrlKey", "metaKey", "shiftKey"];
+
+function copied(event) {
+  const values = new Proxy(event, { get: (of, name) => (name === "composed" ? false : of[name]) });
+  const copy = new event.constructor(event.type, values);
+  if (!copy.composed) return copy;
+  // In Firefox every KeyboardEvent leaves the shadow root, whatever it is told.
+  const plain = new UIEvent(event.type, values);
+  for (const name of KEY) Object.defineProperty(plain, name, { value: event[name] });
+  return plain;
 }
