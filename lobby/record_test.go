@@ -428,8 +428,9 @@ func (p *page) Queue(frames []byte) {
 		p.times = append(p.times, time.Now())
 	}
 }
-func (p *page) Flush()            {}
-func (p *page) Close(int, string) {}
+func (p *page) Flush()                  {}
+func (p *page) Close(int, string)       {}
+func (p *page) Heartbeat(time.Duration) {}
 
 func (p *page) got() []string {
 	p.mu.Lock()

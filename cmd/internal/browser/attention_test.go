@@ -53,14 +53,18 @@ func TestUnreadMessages(t *testing.T) {
 // The widget may take its sockets from a frame of its own, where this runs as well.
 const refusing = `
 	top.refuses ??= true;
-	window.WebSocket = class extends WebSocket {
-		send(data) {
-			if (!top.refuses || !data.includes('"content":"too much"')) return super.send(data);
-			const { messageId } = JSON.parse(data).args;
-			const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
-			setTimeout(() => this.onmessage({ data: JSON.stringify(answer) }));
-		}
-	}`
+	const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
+	Object.defineProperty(WebSocket.prototype, "onmessage", {
+		set(handle) {
+			set.call(this, handle);
+			this.send = (data) => {
+				if (!top.refuses || !data.includes('"content":"too much"')) return WebSocket.prototype.send.call(this, data);
+				const { messageId } = JSON.parse(data).args;
+				const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
+				setTimeout(() => handle({ data: JSON.stringify(answer) }));
+			};
+		},
+	});`
 
 func TestRefusedMessage(t *testing.T) {
 	t.Parallel()

@@ -182,18 +182,18 @@ func TestTokenInTime(t *testing.T) {
 	late := desktop
 	late.script = seemsOwn + `
 		window.held = Promise.resolve();
-		window.WebSocket = class extends WebSocket {
-			turn = Promise.resolve();
-			later(handle) {
-				return (event) => {
+		for (const name of ["onmessage", "onclose"]) {
+			const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, name);
+			Object.defineProperty(WebSocket.prototype, name, {
+				set(handle) {
 					const chat = this.url.includes("/chat/");
-					if (chat && event.type === "close") window.shut = event.code;
-					this.turn = this.turn.then(() => chat && event.data !== "ping" && window.held).then(() => handle(event));
-				};
-			}
-			set onmessage(handle) { super.onmessage = this.later(handle); }
-			set onclose(handle) { super.onclose = this.later(handle); }
-		};`
+					set.call(this, (event) => {
+						if (chat && event.type === "close") window.shut = event.code;
+						this.turn = (this.turn ?? Promise.resolve()).then(() => chat && event.data !== "ping" && window.held).then(() => handle(event));
+					});
+				},
+			});
+		}`
 	agent := newWindow(t, late)
 	agent.visit(s.lobby)
 	agent.showsToken(tokenFor(t, "vika", "Vika", 5*time.Second))
