@@ -86,11 +86,12 @@ func TestKeyboard(t *testing.T) {
 	s := startSite(t, nil)
 	visitor, agent := s.visitor(desktop), newWindow(t, desktop)
 
-	// tabTo goes on with the tab key until something has the focus, and sees that it shows.
-	tabTo := func(w *window, selector string) {
+	// tabTo goes on with the tab key until something has the focus, and sees that it
+	// shows. It must not go past the page's ends, where the browser's own buttons are.
+	tabTo := func(w *window, selector string, modifiers ...kb.Modifier) {
 		t.Helper()
 		for range 40 {
-			w.press(kb.Tab)
+			w.press(kb.Tab, modifiers...)
 			if get[bool](w, `root.activeElement?.matches("`+selector+`") ?? false`) {
 				w.until("the focus is seen at "+selector, `[root.activeElement, root.activeElement.closest(".field")].some((one) => one && getComputedStyle(one).outlineStyle !== "none")`)
 				return
@@ -126,7 +127,7 @@ func TestKeyboard(t *testing.T) {
 
 	visitor.press(kb.Escape)
 	visitor.until("closed, and the button has the focus", `!shown($(".panel")) && root.activeElement === $(".launcher")`)
-	tabTo(agent, "[role=tab]")
+	tabTo(agent, "[role=tab]", kb.ModifierShift)
 	tabTo(agent, ".talk > header .quiet")
 	agent.press(kb.Enter)
 	agent.shows("dialog[open]", "Leave this conversation?")

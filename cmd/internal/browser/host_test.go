@@ -180,7 +180,7 @@ func TestArabic(t *testing.T) {
 // TestProxy has both servers on one host with TLS, under paths.
 func TestProxy(t *testing.T) {
 	t.Parallel()
-	startChromium(t)
+	startEngine(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -9,21 +9,10 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 
 	"livesupport/cmd/internal/backend"
 )
-
-// offline cuts a window off, as a switch in the browser's devtools does, or ends
-// that.
-func (w *window) offline(off bool) {
-	w.Helper()
-	call(w, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
-		MatchedNetworkConditions: []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: -1, Offline: off}},
-	})
-	call(w, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: off, DownloadThroughput: -1, UploadThroughput: -1})
-}
 
 func TestNetworkOffAndOn(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,7 @@ type site struct {
 // startSite starts a backend as the one command does, on free ports.
 func startSite(t *testing.T, tune func(*backend.Config)) *site {
 	t.Helper()
-	startChromium(t) // or skip before anything else is begun
+	startEngine(t) // or skip before anything else is begun
 	redis, err := embedded.StartRedis()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -152,7 +152,7 @@ func TestReadElsewhere(t *testing.T) {
 	hidden := reading.another(as)
 	hidden.visit(s.chat)
 	hidden.until("the chat is there", `$(".livesupport")?.dataset.state === "connected"`)
-	hidden.do("use the page", chromedp.MouseClickXY(20, 20))
+	hidden.do("use the page", func(ctx context.Context) error { return hidden.tab.click(ctx, 20, 20) })
 	get[any](hidden, `look(true)`)
 	agent.says("two")
 	reading.conversation("one", "two")

@@ -2,106 +2,28 @@ package browser_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"livesupport/cmd/internal/testlock"
 )
-
-// requireBrowser is the environment variable that says what to do without a
-// browser: 1 fails these tests. 0 leaves them out even where there is one.
-const requireBrowser = "LIVESUPPORT_REQUIRE_BROWSER"
 
 // patience bounds every wait for something that must come.
 const patience = 30 * time.Second
 
-// chromium is one browser process for all tests, started by the first of them.
-var chromium struct {
-	once sync.Once
-	ctx  context.Context
-	end  []context.CancelFunc
-	err  error
-}
-
-func TestMain(m *testing.M) {
-	if os.Getenv(requireBrowser) != "0" && program() != "" {
-		testlock.Hold()
-	}
-	// They wait more than they work, so more of them run at once than by default.
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	for i := len(chromium.end) - 1; i >= 0; i-- {
-		chromium.end[i]()
-	}
-	os.Exit(code)
-}
-
-// program is the browser that is installed, or empty.
-func program() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			return found
-		}
-	}
-	return ""
-}
-
-func startChromium(t *testing.T) context.Context {
-	t.Helper()
-	if os.Getenv(requireBrowser) == "0" {
-		t.Skipf("%s=0", requireBrowser)
-	}
-	program := program()
-	switch {
-	case program != "":
-	case os.Getenv(requireBrowser) == "1":
-		t.Fatalf("%s=1, but there is no chromium", requireBrowser)
-	default:
-		t.Skip("there is no chromium")
-	}
-	chromium.once.Do(func() {
-		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(program),
-			chromedp.IgnoreCertErrors,
-			chromedp.WSURLReadTimeout(2*patience),
-			chromedp.Flag("lang", "en"),
-			chromedp.Flag("hide-scrollbars", false), // they take room on a desktop
-		)
-		allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
-		ctx, end := chromedp.NewContext(allocator)
-		chromium.ctx, chromium.end = ctx, []context.CancelFunc{endAllocator, end}
-		chromium.err = chromedp.Do(ctx)
-	})
-	if chromium.err != nil {
-		t.Fatalf("start chromium: %v", chromium.err)
-	}
-	return chromium.ctx
-}
-
-// A window is a tab of its own.
+// A window of a browser, with one page.
 type window struct {
 	*testing.T
-	ctx context.Context
+	tab tab
+	ctx context.Context // ends with the browser
 
 	mu       sync.Mutex
 	problems []string // what the browser says about the page's code and policy
@@ -123,75 +45,48 @@ var phone = look{width: 360, height: 720, phone: true}
 // others. It closes with the test.
 func newWindow(t *testing.T, as look) *window {
 	t.Helper()
-	return openWindow(t, as, startChromium(t), chromedp.WithNewBrowserContext())
+	return openWindow(t, as, nil)
 }
 
 // another opens a further window of the same person.
 func (w *window) another(as look) *window {
 	w.Helper()
-	id := chromedp.FromContext(w.ctx).BrowserContextID
-	return openWindow(w.T, as, startChromium(w.T), chromedp.WithExistingBrowserContext(id))
+	return openWindow(w.T, as, w.tab)
 }
 
-func openWindow(t *testing.T, as look, parent context.Context, option chromedp.ContextOption) *window {
+func openWindow(t *testing.T, as look, beside tab) *window {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(parent, option)
-	w := &window{T: t, ctx: ctx}
+	if as.language == "" {
+		as.language = "en"
+	}
+	engine := startEngine(t)
+	w := &window{T: t}
 	t.Cleanup(func() {
+		if w.tab == nil {
+			return
+		}
 		if t.Failed() {
 			t.Logf("a window showed:\n%s", w.text())
 		}
-		closeTab()
+		w.tab.close()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, problem := range w.problems {
 			t.Errorf("the browser says: %s", problem)
 		}
 	})
-	// The first use starts the tab, whose life must not end with a deadline.
-	err := chromedp.Listen(ctx, func(event any) {
-		switch event := event.(type) {
-		case *runtime.EventExceptionThrown:
-			w.complain(describe(event.ExceptionDetails))
-		case *log.EventEntryAdded:
-			if strings.Contains(event.Entry.Text, networkChanged) && pagePart.MatchString(event.Entry.URL) {
-				w.drop(true)
-			}
-			// What a lost network gives rise to is no fault.
-			if event.Entry.Level == log.EntryLevelError && event.Entry.Source != log.EntrySourceNetwork {
-				w.complain(event.Entry.Text)
-			}
-		}
-	})
-	if err != nil {
+	if err := engine.open(w, as, beside); err != nil {
 		t.Fatalf("open a window: %v", err)
 	}
-	language := as.language
-	if language == "" {
-		language = "en"
-	}
-	scheme := "light"
-	if as.dark {
-		scheme = "dark"
-	}
-	call(w, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-		Width: as.width, Height: as.height, DeviceScaleFactor: 1, Mobile: as.phone,
-	})
-	call(w, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: as.phone})
-	call(w, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	call(w, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: language})
-	call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-reduced-motion", Value: "reduce"},
-		{Name: "prefers-color-scheme", Value: scheme},
-	}})
-	call(w, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: as.script})
 	return w
 }
 
 func (w *window) complain(problem string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.problems = append(w.problems, problem)
+	if !slices.Contains(w.problems, problem) {
+		w.problems = append(w.problems, problem)
+	}
 }
 
 // drop sets whether a part of the page is missing, and returns whether it was.
@@ -203,62 +98,24 @@ func (w *window) drop(dropped bool) bool {
 	return was
 }
 
-func describe(e *runtime.ExceptionDetails) string {
-	if e.Exception != nil {
-		return e.Text + " " + e.Exception.Description
-	}
-	return e.Text
-}
-
 // do lets the browser do something within patience.
-func (w *window) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+func (w *window) do(what string, action func(context.Context) error) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
+	if err := action(ctx); err != nil {
 		w.Fatalf("%s: %v", what, err)
 	}
 }
 
-// call sends a command of the devtools' protocol.
-func call[P, R any](w *window, command cdp.Command[P, R], params P) R {
-	w.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
-	defer cancel()
-	result, err := chromedp.Call(ctx, command, params)
-	if err != nil {
-		w.Fatalf("%s: %v", command.Method, err)
-	}
-	return result
-}
-
-// networkChanged is what the browser says of all that it was loading when an
-// address of the machine came or went. Containers that start are enough.
-const networkChanged = "net::ERR_NETWORK_CHANGED"
-
-var pagePart = regexp.MustCompile(`\.(js|css)$`)
-
 func (w *window) visit(url string) {
 	w.Helper()
-	w.load("visit "+url, chromedp.Navigate(url))
+	w.do("visit "+url, func(ctx context.Context) error { return w.tab.navigate(ctx, url) })
 }
 
 func (w *window) reload() {
 	w.Helper()
-	w.load("reload", chromedp.Reload())
-}
-
-func (w *window) load(what string, action chromedp.Action[chromedp.Void]) {
-	w.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
-	defer cancel()
-	err := chromedp.Do(ctx, action)
-	for err != nil && strings.Contains(err.Error(), networkChanged) {
-		err = chromedp.Do(ctx, action)
-	}
-	if err != nil {
-		w.Fatalf("%s: %v", what, err)
-	}
+	w.do("reload", w.tab.reload)
 }
 
 // inside makes an expression of JavaScript look for elements with $ and $$ in the
@@ -281,7 +138,16 @@ func evaluate[T any](w *window, expression string) (T, error) {
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
-	return chromedp.Run(ctx, chromedp.Evaluate[T](inside(expression), chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
+	return value[T](ctx, w, expression)
+}
+
+func value[T any](ctx context.Context, w *window, expression string) (T, error) {
+	var result T
+	text, err := w.tab.evaluate(ctx, inside(expression))
+	if err == nil {
+		err = json.Unmarshal(text, &result)
+	}
+	return result, err
 }
 
 // get evaluates an expression.
@@ -342,13 +208,13 @@ func (w *window) click(selector string) {
 			w.Fatalf("cannot click %s", selector)
 		}
 	}
-	w.do("click "+selector, chromedp.MouseClickXY(point[0], point[1]))
+	w.do("click "+selector, func(ctx context.Context) error { return w.tab.click(ctx, point[0], point[1]) })
 }
 
 // write puts a text into the field that has the focus, as a paste does.
 func (w *window) write(text string) {
 	w.Helper()
-	call(w, input.InsertText, input.InsertTextParams{Text: text})
+	w.do("write", func(ctx context.Context) error { return w.tab.insert(ctx, text) })
 }
 
 // fill focuses a field by a click and writes into it.
@@ -363,41 +229,34 @@ func (w *window) fill(selector, text string) {
 func (w *window) press(key string, modifiers ...kb.Modifier) {
 	w.Helper()
 	for _, r := range key {
-		var char string
-		events := kb.Encode(r)
-		for _, event := range events {
-			if event.Type == kb.KeyChar {
-				char = event.Text
-			}
-		}
-		for _, event := range events {
-			chromedp.KeyModifiers(modifiers...)(event)
-			switch {
-			case event.Type == kb.KeyChar:
-				continue
-			case event.Type != kb.KeyUp && char != "" && event.Modifiers&^int64(kb.ModifierShift) == 0:
-				event.Type, event.Text = kb.KeyDown, char
-			}
-			call(w, input.DispatchKeyEvent, *event)
-		}
+		w.do("press "+string(r), func(ctx context.Context) error { return w.tab.press(ctx, r, modifiers...) })
 	}
+}
+
+// offline cuts a window off, as a switch in the browser's devtools does, or ends
+// that.
+func (w *window) offline(off bool) {
+	w.Helper()
+	w.do("offline", func(ctx context.Context) error { return w.tab.offline(ctx, off) })
 }
 
 // shot writes a picture of the window into the test's artifacts.
 func (w *window) shot(name string) {
 	w.Helper()
-	picture := call(w, page.CaptureScreenshot, page.CaptureScreenshotParams{}).Data
-	file := filepath.Join(w.ArtifactDir(), name+".png")
-	if err := os.WriteFile(file, picture, 0o644); err != nil {
-		w.Fatal(err)
-	}
+	w.do("take a picture", func(ctx context.Context) error {
+		picture, err := w.tab.picture(ctx)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(w.ArtifactDir(), name+".png"), picture, 0o644)
+	})
 }
 
 // text is what the window shows, for a person who looks at a failed test.
 func (w *window) text() string {
 	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](inside(`location.href + "\n" + (root.firstElementChild ?? document.body).innerText`)))
+	text, err := value[string](ctx, w, `location.href + "\n" + (root.firstElementChild ?? document.body).innerText`)
 	if err != nil {
 		return fmt.Sprint(err)
 	}
