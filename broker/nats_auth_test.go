@@ -110,8 +110,8 @@ func TestNATSAuthentication(t *testing.T) {
 			if strings.Contains(log.String(), "s3cret") {
 				t.Errorf("a secret in the log: %s", log.String())
 			}
-			if said := strings.Count(log.String(), "cannot reach NATS"); (said == 1) != (test.refused != "") {
-				t.Errorf("the log says %d times that NATS cannot be reached: %s", said, log.String())
+			if said := strings.Count(log.String(), "cannot use NATS"); (said > 0) != (test.refused != "") {
+				t.Errorf("the log says %d times that NATS cannot be used: %s", said, log.String())
 			}
 		})
 	}

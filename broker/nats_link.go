@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// linkTimeout bounds a connect to one server, and one request.
-	linkTimeout = time.Second
+	// linkTimeout bounds a connect to one server, and one request: a round trip and a
+	// half for the former, once there is a connection.
+	linkTimeout = 2500 * time.Millisecond
 	// openTimeout bounds all that is done before a new link counts as ready.
 	openTimeout = 15 * time.Second
 	// Every beatEvery the stream is asked for a sign of life, which must come
@@ -76,7 +77,7 @@ type mark struct {
 
 // session makes a link and uses it until it fails.
 func (b *NATS) session() error {
-	attempt := b.count.Add(1)
+	number := b.count.Add(1)
 	l := &link{
 		prefix:  b.prefix,
 		ended:   make(chan struct{}),
@@ -86,18 +87,21 @@ func (b *NATS) session() error {
 		signals: make(chan *nats.Msg, maxLiveSignals),
 		answers: make(chan *nats.Msg, 2*maxPending), // and some that nobody waits for any more
 		subs:    make(map[string]*nats.Subscription),
-		id:      b.id + strconv.FormatUint(attempt, 36),
+		id:      b.id + strconv.FormatUint(number, 36),
 	}
 	l.ctx, l.fail = context.WithCancelCause(b.topics.ctx)
 	defer l.fail(nil)
 	if err := b.connect(l); err != nil {
-		b.unreachable(attempt, err)
+		b.unreachable(err)
 		return err
 	}
 	defer b.topics.disconnected()
 	defer l.close()
 	if err := b.open(l); err != nil {
-		b.unreachable(attempt, err)
+		if l.ctx.Err() != nil {
+			err = context.Cause(l.ctx) // such as a permission that is missing, which comes by itself
+		}
+		b.unreachable(err)
 		return err // what has come live meanwhile is left to the next link's replay
 	}
 	b.link.Store(l)
@@ -120,10 +124,10 @@ func (b *NATS) session() error {
 	return err
 }
 
-// unreachable logs why the first link was not made. When one is lost, that is logged.
-func (b *NATS) unreachable(attempt uint64, err error) {
-	if attempt == 1 && b.topics.ctx.Err() == nil {
-		b.log.Warn("cannot reach NATS", "err", err)
+// unreachable logs why a link was not made.
+func (b *NATS) unreachable(err error) {
+	if b.topics.ctx.Err() == nil {
+		b.log.Warn("cannot use NATS", "err", err) // told once a minute, while it lasts
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -63,11 +65,26 @@ func (b *NATS) openStream(ctx context.Context, js jetstream.JetStream) (jetstrea
 		stream, err = js.UpdateStream(ctx, want)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("broker: stream %s: %w", want.Name, err)
+		return nil, fmt.Errorf("broker: stream %s: %s%w", want.Name, streamHint(want, err), err)
 	}
 	b.checked = true
 	return stream, nil
 }
+
+// streamHint says what is missing where the server's words do not.
+func streamHint(want jetstream.StreamConfig, err error) string {
+	var api *jetstream.APIError
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return "JetStream is not enabled there, or has been switched off because its disk was full: "
+	case errors.As(err, &api) && slices.Contains(noRoom, api.ErrorCode):
+		return fmt.Sprintf("JetStream must have room for %d bytes (%d MiB) in its %s storage: ", want.MaxBytes, want.MaxBytes>>20, want.Storage)
+	}
+	return ""
+}
+
+// noRoom are the codes for too small a storage, of the server or of the account.
+var noRoom = []jetstream.ErrorCode{10002, 10023, 10028, 10047}
 
 // sameStream compares what streamConfig sets.
 func sameStream(have, want jetstream.StreamConfig) bool {

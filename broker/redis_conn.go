@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,13 @@ var errSilent = errors.New("broker: no answer on the subscriptions' connection")
 // uses it until it fails.
 func (b *Redis) session(ts *topics, what string) error {
 	listener, err := b.db.Listen(ts.ctx)
+	if err == nil {
+		err = b.confirm(ts, listener)
+	}
 	if err != nil {
+		if ts.ctx.Err() == nil {
+			b.log.Warn(what+" cannot be made", "err", err) // told once a minute
+		}
 		return err
 	}
 	n := ts.connected()
@@ -41,6 +48,51 @@ func (b *Redis) session(ts *topics, what string) error {
 	}
 	ts.setDown(err)
 	ts.disconnected()
+	return err
+}
+
+// confirm sees to it that Redis lets us subscribe and publish, before anybody counts
+// on the connection: it may refuse the channels to its user.
+func (b *Redis) confirm(ts *topics, l *redisdb.Listener) (err error) {
+	users, chat := b.db.Key("users"), b.db.Key("chat:ready")
+	defer func() {
+		if err != nil {
+			l.Close()
+			err = fmt.Errorf("broker: the channels %s and %s*: %w", users, b.db.Key("chat:"), err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ts.ctx, deadAfter)
+	defer cancel()
+	defer context.AfterFunc(ctx, l.Close)()
+	publish := redis.NewIntCmd(ctx, "publish", chat, "")
+	for _, step := range []struct {
+		kind string
+		ask  func(...string) error
+	}{{"subscribe", l.Subscribe}, {"unsubscribe", l.Unsubscribe}} {
+		if err := step.ask(users, chat); err != nil {
+			return err
+		}
+		for confirmed := 0; confirmed < 2; {
+			msg, err := l.Receive()
+			if err != nil {
+				return orTimeout(ctx, err)
+			}
+			if s, ok := msg.(*redis.Subscription); ok && s.Kind == step.kind {
+				confirmed++
+			}
+		}
+	}
+	if err := b.db.Do(ctx, publish); err != nil {
+		return err
+	}
+	return publish.Err()
+}
+
+// orTimeout is err, unless ctx has ended before.
+func orTimeout(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errSilent
+	}
 	return err
 }
 

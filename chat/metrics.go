@@ -22,6 +22,7 @@ type metrics struct {
 	answer        prometheus.Histogram
 	rereads       prometheus.Counter
 	unstored      prometheus.Counter
+	unregistered  prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -57,6 +58,10 @@ func newMetrics() metrics {
 			Name: "livesupport_appends_failed_total",
 			Help: "Entries that the store could not take in time.",
 		}),
+		unregistered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "livesupport_registrations_failed_total",
+			Help: "Registrations that the store did not take.",
+		}),
 	}
 	m.local = m.delivery.WithLabelValues("local")
 	m.remote = m.delivery.WithLabelValues("remote")
@@ -78,7 +83,7 @@ func (s *Service) Metrics() []prometheus.Collector {
 		})
 	}
 	return append(m.refusals.Metrics(),
-		m.joining, m.user, m.support, m.delivery, m.receipt, m.answer, m.rereads, m.unstored,
+		m.joining, m.user, m.support, m.delivery, m.receipt, m.answer, m.rereads, m.unstored, m.unregistered,
 		gauge("livesupport_chats_open", "Chats with a socket at this server.", func() int { return len(s.rooms) }),
 		gauge("livesupport_users_waiting_here", "Users in the queue because of a socket at this server.", func() int { return len(s.waiting) }),
 	)

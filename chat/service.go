@@ -178,15 +178,20 @@ func (s *Service) start(f func(context.Context)) bool {
 // the user's site has vouched for it.
 func (s *Service) Register(ctx context.Context, name string, verified bool) (lobby.User, error) {
 	u := lobby.User{Username: name, UserID: wire.NewID(), ChatID: wire.NewID(), Verified: verified}
-	if err := s.db.AwaitTime(ctx); err != nil {
-		return u, err
+	err := s.db.AwaitTime(ctx)
+	if err == nil {
+		var span trace.Span
+		ctx, span = s.tracer.Begin(ctx, spanRegister, trace.SpanKindServer)
+		err = s.logs.Create(ctx, log.Event{
+			Kind: log.Registered, At: s.now(),
+			UserID: u.UserID, Username: u.Username, ChatID: u.ChatID, Verified: u.Verified,
+		})
+		endSpan(span, err)
 	}
-	ctx, span := s.tracer.Begin(ctx, spanRegister, trace.SpanKindServer)
-	err := s.logs.Create(ctx, log.Event{
-		Kind: log.Registered, At: s.now(),
-		UserID: u.UserID, Username: u.Username, ChatID: u.ChatID, Verified: u.Verified,
-	})
-	endSpan(span, err)
+	if err != nil {
+		s.metrics.unregistered.Inc()
+		s.logger.Warn("a registration failed", "error", err)
+	}
 	return u, err
 }
 

@@ -102,6 +102,9 @@ func StartRedisCluster(t testing.TB) *RedisCluster {
 // URL names the nodes.
 func (c *RedisCluster) URL() string { return "redis://" + c.nodes[0].addr + "?" + others(c.nodes)[1:] }
 
+// Node names one node as if it were alone.
+func (c *RedisCluster) Node() string { return c.nodes[0].URL() }
+
 // EveryNodeHas tells whether every node has a key of this pattern.
 func (c *RedisCluster) EveryNodeHas(pattern string) bool {
 	for _, n := range c.nodes {

@@ -21,7 +21,7 @@ import (
 
 // Bounds of all I/O with the store.
 const (
-	dialTimeout = time.Second
+	dialTimeout = 2 * time.Second
 	// ioTimeout bounds one write, one read and one whole pipeline.
 	ioTimeout = 1500 * time.Millisecond
 	// defaultPatience is how long Do waits when its context has no deadline.
@@ -43,7 +43,9 @@ var (
 type DB struct {
 	client redis.UniversalClient
 	log    *slog.Logger
-	prefix string    // of every key and channel
+	prefix string // of every key and channel
+	tls    TLS
+	trials []Trial
 	base   time.Time // when Open was called, with a monotonic reading
 	origin time.Time // the same as plain UTC, on which Now builds
 
@@ -78,14 +80,8 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	client, err := newClient(ctx, url)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
 	now := time.Now()
 	db := &DB{
-		client:  client,
 		log:     log,
 		base:    now,
 		origin:  now.Round(0).UTC(),
@@ -98,6 +94,11 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 	}
 	for _, option := range options {
 		option(db)
+	}
+	var err error
+	if db.client, err = newClient(ctx, url, db.tls); err != nil {
+		cancel()
+		return nil, err
 	}
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)
@@ -117,6 +118,25 @@ func Prefix(prefix string) Option {
 		}
 	}
 }
+
+// TLS names PEM files for the connections, all optional. They are read again at
+// every connect.
+type TLS struct {
+	CA        string // certificates that the servers' must be signed with
+	Cert, Key string // the client's own
+}
+
+// WithTLS makes all connections use TLS if it names any file, whatever the scheme of
+// the URL. Open returns an error about a file that cannot be used.
+func WithTLS(files TLS) Option { return func(db *DB) { db.tls = files } }
+
+// A Trial makes commands that a store executes for nothing: they change no data that
+// counts, and need the rights that the commands of the DB's users need. A store that
+// refuses one is not ready. full asks for all of them, also those that write.
+type Trial func(ctx context.Context, db *DB, full bool) []redis.Cmder
+
+// WithTrial has the DB make a trial whenever it looks whether the store is there.
+func WithTrial(t Trial) Option { return func(db *DB) { db.trials = append(db.trials, t) } }
 
 // Key is what a key or channel of this deployment is called in the store.
 func (db *DB) Key(name string) string { return db.prefix + name }

@@ -3,10 +3,14 @@ package redisdb
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -17,15 +21,22 @@ type sealed struct{}
 var errSealed = errors.New("redis: connection lost")
 
 // dialer returns a dial function for go-redis, whose own cannot be told to give
-// up when the DB is closed.
-func dialer(lifetime context.Context, timeout time.Duration, tlsConfig *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+// up when the DB is closed. tlsConfig makes the configuration of a connection, nil
+// for none.
+func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*tls.Config, error)) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{
 		Timeout:         timeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	dial := d.DialContext
-	if tlsConfig != nil {
-		dial = (&tls.Dialer{NetDialer: d, Config: tlsConfig}).DialContext
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		config, err := tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		if config != nil {
+			return (&tls.Dialer{NetDialer: d, Config: config}).DialContext(ctx, network, addr)
+		}
+		return d.DialContext(ctx, network, addr)
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if flag, ok := ctx.Value(sealed{}).(*atomic.Bool); ok && flag.Load() {
@@ -42,9 +53,70 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig *tls.Conf
 			// layer of the error, which must not be the one that tells the address.
 			return brokenConn{fmt.Errorf("connect: %w", err)}, nil
 		}
-		return conn, nil
+		return &farewell{Conn: conn}, nil
 	}
 }
+
+// farewell is a connection whose write error is what the server has said before it
+// hung up, if anything: "max number of clients reached", and not a broken pipe.
+type farewell struct{ net.Conn }
+
+func (c *farewell) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	said := make([]byte, 512)
+	_ = c.Conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // what it has said is there
+	if m, _ := c.Conn.Read(said); m > 0 && said[0] == '-' {
+		line, _, _ := strings.Cut(string(said[1:m]), "\r\n")
+		return n, fmt.Errorf("the server hung up: %s", line)
+	}
+	return n, err
+}
+
+// SyscallConn lets go-redis look whether an idle connection is still good.
+func (c *farewell) SyscallConn() (syscall.RawConn, error) {
+	if conn, ok := c.Conn.(syscall.Conn); ok {
+		return conn.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// config makes the configuration of a connection: base is that of the URL, nil if
+// its scheme wants none.
+func (t TLS) config(base *tls.Config) (*tls.Config, error) {
+	if t == (TLS{}) {
+		return base, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if base != nil {
+		config = base.Clone()
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s: no PEM certificate in it", t.CA)
+		}
+	}
+	switch {
+	case t.Cert != "" && t.Key != "":
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s: %w", t.Cert, t.Key, err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	case t.Cert != "" || t.Key != "":
+		return nil, errCertPair
+	}
+	return config, nil
+}
+
+var errCertPair = errors.New("a client certificate and its key go together")
 
 // brokenConn is a connection that could not be made.
 type brokenConn struct{ err error }

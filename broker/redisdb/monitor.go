@@ -14,11 +14,13 @@ import (
 const (
 	probeEvery     = time.Second
 	probeEveryDown = 250 * time.Millisecond
+	// Every fullEvery-th probe is a full one, and so is each while the store is down.
+	fullEvery = 10
 )
 
-// Ready returns nil while the store answers, else what is wrong, without secrets.
-// It does no I/O. Right after Open the store counts as not ready. One that dies
-// without a word is noticed within 3 s.
+// Ready returns nil while the store answers and passes the trials, else what is
+// wrong, in the store's own words, without secrets. It does no I/O. Right after Open
+// the store counts as not ready. One that dies without a word is noticed within 3 s.
 func (db *DB) Ready() error {
 	if db.ctx.Err() != nil {
 		return ErrClosed
@@ -62,7 +64,7 @@ func (db *DB) look() {
 func (db *DB) monitor() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-db.ctx.Done():
 			return
@@ -70,7 +72,7 @@ func (db *DB) monitor() {
 		case <-db.probe:
 		}
 		every := probeEvery
-		if err := db.ask(); err != nil {
+		if err := db.ask(n%fullEvery == 0 || db.down.Load() != nil); err != nil {
 			every = probeEveryDown
 			db.setDown(err)
 		} else {
@@ -87,17 +89,29 @@ func (db *DB) setDown(err error) {
 	db.metrics.errors.Inc()
 	db.metrics.up.Set(0)
 	var timeout net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+	if isReply := redis.Error(nil); errors.As(err, &isReply) {
+		err = fmt.Errorf("redis: %s%w", hint(err), err)
+	} else if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		err = fmt.Errorf("redis: no answer: %w", err)
 	} else if !strings.HasPrefix(err.Error(), "redis: ") {
 		err = fmt.Errorf("redis: %w", err)
 	}
-	switch db.down.Swap(&err) {
-	case nil:
-		db.log.Warn("lost the store", "err", err)
-	case &errStarting:
-		db.log.Warn("cannot reach the store", "err", err)
+	db.down.Store(&err)
+	db.log.Warn("cannot use the store", "err", err) // told once a minute, while it lasts
+}
+
+// hint says what is wrong where the store's own words do not.
+func hint(err error) string {
+	for prefix, what := range map[string]string{
+		"MOVED ":    "this is one node of a Cluster, whose URL has ?addr= with another: ",
+		"NOPERM ":   "the user lacks a right: ",
+		"READONLY ": "this is a replica, or has become one: ",
+	} {
+		if redis.HasErrorPrefix(err, strings.TrimSpace(prefix)) {
+			return what
+		}
 	}
+	return ""
 }
 
 func (db *DB) setUp() {
@@ -105,12 +119,37 @@ func (db *DB) setUp() {
 		db.metrics.connects.Inc()
 		db.metrics.up.Set(1)
 		db.log.Info("connected to the store")
+		db.warnOfEviction()
 	}
 }
 
-// ask asks the store for its time. All masters of a Cluster must answer; the
-// clock is one master's, always the same.
-func (db *DB) ask() error {
+// warnOfEviction tells of a store that drops keys when its memory is full, where
+// that can be known.
+func (db *DB) warnOfEviction() {
+	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
+	defer cancel()
+	info, err := db.client.Info(ctx, "memory").Result()
+	if err != nil {
+		return
+	}
+	var limit, policy string
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch name {
+		case "maxmemory":
+			limit = value
+		case "maxmemory_policy":
+			policy = value
+		}
+	}
+	if limit != "" && limit != "0" && policy != "" && policy != "noeviction" {
+		db.log.Warn("the store drops keys when its memory is full, and chats with them: set its maxmemory-policy to noeviction", "policy", policy)
+	}
+}
+
+// ask asks the store for its time, and makes the trials. All masters of a Cluster
+// must answer; the clock is one master's, always the same.
+func (db *DB) ask(full bool) error {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
 	var client redis.Cmdable = db.client
@@ -130,6 +169,25 @@ func (db *DB) ask() error {
 		return err
 	}
 	db.sync(t, before, after)
+	return db.try(full)
+}
+
+// try makes the trials.
+func (db *DB) try(full bool) error {
+	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
+	defer cancel()
+	var cmds []redis.Cmder
+	for _, trial := range db.trials {
+		cmds = append(cmds, trial(ctx, db, full)...)
+	}
+	if len(cmds) == 0 {
+		return nil
+	}
+	pipe := db.client.Pipeline()
+	_ = pipe.BatchProcess(ctx, cmds...) // only appends
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
 	return nil
 }
 

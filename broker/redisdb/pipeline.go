@@ -62,8 +62,12 @@ func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	}
+	cause := context.Cause(ctx)
+	if down := db.Ready(); down != nil {
+		cause = fmt.Errorf("%w: %w", cause, down)
+	}
+	return unavailable(cause)
 }
 
 // flusher is the state of the one goroutine that sends the calls and settles them.

@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,7 +21,7 @@ var errURL = errors.New("want redis://, rediss:// or unix://, with special chara
 var silence = sync.OnceFunc(logging.Disable)
 
 // newClient makes the client that rawURL asks for. lifetime bounds its dialling.
-func newClient(lifetime context.Context, rawURL string) (redis.UniversalClient, error) {
+func newClient(lifetime context.Context, rawURL string, files TLS) (redis.UniversalClient, error) {
 	silence()
 	u, err := url.Parse(rawURL)
 	if err != nil || suspicious(u) {
@@ -32,6 +33,13 @@ func newClient(lifetime context.Context, rawURL string) (redis.UniversalClient, 
 		return nil, fmt.Errorf("redis: unknown URL scheme: %w", errURL)
 	}
 
+	if _, err := files.config(nil); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	if u.Scheme == "unix" && files != (TLS{}) {
+		return nil, errors.New("redis: a socket has no TLS: want rediss://")
+	}
+
 	query := u.Query()
 	switch {
 	case query.Has("master_name"):
@@ -40,7 +48,8 @@ func newClient(lifetime context.Context, rawURL string) (redis.UniversalClient, 
 			return nil, masked(query, err)
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
-		o.Dialer = dialer(lifetime, o.DialTimeout, o.TLSConfig)
+		base := o.TLSConfig
+		o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
 		o.ContextTimeoutEnabled = true
 		o.DisableIdentity = true
 		return redis.NewFailoverClient(o), nil // never asks for maintenance notifications
@@ -50,7 +59,8 @@ func newClient(lifetime context.Context, rawURL string) (redis.UniversalClient, 
 			return nil, masked(query, err)
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
-		o.Dialer = dialer(lifetime, o.DialTimeout, o.TLSConfig)
+		base := o.TLSConfig
+		o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
 		o.ContextTimeoutEnabled = true
 		o.DisableIdentity = true
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -61,7 +71,8 @@ func newClient(lifetime context.Context, rawURL string) (redis.UniversalClient, 
 			return nil, masked(query, err)
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
-		o.Dialer = dialer(lifetime, o.DialTimeout, o.TLSConfig)
+		base := o.TLSConfig
+		o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
 		o.ContextTimeoutEnabled = true
 		o.DisableIdentity = true
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

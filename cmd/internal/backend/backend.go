@@ -18,6 +18,7 @@ import (
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
 	"livesupport/chat"
+	chatlog "livesupport/chat/log"
 	"livesupport/lobby"
 	"livesupport/lobby/wire"
 	"livesupport/web"
@@ -117,7 +118,9 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"tracing", 2 * flushTimeout, end})
 	}
 
-	db, err := redisdb.Open(cfg.RedisURL, b.log, redisdb.Prefix(cfg.Prefix))
+	db, err := redisdb.Open(cfg.RedisURL, b.log, redisdb.Prefix(cfg.Prefix),
+		redisdb.WithTLS(redisdb.TLS{CA: cfg.RedisCA, Cert: cfg.RedisCert, Key: cfg.RedisKey}),
+		redisdb.WithTrial(chatlog.Trial), redisdb.WithTrial(lobby.Trial))
 	if err != nil {
 		return usage(cfg.name("REDIS_URL"), cfg.RedisURL, err.Error())
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	Prefix        string        `env:"PREFIX" default:"" type:"prefix" placeholder:"NAME" help:"Name in front of every key, channel, subject and stream, so that several deployments can share one Redis or NATS. The same for every process of a deployment."`
 	Broker        string        `env:"BROKER" default:"redis" type:"broker" help:"What carries events between servers: redis or nats. Redis is always the store."`
 	RedisURL      string        `name:"redis-url" env:"REDIS_URL" type:"redis-url" placeholder:"redis://HOST:PORT" help:"The store: redis:// or rediss://, for Sentinel with ?master_name=, for Cluster with ?addr=. No default: livesupport starts an embedded Redis, the other commands need it."`
+	RedisCA       string        `name:"redis-ca" env:"REDIS_CA" type:"file" placeholder:"FILE" help:"PEM file of the certificates that Redis servers must be signed with. Makes TLS required, as rediss:// does."`
+	RedisCert     string        `name:"redis-cert" env:"REDIS_CERT" type:"file" placeholder:"FILE" help:"PEM file of the certificate to show to Redis servers, together with REDIS_KEY."`
+	RedisKey      string        `name:"redis-key" env:"REDIS_KEY" type:"file" placeholder:"FILE" help:"PEM file of the key of REDIS_CERT."`
 	NATSURL       string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"NATS servers, comma-separated, for BROKER=nats; a user and password, or a token, may stand in front of the host. No default: livesupport starts an embedded NATS, the other commands need it."`
 	NATSReplicas  int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
 	NATSStorage   string        `name:"nats-storage" env:"NATS_STORAGE" default:"file" type:"storage" help:"Storage of the JetStream stream: file or memory."`

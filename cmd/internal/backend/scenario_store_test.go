@@ -1,0 +1,168 @@
+package backend_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"livesupport/broker/brokertest"
+	"livesupport/cmd/internal/backend"
+)
+
+// TestScenarioStoreTakesNothing: a Redis that answers and takes nothing is as good
+// as none. Nobody is ready, steadily; the operator and the figures are told in
+// Redis's own words; and all is well when it takes writes again.
+func TestScenarioStoreTakesNothing(t *testing.T) {
+	t.Parallel()
+	type harm struct {
+		said string   // by Redis
+		also bool     // registrations are refused, too
+		do   []string // commands, a space between the words
+		undo []string
+	}
+	all := scenarios{}
+	for name, h := range map[string]harm{
+		"replica":               {"READONLY", true, []string{"REPLICAOF 127.0.0.1 1"}, []string{"REPLICAOF NO ONE"}},
+		"full":                  {"OOM", true, []string{"CONFIG SET maxmemory 1"}, []string{"CONFIG SET maxmemory 0"}},
+		"too few replicas":      {"NOREPLICAS", true, []string{"CONFIG SET min-replicas-to-write 1"}, []string{"CONFIG SET min-replicas-to-write 0"}},
+		"no appends allowed":    {"NOPERM", false, []string{"ACL SETUSER default -rpushx"}, []string{"ACL SETUSER default +rpushx"}},
+		"no claims allowed":     {"zadd", false, []string{"ACL SETUSER default -zadd"}, []string{"ACL SETUSER default +zadd"}},
+		"no chats allowed":      {"keys", true, []string{"ACL SETUSER default resetkeys ~{lobby}:*"}, []string{"ACL SETUSER default ~*"}},
+		"no channels allowed":   {"NOPERM", false, []string{"ACL SETUSER default resetchannels", "CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"}, []string{"ACL SETUSER default &*"}},
+		"no publishing allowed": {"publish", false, []string{"ACL SETUSER default -publish", "CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"}, []string{"ACL SETUSER default +publish"}},
+	} {
+		all[name] = func(w *world) {
+			server := brokertest.StartRedisServer(w.T)
+			p := place{split: true, open: at(server.URL())}
+			w.deployment = p.start(w.T, func(cfg *backend.Config) { cfg.MetricsAddr = "127.0.0.1:0" })
+			admin := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true, Protocol: 2})
+			w.Cleanup(func() { _ = admin.Close() })
+			tell := func(lines []string) {
+				for _, line := range lines {
+					var words []any
+					for word := range strings.FieldsSeq(line) {
+						words = append(words, word)
+					}
+					if err := admin.Do(w.Context(), words...).Err(); err != nil {
+						w.Fatalf("%s: %v", line, err)
+					}
+				}
+			}
+			w.waiting("Nika")
+
+			tell(h.do)
+			told := func(b *backend.Backend) bool {
+				r := w.get(b.MetricsAddr(), "/readyz")
+				return r.status == http.StatusServiceUnavailable && strings.Contains(string(r.body), h.said)
+			}
+			for _, b := range w.backends {
+				w.within(15*time.Second, "the operator is told "+h.said, func() bool { return told(b) })
+			}
+			for end := time.Now().Add(3 * time.Second); time.Now().Before(end); pass(50 * time.Millisecond) {
+				for _, addr := range append(w.chats, w.lobbies...) {
+					if status := w.get(addr, "/readyz").status; status != http.StatusServiceUnavailable {
+						w.Fatalf("/readyz flaps: %d", status)
+					}
+				}
+				for _, b := range w.backends {
+					if !told(b) {
+						w.Fatalf("the operator is told something else: %s", w.get(b.MetricsAddr(), "/readyz").body)
+					}
+				}
+			}
+			if h.also {
+				if r := w.get(w.chats[0], "/user/join/Nika"); r.status != http.StatusServiceUnavailable {
+					w.Errorf("a registration: %d", r.status)
+				}
+				if !strings.Contains(string(w.get(w.backends[0].MetricsAddr(), "/metrics").body), "\nlivesupport_registrations_failed_total 1\n") {
+					w.Error("a failed registration does not count")
+				}
+			}
+
+			tell(h.undo)
+			for _, b := range w.backends {
+				w.eventually("nothing is missing", func() bool { return w.get(b.MetricsAddr(), "/readyz").status == http.StatusOK })
+			}
+			w.waiting("Dodo")
+		}
+	}
+	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
+}
+
+// within polls until the condition holds.
+func (w *world) within(limit time.Duration, what string, holds func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(slowness * limit); !holds(); pass(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			for _, b := range w.backends {
+				w.Logf("%s", w.get(b.MetricsAddr(), "/readyz").body)
+			}
+			w.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+// TestScenarioClusterAsOneNode: a Cluster whose URL names one node as if it were
+// alone is told apart, in the store's words.
+func TestScenarioClusterAsOneNode(t *testing.T) {
+	t.Parallel()
+	p := place{open: at(brokertest.StartRedisCluster(t).Node())}
+	w := &world{T: t}
+	w.deployment = p.launch(t, func(cfg *backend.Config) { cfg.MetricsAddr = "127.0.0.1:0" })
+	w.eventually("the operator is told", func() bool {
+		r := w.get(w.backends[0].MetricsAddr(), "/readyz")
+		return r.status == http.StatusServiceUnavailable && strings.Contains(string(r.body), "MOVED") && strings.Contains(string(r.body), "?addr=")
+	})
+}
+
+// leastACL is the user of the README.
+func leastACL(w *world) string {
+	w.Helper()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		w.Fatal(err)
+	}
+	for line := range strings.Lines(string(readme)) {
+		if _, rule, found := strings.Cut(strings.TrimSpace(line), "ACL SETUSER livesupport "); found {
+			return rule
+		}
+	}
+	w.Fatal("the README has no ACL SETUSER livesupport")
+	return ""
+}
+
+// TestScenarioLeastRights: with the rights of the README, and no others, everything
+// works that works with all.
+func TestScenarioLeastRights(t *testing.T) {
+	t.Parallel()
+	w := &world{T: t}
+	server := brokertest.StartRedisServer(t)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true, Protocol: 2})
+	t.Cleanup(func() { _ = admin.Close() })
+	rule := strings.ReplaceAll(leastACL(w), ">PASSWORD", ">s3cret")
+	words := []any{"ACL", "SETUSER", "livesupport"}
+	for word := range strings.FieldsSeq(rule) {
+		words = append(words, word)
+	}
+	if err := admin.Do(context.Background(), words...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p := place{split: true, open: at("redis://livesupport:s3cret@" + server.Addr())}
+	w.deployment = p.start(t, nil)
+	agents := w.agents(2)
+	v := w.register("Nika")
+	user := w.userAt(w.chats[0], v)
+	each(agents, func(a *client) { a.expectAnnounced(v) })
+	support := w.supportAt(w.chats[1], v, "Vika")
+	user.expectSupportJoined()
+	each(agents, func(a *client) { a.expectRemoved(v) })
+	said := []obj{user.said("hello", support), support.said("welcome", user)}
+	late := w.chatAt(w.chats[0], v)
+	late.rejoins("User")
+	late.expectHistory(said...)
+}

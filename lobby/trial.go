@@ -1,0 +1,32 @@
+package lobby
+
+import (
+	"context"
+
+	"livesupport/broker/redisdb"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Trial is what the store must execute for the queue, see redisdb.WithTrial: each
+// command of its script, by itself, so that a refusal names it. A list, a hash and a
+// sorted set are gone when they have nothing in them.
+func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
+	if !full {
+		return nil
+	}
+	list, hash, set := db.Key("{lobby}:try:list"), db.Key("{lobby}:try:hash"), db.Key("{lobby}:try:set")
+	var cmds []redis.Cmder
+	for _, line := range [][]any{
+		{"eval", "return 1", 1, list}, {"time"},
+		{"rpush", list, ""}, {"pexpire", list, 1000}, {"pttl", list}, {"ltrim", list, -1, -1}, {"llen", list},
+		{"lindex", list, 0}, {"lrange", list, 0, -1}, {"lpop", list},
+		{"hset", hash, "a", 1}, {"pexpire", hash, 1000}, {"hsetnx", hash, "a", 1}, {"hincrby", hash, "a", 1},
+		{"hget", hash, "a"}, {"hmget", hash, "a"}, {"hexists", hash, "a"}, {"hdel", hash, "a"},
+		{"zadd", set, 1, "a"}, {"pexpire", set, 1000}, {"zcard", set}, {"zscore", set, "a"}, {"zrange", set, 0, -1},
+		{"zrangebyscore", set, "-inf", 1}, {"zrem", set, "a"},
+	} {
+		cmds = append(cmds, redis.NewCmd(ctx, line...))
+	}
+	return cmds
+}
