@@ -145,11 +145,12 @@ func (p *Proxy) join(client, server *net.TCPConn) {
 }
 
 func (p *Proxy) copy(from, to *net.TCPConn, far way) {
-	var out io.Writer = gate{p, to}
+	near := gate{p, to}
+	var out io.Writer = near
 	if far.delay > 0 {
 		far.pieces = make(chan piece, 1024)
 		var there sync.WaitGroup
-		there.Go(func() { far.deliver(out) })
+		there.Go(func() { far.deliver(near) })
 		defer there.Wait()
 		defer close(far.pieces)
 		out = far

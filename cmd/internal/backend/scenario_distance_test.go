@@ -1,0 +1,97 @@
+package backend_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"livesupport/broker/brokertest"
+	"livesupport/broker/embedded"
+	"livesupport/cmd/internal/backend"
+)
+
+// TestScenarioDistance: store and broker may be far away. A socket that sends no
+// more than a message per round trip is never refused, and every message is
+// answered; both sides, on two servers, get all.
+func TestScenarioDistance(t *testing.T) {
+	t.Parallel()
+	all := scenarios{}
+	for _, events := range []string{"redis", "nats"} {
+		for oneWay, rates := range map[time.Duration][]int{
+			time.Millisecond:       {1, 10},
+			40 * time.Millisecond:  {1},
+			150 * time.Millisecond: {1},
+		} {
+			for _, rate := range rates {
+				all[fmt.Sprintf("%s %v away, %d a second", events, oneWay, rate)] = func(w *world) {
+					w.deployment = distant(w.T, events, oneWay)
+					w.fromAfar(rate)
+				}
+			}
+		}
+	}
+	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
+}
+
+// distant is two of each server, with store and broker so far away.
+func distant(t *testing.T, events string, oneWay time.Duration) *deployment {
+	t.Helper()
+	far := func(url string) string {
+		scheme, addr, _ := strings.Cut(url, "://")
+		proxy := brokertest.StartProxy(t, addr)
+		proxy.Delay(oneWay)
+		return scheme + "://" + proxy.Addr()
+	}
+	p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
+		server, err := embedded.StartRedis()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		cfg.RedisURL = far(server.URL())
+		if cfg.Broker = events; events == "nats" {
+			cfg.NATSURL = far(startNATS(t))
+		}
+	}}
+	return p.start(t, nil)
+}
+
+// fromAfar has a user send so many messages a second for some seconds.
+func (w *world) fromAfar(rate int) {
+	v := w.register("Nika")
+	user := w.userAt(w.chats[0], v)
+	support := w.supportAt(w.chats[1], v, "Vika")
+	user.expectSupportJoined()
+	user.say("first")
+	user.expectMessage("User", "first") // after this the other server's side is known to attend
+	support.expectMessage("User", "first")
+
+	n := 8 * rate
+	begun := time.Now()
+	w.errand(func() error {
+		for i := range n {
+			time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			if err := user.write(websocket.MessageText, text(frame("ChatMessage", obj{"from": "User", "content": fmt.Sprint(i)}))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() error {
+		for i := range n {
+			got, err := user.next(2 * refusal)
+			if err != nil {
+				return fmt.Errorf("no answer to message %d: %w", i, err)
+			}
+			if !strings.Contains(got, fmt.Sprintf(`"content":"%d"`, i)) {
+				return fmt.Errorf("message %d is answered with %s", i, got)
+			}
+		}
+		return nil
+	})
+	for i := range n {
+		support.expectMessage("User", fmt.Sprint(i))
+	}
+}
