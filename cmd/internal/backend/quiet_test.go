@@ -28,6 +28,7 @@ func TestQuiet(t *testing.T) {
 			log.Info("chats go on")
 			time.Sleep(250 * time.Millisecond)
 		}
+		time.Sleep(time.Second) // not at the very moment
 		log.Warn("something else")
 		log.Error("what must not be")
 		log.Error("what must not be")
