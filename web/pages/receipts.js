@@ -16,7 +16,8 @@ export class Receipts {
 
   #chat;
   #told = { delivered: 0, read: 0 }; // what the server knows of this side's marks
-  #newest = 0; // the number of the other side's newest message
+  #looked = 0; // how many messages have been looked at
+  #newest = 0; // the number of the other side's newest among them
   #next = 0; // before this time nothing is sent
   #timer = 0;
 
@@ -65,10 +66,10 @@ export class Receipts {
   /** Messages have come. */
   came() {
     const { messages, other } = this.#chat;
-    let newest = messages.length;
-    while (newest > this.#newest && messages[newest - 1].from !== other) newest--;
-    this.#newest = newest;
-    if (this.#grow(this.#chat.role, { delivered: newest })) this.#schedule();
+    for (; this.#looked < messages.length; this.#looked++) {
+      if (messages[this.#looked].from === other) this.#newest = this.#looked + 1;
+    }
+    if (this.#grow(this.#chat.role, { delivered: this.#newest })) this.#schedule();
   }
 
   /** The server tells a side's marks. */
