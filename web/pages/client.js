@@ -89,7 +89,8 @@ export class Chat extends EventTarget {
    * - connected: joined, visitor and agent have the chat
    * - offline: the connection is lost, a new one is on the way; with the problem `chat_full` the
    *   chat has all the sockets that it may have, those of other tabs for instance
-   * - ended: the chat was ended by somebody or has expired; `ended` says which
+   * - ended: the chat was ended by somebody or has expired; `ended` says which. One that somebody
+   *   has ended can still be rated, so its connection stays until the chat is gone or close() is called
    * - closed: left by close(), or the server refuses this participant: then `problem` is the code
    * @type {"connecting"|"waiting"|"connected"|"offline"|"ended"|"closed"}
    */
