@@ -96,11 +96,11 @@ func (r *room) renewedNow() {
 // endInTime takes back what an append or a renewal has done to a closed chat that
 // was not known to be closed. It does not block.
 func (s *Service) endInTime(r *room) {
-	end := time.UnixMicro(r.state.Closed.At).Add(s.logs.TTL())
+	end := r.renewal()
 	s.start(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		if err := s.logs.ExpireAt(ctx, r.chatID, end); err != nil {
+		if err := s.logs.KeepFor(ctx, r.chatID, time.Until(end)); err != nil {
 			s.logger.Debug("the end of a closed chat", "chat", wire.ShortID(r.chatID), "error", err)
 		}
 	})

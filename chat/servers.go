@@ -27,7 +27,7 @@ type servers struct {
 	held time.Time           // when the own lease was renewed last; zero if there is none
 }
 
-func (s *servers) key() string { return s.db.Key("{servers}") }
+func (s *servers) key() string { return s.db.Key("chat:{servers}") }
 
 // renew renews the own lease if it may, and looks at all. It reports whether the own
 // lease had run out meanwhile.

@@ -94,12 +94,6 @@ func (s Store) KeepFor(ctx context.Context, chatID string, d time.Duration) erro
 	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpire", s.Key(chatID), d.Milliseconds()))
 }
 
-// ExpireAt makes a chat live until the given time (of the store), whatever has
-// renewed it.
-func (s Store) ExpireAt(ctx context.Context, chatID string, at time.Time) error {
-	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpireat", s.Key(chatID), at.UnixMilli()))
-}
-
 // Try finds out whether an append to a chat would be taken: where the chat's log
 // lives, it appends to a list that is not there, which Redis does not make.
 func (s Store) Try(ctx context.Context, chatID string) error {
@@ -129,21 +123,22 @@ var ErrDiverged = errors.New("log: the log has become shorter")
 // Visit puts entry behind the others unless it is nil, and returns the entries behind
 // position after. With renew the chat lives for ttl from now.
 func (s Store) Visit(ctx context.Context, chatID string, renew bool, entry []byte, after int64) ([]string, error) {
-	var there redis.Cmder
+	key := s.Key(chatID)
+	renewed, size := s.expire(ctx, chatID), redis.NewIntCmd(ctx, "llen", key)
+	entries := redis.NewStringSliceCmd(ctx, "lrange", key, after, -1)
 	var cmds []redis.Cmder
 	if entry != nil {
-		cmds = append(cmds, redis.NewIntCmd(ctx, "rpushx", s.Key(chatID), entry))
+		cmds = append(cmds, redis.NewIntCmd(ctx, "rpushx", key, entry))
 	}
 	if renew {
-		there = s.expire(ctx, chatID)
+		cmds = append(cmds, renewed, entries)
 	} else {
-		there = redis.NewBoolCmd(ctx, "exists", s.Key(chatID))
+		cmds = append(cmds, size, entries)
 	}
-	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
-	if err := s.do(ctx, append(cmds, there, entries)...); err != nil {
+	if err := s.do(ctx, cmds...); err != nil {
 		return nil, err
 	}
-	if !there.(*redis.BoolCmd).Val() {
+	if !renewed.Val() && size.Val() == 0 {
 		return nil, ErrGone
 	}
 	return entries.Val(), nil

@@ -265,6 +265,28 @@ func closedTo(good signer, bad map[string]string) scenarios {
 			}
 			c.said("hey", user)
 		},
+		"an agent is their chat's support again on another machine": func(w *world) {
+			v := w.register("Nika")
+			user := w.user(v)
+			vika := is(w, "vika", "Vika")
+			first := vika.chat(v)
+			first.joinsAsSupport("Vika")
+			user.expectSupportJoined()
+			one := user.said("one", first)
+			for range w.chats {
+				second := vika.chat(v)
+				second.role = "Support"
+				second.send("Join", v.asSupport("Vika")) // knows no supportId
+				second.expectSupportJoined()
+				second.expectHistory(one)
+				second.expectNothing()
+			}
+			each([]*client{user, first}, (*client).expectNothing) // nobody else notices
+			thief := is(w, "ada", "Ada").chat(v)
+			thief.send("Join", v.asSupport("Ada"))
+			thief.expectError("already_taken")
+			thief.expectClose(1008)
+		},
 		"a socket ends with its token": func(w *world) {
 			v := w.register("Nika")
 			user := w.user(v)

@@ -165,4 +165,14 @@ func TestScenarioLeastRights(t *testing.T) {
 	late := w.chatAt(w.chats[0], v)
 	late.rejoins("User")
 	late.expectHistory(said...)
+
+	_, user, support = w.liveCouple("receipts", "presence", "typing", "close")
+	support.expect("Presence", present("User", "online"))
+	user.expect("Presence", present("Support", "online"))
+	user.saidNumbered("hello", 1, support)
+	support.send("Receipt", obj{"read": 1})
+	user.expect("Receipt", receipt("Support", 1, 1))
+	support.send("CloseChat", nil)
+	user.expectClosed("Support")
+	support.expectClosed("Support")
 }
