@@ -97,7 +97,7 @@ func benchService(b *testing.B) *Service {
 // talk makes a chat in which a user and a support are.
 func talk(b *testing.B, s *Service) (u lobby.User, user, support *Session) {
 	b.Helper()
-	u, err := s.Register(b.Context(), "Nika", false)
+	u, err := s.Register(b.Context(), Registration{Name: "Nika"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func BenchmarkAppend(b *testing.B) {
 	s := benchService(b)
 	var chats []string
 	for range 100 {
-		u, err := s.Register(b.Context(), "Nika", false)
+		u, err := s.Register(b.Context(), Registration{Name: "Nika"})
 		if err != nil {
 			b.Fatal(err)
 		}

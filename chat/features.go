@@ -11,6 +11,7 @@ const (
 	featurePresence
 	featureClose
 	featureRating
+	featureQueue
 )
 
 var featureNames = map[string]features{
@@ -21,6 +22,7 @@ var featureNames = map[string]features{
 	"presence":  featurePresence,
 	"close":     featureClose,
 	"rating":    featureRating,
+	"queue":     featureQueue,
 }
 
 // ofMessages are the features that change how a message looks.

@@ -173,7 +173,11 @@ func (r *room) close() {
 
 // user is whom the chat is of, as the lobby needs them. The caller holds mu.
 func (r *room) user() lobby.User {
-	return lobby.User{Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID, Verified: r.state.Verified}
+	return lobby.User{
+		Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID, Verified: r.state.Verified,
+		Team: r.state.Team, Details: r.state.Details,
+		Message: latestMessage(r.state.Messages), Messages: len(r.state.Messages),
+	}
 }
 
 func (r *room) userID() string {
@@ -211,7 +215,7 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 	if r.gone {
 		r.mu.Unlock()
 		if queued {
-			r.service.unqueue(r.chatID)
+			r.service.unqueue(r.chatID, false)
 		}
 		return log.ErrGone
 	}
@@ -235,10 +239,13 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 		r.waiting = true
 		r.service.startWaiting(r)
 	}
+	if s.asksQueue() {
+		r.service.standing.joined(r)
+	}
 	r.mu.Unlock()
 	if queued && over {
 		// A support has joined, or the user has left, while they were put into the queue.
-		r.service.unqueue(r.chatID)
+		r.service.unqueue(r.chatID, taken)
 	}
 	r.flush() // the others may have been told of it, too
 	return nil
@@ -465,6 +472,6 @@ func (r *room) waitAgain(ctx context.Context) {
 	taken := r.state.Support.ID != ""
 	r.mu.Unlock()
 	if taken {
-		r.service.unqueue(r.chatID)
+		r.service.unqueue(r.chatID, true)
 	}
 }

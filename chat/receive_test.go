@@ -38,7 +38,7 @@ func FuzzReceive(f *testing.F) {
 	messages := log.MaxMessages
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if messages >= log.MaxMessages/2 {
-			u, err := s.Register(t.Context(), "Nika", false)
+			u, err := s.Register(t.Context(), Registration{Name: "Nika"})
 			if err != nil {
 				t.Fatal(err)
 			}

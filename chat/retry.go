@@ -13,10 +13,11 @@ func (s *Service) tellLater(chatID string, seq int64) {
 	s.wakeRetry()
 }
 
-// unqueue takes a chat out of the queue, soon. It does not block.
-func (s *Service) unqueue(chatID string) {
+// unqueue takes a chat out of the queue, soon; taken says that a support has it. It
+// does not block.
+func (s *Service) unqueue(chatID string, taken bool) {
 	s.mu.Lock()
-	s.unqueued[chatID] = struct{}{}
+	s.unqueued[chatID] = s.unqueued[chatID] || taken
 	s.mu.Unlock()
 	s.wakeRetry()
 }
@@ -45,12 +46,16 @@ func (s *Service) retryLoop(ctx context.Context) {
 func (s *Service) catchUp(ctx context.Context) bool {
 	s.mu.Lock()
 	unqueued, untold := s.unqueued, s.untold
-	s.unqueued, s.untold = map[string]struct{}{}, map[string]int64{}
+	s.unqueued, s.untold = map[string]bool{}, map[string]int64{}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	for chatID := range unqueued {
-		if err := s.queue.Remove(ctx, chatID); err != nil {
+	for chatID, taken := range unqueued {
+		remove := s.queue.Remove
+		if taken {
+			remove = s.queue.Taken
+		}
+		if err := remove(ctx, chatID); err != nil {
 			break
 		}
 		delete(unqueued, chatID)
@@ -63,8 +68,8 @@ func (s *Service) catchUp(ctx context.Context) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for chatID := range unqueued {
-		s.unqueued[chatID] = struct{}{}
+	for chatID, taken := range unqueued {
+		s.unqueued[chatID] = s.unqueued[chatID] || taken
 	}
 	for chatID, seq := range untold {
 		s.untold[chatID] = max(s.untold[chatID], seq)

@@ -201,11 +201,14 @@ func (r *room) apply(seq int64, e log.Event) {
 			}
 			r.renewedNow()
 			r.deliver(r.state.LastMessage())
+			if waiting && own >= 0 && e.From == log.RoleUser {
+				r.service.noteWritten(r)
+			}
 		case log.SupportJoined:
 			if support != r.state.Support {
 				r.supportJoined()
 				if waiting && own < 0 {
-					r.service.unqueue(r.chatID) // append does it for our own
+					r.service.unqueue(r.chatID, true) // append does it for our own
 				}
 			}
 		case log.Attended:
@@ -284,6 +287,9 @@ func (r *room) supportJoined() {
 		r.waiting = false
 		r.deadline = r.renewal()
 		r.service.stopWaiting(r)
+		for _, s := range r.sessions {
+			s.stands = stands{} // should it wait again, that is told from the beginning
+		}
 	}
 }
 
@@ -292,8 +298,8 @@ func (r *room) supportJoined() {
 func (r *room) dequeue(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(r.service.ctx, deadline)
 	defer cancel()
-	if err := r.service.queue.Remove(ctx, r.chatID); err != nil {
-		r.service.unqueue(r.chatID)
+	if err := r.service.queue.Taken(ctx, r.chatID); err != nil {
+		r.service.unqueue(r.chatID, true)
 	}
 }
 
@@ -447,7 +453,7 @@ func (r *room) expire() {
 	r.mu.Unlock()
 	if waiting {
 		r.service.stopWaiting(r)
-		r.service.unqueue(r.chatID)
+		r.service.unqueue(r.chatID, false)
 	}
 	for _, s := range sessions {
 		s.expired()

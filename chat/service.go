@@ -86,6 +86,8 @@ type Service struct {
 	tracer  wire.Tracer
 	metrics metrics
 
+	standing *standing // of the users who wait here and want to know
+
 	ctx  context.Context
 	stop context.CancelFunc
 	// publishing outlives ctx by lastNews.
@@ -98,11 +100,13 @@ type Service struct {
 	rooms   map[string]*room
 	expiry  expiryHeap
 	waiting map[*room]struct{} // whose users are in the queue because of this server
+	written map[*room]struct{} // of those, where the user has written and the queue is not told
+	wrote   chan struct{}      // there is something in written; capacity 1
 	// What could not be done at once and is tried until it can:
-	unqueued map[string]struct{} // chats that must leave the queue
-	untold   map[string]int64    // chats whose news could not be published, with the position
-	marked   map[*room]struct{}  // rooms whose marks are to be logged; each has an errand for it
-	retry    chan struct{}       // there is something in unqueued or untold; capacity 1
+	unqueued map[string]bool    // chats that must leave the queue, and whether a support has taken them
+	untold   map[string]int64   // chats whose news could not be published, with the position
+	marked   map[*room]struct{} // rooms whose marks are to be logged; each has an errand for it
+	retry    chan struct{}      // there is something in unqueued or untold; capacity 1
 	// There is something in marked; capacity 1.
 	markedNow chan struct{}
 	timers    *timers
@@ -128,7 +132,9 @@ func New(cfg Config) *Service {
 		stop:     stop,
 		rooms:    map[string]*room{},
 		waiting:  map[*room]struct{}{},
-		unqueued: map[string]struct{}{},
+		written:  map[*room]struct{}{},
+		wrote:    make(chan struct{}, 1),
+		unqueued: map[string]bool{},
 		untold:   map[string]int64{},
 		marked:   map[*room]struct{}{},
 		retry:    make(chan struct{}, 1),
@@ -137,6 +143,7 @@ func New(cfg Config) *Service {
 		timers:    newTimers(),
 	}
 	s.publishing, s.stopPublishing = context.WithCancel(context.Background())
+	s.standing = newStanding(s)
 	cfg.Metrics.MustRegister(s.metrics.messages)
 	s.start(s.watchExpiry)
 	s.start(s.keepWaiting)
@@ -144,6 +151,8 @@ func New(cfg Config) *Service {
 	s.start(s.keepMarksLoop)
 	s.start(s.timers.run)
 	s.start(s.keepServers)
+	s.start(s.tellWritten)
+	s.start(s.standing.run)
 	return s
 }
 
@@ -173,11 +182,21 @@ func (s *Service) start(f func(context.Context)) bool {
 	return true
 }
 
+// Registration is what is known of a user when they register.
+type Registration struct {
+	Name     string // has passed wire.Name
+	Verified bool   // a token of the user's site has vouched for the name
+	Team     string // that the user asks for; "" is none
+	Details  string // a JSON object for agents who ask for it; "" is none
+}
+
 // Register makes a user with a fresh chat, which lives for the TTL unless its
-// user connects. The name must have passed wire.Name; verified says that a token of
-// the user's site has vouched for it.
-func (s *Service) Register(ctx context.Context, name string, verified bool) (lobby.User, error) {
-	u := lobby.User{Username: name, UserID: wire.NewID(), ChatID: wire.NewID(), Verified: verified}
+// user connects.
+func (s *Service) Register(ctx context.Context, with Registration) (lobby.User, error) {
+	u := lobby.User{
+		Username: with.Name, UserID: wire.NewID(), ChatID: wire.NewID(), Verified: with.Verified,
+		Team: with.Team, Details: with.Details,
+	}
 	err := s.db.AwaitTime(ctx)
 	if err == nil {
 		var span trace.Span
@@ -185,6 +204,7 @@ func (s *Service) Register(ctx context.Context, name string, verified bool) (lob
 		err = s.logs.Create(ctx, log.Event{
 			Kind: log.Registered, At: s.now(),
 			UserID: u.UserID, Username: u.Username, ChatID: u.ChatID, Verified: u.Verified,
+			Team: u.Team, Content: u.Details,
 		})
 		endSpan(span, err)
 	}

@@ -43,6 +43,7 @@ type Session struct {
 	away         bool
 	toldPresence presence // of the other role
 	typing       sessionTyping
+	stands       stands // what it has been told of the queue
 
 	joined  atomic.Bool
 	limiter *rate.Limiter // made with the first message
@@ -72,6 +73,9 @@ func (s *Session) Closed() {
 		s.service.metrics.joining.Dec()
 	}
 	if s.room != nil {
+		if s.asksQueue() {
+			s.service.standing.closed()
+		}
 		s.room.leave(s)
 		s.service.release(s.room)
 		s.room = nil

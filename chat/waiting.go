@@ -11,11 +11,13 @@ func (s *Service) startWaiting(r *room) {
 	s.mu.Lock()
 	s.waiting[r] = struct{}{}
 	s.mu.Unlock()
+	s.standing.soon(r)
 }
 
 func (s *Service) stopWaiting(r *room) {
 	s.mu.Lock()
 	delete(s.waiting, r)
+	delete(s.written, r)
 	s.mu.Unlock()
 }
 

@@ -18,6 +18,8 @@ func status(code wire.Code) int {
 		return fiber.StatusForbidden
 	case wire.Unavailable:
 		return fiber.StatusServiceUnavailable
+	case wire.TooLarge:
+		return fiber.StatusRequestEntityTooLarge
 	case wire.RateLimited:
 		return fiber.StatusTooManyRequests
 	}
@@ -40,7 +42,11 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 		case fiber.StatusRequestEntityTooLarge:
 			s.refused(bodyBytes)
 		}
-		return sendError(c, http.Code, codeOf(http.Code), sentenceOf(http.Code))
+		code := codeOf(http.Code)
+		if http.Code == fiber.StatusRequestEntityTooLarge && takesBody(c) {
+			code = string(wire.TooLarge)
+		}
+		return sendError(c, http.Code, code, sentenceOf(http.Code))
 	default:
 		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)
 		public = wire.ErrUnavailable
@@ -77,7 +83,7 @@ func sentenceOf(status int) string {
 	case fiber.StatusUpgradeRequired:
 		return "This is a WebSocket route. Send an upgrade request."
 	case fiber.StatusMethodNotAllowed:
-		return "This route accepts GET only."
+		return "This route does not accept this method."
 	case fiber.StatusRequestHeaderFieldsTooLarge:
 		return "The headers of this request are too large."
 	case fiber.StatusRequestEntityTooLarge:

@@ -32,7 +32,7 @@ func (s *Server) originAllowed(origin string) bool {
 // corsConfig lets the pages of allowed origins read answers. No cookies are used,
 // so credentials are not allowed.
 func (s *Server) corsConfig() cors.Config {
-	config := cors.Config{AllowMethods: "GET,HEAD,OPTIONS", MaxAge: 3600}
+	config := cors.Config{AllowMethods: "GET,HEAD,OPTIONS,POST", MaxAge: 3600}
 	if slices.Contains(s.options.AllowedOrigins, "*") {
 		config.AllowOrigins = "*"
 	} else {

@@ -9,9 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -70,8 +67,8 @@ type Options struct {
 	// MaxSockets is how many sockets the server has at once. So many connections
 	// that are none yet it has besides, or requestConns if that is more.
 	MaxSockets int
-	// HeaderBytes bounds the headers of a request, BodyBytes its body, which no route
-	// takes.
+	// HeaderBytes bounds the headers of a request, BodyBytes its body where no route
+	// wants one.
 	HeaderBytes, BodyBytes int
 	// Site is what the pages are told.
 	Site Site
@@ -98,12 +95,13 @@ type Server struct {
 // NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
 func NewChat(service *chat.Service, options Options) *Server {
 	s := newServer("chat", options, chatPage)
-	// Fiber takes HEAD to a GET route as that, but only GET registers somebody.
+	// Fiber takes HEAD to a GET route as that, but only GET and POST register somebody.
 	s.app.Head("/user/join/*", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderAllow, fiber.MethodGet)
+		c.Set(fiber.HeaderAllow, fiber.MethodGet+", "+fiber.MethodPost)
 		return fiber.ErrMethodNotAllowed
 	})
-	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return s.register(c, service) })
+	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return s.register(c, service, chat.Registration{}) })
+	s.app.Post("/user/join/*", func(c *fiber.Ctx) error { return s.registerWith(c, service) })
 	s.app.Get("/chat/:chatId",
 		func(c *fiber.Ctx) error {
 			if !wire.ValidID(c.Params("chatId")) {
@@ -148,7 +146,7 @@ func newServer(name string, options Options, page string) *Server {
 		WriteTimeout:          headerTimeout,
 		IdleTimeout:           options.KeepAlive,
 		ReadBufferSize:        options.HeaderBytes,
-		BodyLimit:             options.BodyBytes,
+		BodyLimit:             max(options.BodyBytes, maxRegistration), // see checkBody
 		Concurrency:           max(options.MaxSockets, requestConns),
 		ErrorHandler:          s.answerError,
 	})
@@ -158,6 +156,7 @@ func newServer(name string, options Options, page string) *Server {
 	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
 	s.app.Use(recovery.New())
 	s.app.Use(secureHeaders)
+	s.app.Use(s.checkBody)
 	s.app.Use(s.share)
 	s.app.Use(s.checkOrigin)
 	s.app.Use(cors.New(s.corsConfig()))
@@ -171,48 +170,6 @@ func newServer(name string, options Options, page string) *Server {
 	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{})))
 	s.servePages(page)
 	return s
-}
-
-// register answers GET /user/join/{userName}.
-func (s *Server) register(c *fiber.Ctx, service *chat.Service) error {
-	raw := c.Params("*")
-	if strings.Contains(raw, "/") {
-		return fiber.ErrNotFound
-	}
-	visitor, err := s.visitorOf(c)
-	if err != nil {
-		return err
-	}
-	name, err := url.PathUnescape(raw) // a copy
-	name, ok := wire.Name(strings.Clone(name))
-	if visitor != nil && raw == "" {
-		name, ok = visitor.Name, true
-	}
-	switch {
-	case err != nil || !ok:
-		return wire.NewError(wire.BadUsername, "A name has "+wire.NameWanted+".")
-	case visitor != nil && name != visitor.Name:
-		return errOtherName
-	}
-	if ok, after := s.registrations.allow(s.clientAddress(c), time.Now()); !ok {
-		s.refused(registerRate)
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(after/time.Second)+1))
-		return wire.NewError(wire.RateLimited, "Too many registrations come from your network. Try again later.")
-	}
-	// Not the request's own context: fasthttp's is no more than the server's, and
-	// reading it races with the server's shutdown.
-	ctx, cancel := context.WithTimeout(context.Background(), registerTimeout)
-	defer cancel()
-	user, err := service.Register(ctx, name, visitor != nil)
-	if err != nil {
-		return err
-	}
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	return c.JSON(struct {
-		UserID   string `json:"userId"`
-		Username string `json:"username"`
-		ChatID   string `json:"chatId"`
-	}{user.UserID, user.Username, user.ChatID})
 }
 
 // upgrade makes a WebSocket route, for agents alone if tokens count here. connect

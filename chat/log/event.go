@@ -27,7 +27,8 @@ type Kind string
 // see Version. Soft ones never renew the chat. Servers ignore kinds that they do
 // not know.
 const (
-	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified.
+	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified,
+	// Team, and in Content the details, a JSON object, that the user has come with.
 	Registered Kind = "registered"
 	// RegisteredFor is Registered once the log holds an entry that takes the fold of
 	// version Fold. Servers with an older one do not take it for a chat's first entry,
@@ -77,12 +78,13 @@ type Event struct {
 	UserID      string `json:"userId,omitempty"`
 	Username    string `json:"username,omitempty"`
 	ChatID      string `json:"chatId,omitempty"`
+	Team        string `json:"team,omitempty"` // that the user asks for
 	Server      string `json:"server,omitempty"`
 	SupportID   string `json:"supportId,omitempty"`
 	SupportName string `json:"supportName,omitempty"`
 	Agent       string `json:"agent,omitempty"` // the support's subject, where agents need a token
 	From        Role   `json:"from,omitempty"`
-	Content     string `json:"content,omitempty"` // of a message; a rating's comment
+	Content     string `json:"content,omitempty"` // of a message; a rating's comment; a registration's details
 	// MessageID is the client's own, if it gave one; it counts per role.
 	MessageID string `json:"messageId,omitempty"`
 	Seq       int64  `json:"seq,omitzero"` // a message's number, from 1

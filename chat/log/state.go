@@ -59,6 +59,7 @@ type Closing struct {
 type State struct {
 	UserID, Username, ChatID string
 	Verified                 bool    // the user has shown a token of their site
+	Team, Details            string  // as registered; Details is a JSON object or ""
 	Support                  Support // zero while nobody has the chat
 	Supported                bool    // somebody has or had it
 	Messages                 []Message
@@ -139,6 +140,7 @@ func (s *State) register(e Event) Outcome {
 		return Ignored
 	}
 	s.UserID, s.Username, s.ChatID, s.Verified = e.UserID, e.Username, e.ChatID, e.Verified
+	s.Team, s.Details = e.Team, e.Content
 	s.registration = e
 	s.advance(e.At)
 	return Applied

@@ -63,6 +63,15 @@ func TestFold(t *testing.T) {
 	}
 }
 
+func TestFoldKeepsWhatWasRegistered(t *testing.T) {
+	var s log.State
+	s.Apply(log.Event{Kind: log.Registered, UserID: "u", ChatID: "c", Verified: true, Team: "billing", Content: `{"language":"de"}`})
+	s.Apply(log.Event{Kind: log.Registered, UserID: "x", ChatID: "c", Team: "sales", Content: `{}`})
+	if s.UserID != "u" || !s.Verified || s.Team != "billing" || s.Details != `{"language":"de"}` {
+		t.Errorf("the state is %+v", s)
+	}
+}
+
 func TestFoldHoldsSoManyMessages(t *testing.T) {
 	var s log.State
 	s.Apply(logtest.Registered)
@@ -84,7 +93,9 @@ func TestFoldHoldsSoManyMessages(t *testing.T) {
 
 func TestEventsSurviveTheLog(t *testing.T) {
 	for _, e := range []log.Event{
-		logtest.Registered, logtest.SupportJoins("s"), {Kind: log.Attended, At: 1, Server: "A"},
+		logtest.Registered, logtest.SupportJoins("s"),
+		{Kind: log.Registered, At: 1, UserID: "u", ChatID: "c", Team: "billing", Content: `{"page":"https://shop.example/?a=\"b\"&c"}`},
+		{Kind: log.Attended, At: 1, Server: "A"},
 		logtest.WithMessageID(logtest.SupportSays("7", "s", "\x00 <&> \u2028 \U0001F600 \"\\"), "m"),
 	} {
 		if got := log.Decode(e.Encode()); !reflect.DeepEqual(got, e) {

@@ -52,7 +52,7 @@ type Config struct {
 	DrainSpread   time.Duration `env:"DRAIN_SPREAD" default:"1s" type:"span" help:"Over how long to spread the closing of sockets after that."`
 
 	MaxHeaderBytes int `env:"MAX_HEADER_BYTES" default:"8192" type:"header-bytes" help:"Most bytes of a request's line and headers, tokens and cookies included. Each request takes this much memory."`
-	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Most bytes of a request's body. No request needs one."`
+	MaxBodyBytes   int `env:"MAX_BODY_BYTES" default:"4096" type:"body-bytes" help:"Most bytes of a request's body. A registration's is not bound by it, but by 8 KiB."`
 
 	ChatPublicURL  string   `name:"chat-public-url" env:"CHAT_PUBLIC_URL" type:"public-url" placeholder:"https://HOST/PATH" help:"Where browsers reach the chat server, if a proxy is in front of it. Default: the host of the page, with the port of CHAT_ADDR."`
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" default:"*" type:"origins" help:"Origins whose pages may use the servers, comma-separated, such as https://example.com or https://*.example.com. * allows all."`

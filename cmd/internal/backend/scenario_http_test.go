@@ -103,7 +103,7 @@ func TestScenarioRegister(t *testing.T) {
 				w.Fatal(err)
 			}
 			_ = r.Body.Close()
-			if r.StatusCode != 405 || r.Header.Get("Allow") != "GET" {
+			if r.StatusCode != 405 || r.Header.Get("Allow") != "GET, POST" {
 				w.Errorf("status %d, Allow %q", r.StatusCode, r.Header.Get("Allow"))
 			}
 			ctx, store := context.Background(), w.redis()
