@@ -447,7 +447,7 @@ func TestAudiences(t *testing.T) {
 		plain: `[]`, verified: `["verified"]`, detailed: `["verified","details"]`,
 	} {
 		pages[to] = &page{}
-		d.lobbies[0].Connect(pages[to], nil).Receive([]byte(`{"type":"Load","args":{"batch":true,"features":` + features + `}}`), time.Now())
+		d.lobbies[0].Connect(pages[to], nil).Receive([]byte(`{"type":"Load","args":{"batch":true,"features":`+features+`}}`), time.Now())
 	}
 	if err := d.queue.Add(t.Context(), told(1, 0)); err != nil {
 		t.Fatal(err)
