@@ -52,6 +52,8 @@ func TestGolden(t *testing.T) {
 		"Rated":                 ratedPayload(rated),
 		"Rated-no-comment":      ratedPayload(log.Rating{Score: 1, At: rated.At}),
 		"ChatExpired":           chatExpiredPayload(waiting.ChatID),
+		"Queue":                 queuePayload(stands{position: 3, waiting: 12, estimate: 95}),
+		"Queue-unknown":         queuePayload(stands{position: 1, waiting: 1, estimate: -1}),
 		"Error":                 wire.ErrUnavailable.Payload(""),
 		"Error-messageId":       errFull.Payload("m-1"),
 	} {
