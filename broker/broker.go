@@ -55,9 +55,9 @@ type Broker interface {
 	// Signal sends a payload to those who listen to the topic now, on any process,
 	// this one included. It never blocks and is kept nowhere: a signal comes at
 	// most once, and may be lost without a word. Of one process's signals on one
-	// topic those that come do so in order. At most 4,096 wait to be sent, for a few
-	// milliseconds; when there are more, the oldest are dropped. However many there
-	// are, publications do not wait for them.
+	// topic those that come do so in order. They wait up to 20 ms to be sent together,
+	// and at most 16,384 of them: when there are more, the oldest are dropped. However
+	// many there are, publications do not wait for them.
 	//
 	// The payload may be changed once Signal has returned. An error says that the
 	// signal has been dropped already: ErrClosed, ErrTooLarge, a topic that cannot

@@ -9,15 +9,16 @@ import (
 
 // Bounds of signals on their way out.
 const (
-	maxSignals = 4096 // that wait to be sent
+	maxSignals = 16384 // that wait to be sent
 	// maxSignalBytes bounds them, too.
 	maxSignalBytes = 4 << 20
 	// signalPause is how long signals are collected. Nobody sees it, and sending
 	// them together costs the server and us a fraction.
-	signalPause = 5 * time.Millisecond
+	signalPause = 20 * time.Millisecond
 	// signalBatch is how many are sent at a time. What is published meanwhile waits
-	// for no more than these.
+	// for no more than these. When there are more, the next follow after batchPause.
 	signalBatch = 256
+	batchPause  = 5 * time.Millisecond
 	// signalTimeout bounds the sending of one batch.
 	signalTimeout = time.Second
 )
@@ -69,12 +70,16 @@ func (o *outbox) shift() {
 }
 
 func (o *outbox) run() {
+	pause := signalPause
 	for {
 		select {
-		case <-time.After(signalPause):
+		case <-time.After(pause):
 		case <-o.ctx.Done():
 		}
-		batch := o.next()
+		batch, more := o.next()
+		if pause = signalPause; more {
+			pause = batchPause
+		}
 		if len(batch) == 0 {
 			return
 		}
@@ -89,19 +94,20 @@ func (o *outbox) run() {
 	}
 }
 
-// next takes the oldest that wait. None ends the goroutine.
-func (o *outbox) next() []signal {
+// next takes the oldest that wait, and tells whether there are as many more. None ends
+// the goroutine.
+func (o *outbox) next() (batch []signal, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := min(len(o.waiting), signalBatch)
-	batch := o.waiting[:n:n]
+	batch = o.waiting[:n:n]
 	for _, s := range batch {
 		o.bytes -= len(s.payload)
 	}
 	if o.waiting = o.waiting[n:]; n == 0 {
 		o.waiting, o.running = nil, false // an idle outbox is small
 	}
-	return batch
+	return batch, len(o.waiting) >= signalBatch
 }
 
 // drop gives up all that wait, for they would come too late, and returns how many

@@ -104,8 +104,13 @@ type details struct {
 
 // registerWith answers POST /user/join/{userName}.
 func (s *Server) registerWith(c *fiber.Ctx, service *chat.Service) error {
-	if len(c.Body()) > maxRegistration {
+	switch {
+	case len(c.Body()) > maxRegistration:
 		return fiber.ErrRequestEntityTooLarge
+	case len(c.Body()) == 0 && c.Get(fiber.HeaderContentType) == "":
+		// A form's or a probe's, who expects nothing of it: as before there was POST.
+		c.Set(fiber.HeaderAllow, fiber.MethodGet)
+		return fiber.ErrMethodNotAllowed
 	}
 	with, err := parseRegistration(c.Body())
 	if err != nil {
