@@ -334,8 +334,7 @@ func TestScenarioStanding(t *testing.T) {
 			c.awaitStanding(1, 1, nil)
 			readme.expectNothing()
 			a.expectNothing()
-			tab.close()
-			c.close()
+			tab.ignoreRest()
 		},
 		"with three takes there is an estimate": func(w *world) {
 			for range 3 {
@@ -351,6 +350,7 @@ func TestScenarioStanding(t *testing.T) {
 			if one < 1 || one > 10 {
 				w.Errorf("the estimate is %v s", one)
 			}
+			a.ignoreRest()
 			w.joinsQueueing(next).awaitSecond(one)
 		},
 		"a support who asks for it gets nothing": func(w *world) {
