@@ -122,6 +122,7 @@ func TestScenarioDetails(t *testing.T) {
 			support := w.chat(v)
 			support.send("Join", v.asSupport("Vika"))
 			support.ignoreRest()
+			user.ignoreRest()
 			before.expectRemoved(v)
 			asked.expectRemoved(v)
 		},
