@@ -118,7 +118,7 @@ func TestNATSLeastRights(t *testing.T) {
 			proxy.Heal()
 			chat.await(t, "meanwhile") // replayed from the stream
 			signals := make(chan string, 1)
-			listening := b.Listen("chat:1", func(payload []byte) { signals <- string(payload) }, func() {})
+			listening := b.Listen("chat:1", func(payload []byte) { signals <- string(payload) }, nil)
 			t.Cleanup(listening.Close)
 			for begin := time.Now(); ; {
 				if err := other.Signal("chat:1", []byte("typing")); err != nil {
