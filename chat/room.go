@@ -101,7 +101,7 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 	result := <-a.done
 	endSpan(span, result.err)
 	if (e.Kind == log.SupportJoined || e.Kind == log.Closed) && result.outcome == log.Applied {
-		r.dequeue(a.late) // whoever is told of it now finds the user in no lobby
+		r.dequeue(a.late, e.Kind == log.SupportJoined) // whoever is told of it now finds the user in no lobby
 	}
 	if result.outcome == log.Applied { // else span is the one that has ended
 		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
@@ -293,13 +293,17 @@ func (r *room) supportJoined() {
 	}
 }
 
-// dequeue takes the chat's user out of the queue: by the deadline, or else as soon
-// as the store can be reached.
-func (r *room) dequeue(deadline time.Time) {
+// dequeue takes the chat's user out of the queue, whom a support has taken or not: by
+// the deadline, or else as soon as the store can be reached.
+func (r *room) dequeue(deadline time.Time, taken bool) {
 	ctx, cancel := context.WithDeadline(r.service.ctx, deadline)
 	defer cancel()
-	if err := r.service.queue.Taken(ctx, r.chatID); err != nil {
-		r.service.unqueue(r.chatID, true)
+	remove := r.service.queue.Remove
+	if taken {
+		remove = r.service.queue.Taken
+	}
+	if err := remove(ctx, r.chatID); err != nil {
+		r.service.unqueue(r.chatID, taken)
 	}
 }
 

@@ -32,10 +32,10 @@ func (b *awayBroker) Publish(_ context.Context, _ string, payload []byte) error 
 func (b *awayBroker) Subscribe(context.Context, string, broker.Handler) (broker.Subscription, error) {
 	return nil, errors.New("away")
 }
-func (b *awayBroker) Signal(string, []byte) error                     { return errors.New("away") }
+func (b *awayBroker) Signal(string, []byte) error                             { return errors.New("away") }
 func (b *awayBroker) Listen(string, func([]byte), func()) broker.Subscription { return nothing{} }
-func (b *awayBroker) Ready() error                                    { return errors.New("away") }
-func (b *awayBroker) Close() error                                    { return nil }
+func (b *awayBroker) Ready() error                                            { return errors.New("away") }
+func (b *awayBroker) Close() error                                            { return nil }
 
 // TestAnnouncementsWaitForTheBroker up to the bound, in order; nobody waits for
 // those beyond it.

@@ -25,10 +25,10 @@ func (silent) Publish(context.Context, string, []byte) error { return nil }
 func (silent) Subscribe(context.Context, string, broker.Handler) (broker.Subscription, error) {
 	return nothing{}, nil
 }
-func (silent) Signal(string, []byte) error                     { return nil }
+func (silent) Signal(string, []byte) error                             { return nil }
 func (silent) Listen(string, func([]byte), func()) broker.Subscription { return nothing{} }
-func (silent) Ready() error                                    { return nil }
-func (silent) Close() error                                    { return nil }
+func (silent) Ready() error                                            { return nil }
+func (silent) Close() error                                            { return nil }
 
 type nothing struct{}
 
