@@ -7,7 +7,8 @@
 --   claims   zset  chatId by the time (ms) at which its claim runs out
 --   holders  hash  chatId -> who claimed it
 --   log      list  the latest events: time (ms) .. ' ' .. place .. ' ' .. JSON
---   meta     hash  epoch, version (number of events in this epoch), place, seen
+--   meta     hash  epoch, version (number of events in this epoch), place, seen,
+--                  asked (somebody wants to know how users stand)
 --   records  hash  chatId -> waits since (us) .. ' ' .. number .. ' ' .. JSON with
 --                  all that is known of the user; the higher number counts
 --   takes    list  when (ms) supports have taken users, the latest first
@@ -183,9 +184,11 @@ function run.remove(chat)
   drop(chat)
 end
 
--- taken chatId: the same, because a support has joined.
+-- taken chatId: the same, because a support has joined. When that was is kept while
+-- somebody asks how users stand: else nothing is left of a queue that is empty.
 function run.taken(chat)
-  if redis.call('HEXISTS', users, chat) == 1 then
+  local wanted = redis.call('HEXISTS', meta, 'asked') == 1 or redis.call('EXISTS', takes) == 1
+  if wanted and redis.call('HEXISTS', users, chat) == 1 then
     redis.call('LPUSH', takes, int(now))
     redis.call('LTRIM', takes, 0, takes_kept - 1)
     redis.call('PEXPIRE', takes, takes_kept_for)
@@ -196,6 +199,7 @@ end
 -- stand chatId...: how users stand. Result: {mean interval between the takes (ms)
 -- or -1 if there are too few, position...}: 1 is next, 0 is claimed, -1 not there.
 function run.stand(...)
+  if epoch ~= '' then redis.call('HSET', meta, 'asked', 1) end
   local claimed = {} -- their places, in order
   for _, chat in ipairs(redis.call('ZRANGE', claims, 0, -1)) do
     claimed[#claimed + 1] = tonumber(redis.call('ZSCORE', places, chat) or 0)

@@ -270,6 +270,16 @@ func TestTakes(t *testing.T) {
 			return s.Interval
 		}
 		takes := queueKeys[8]
+		if err := q.Add(ctx, user(0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Taken(ctx, user(0).ChatID); err != nil {
+			t.Fatal(err)
+		}
+		if n := store.LLen(ctx, takes).Val(); n != 0 {
+			t.Fatalf("%d takes are kept though nobody has asked", n)
+		}
+		interval()
 		for n := range 2 {
 			for range 3 {
 				if err := q.Taken(ctx, user(n).ChatID); err != nil {
