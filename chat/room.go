@@ -48,10 +48,8 @@ type room struct {
 	marks        marks
 	signals      signals
 	presence     roomPresence
-
-	active        time.Time // when the last message or Join came, as far as this server knows
-	typedAt       time.Time // when somebody typed last
-	typingWatched bool      // a timer will look at typedAt
+	active       time.Time // when the last message or Join came, as far as this server knows
+	typed        typed
 }
 
 // appending is an event on its way into the log, and who waits for it.

@@ -28,6 +28,12 @@ type sessionTyping struct {
 	told   bool      // the last that it was told of the other role
 }
 
+// typed is the life that typing gives a chat. It is guarded by room.mu.
+type typed struct {
+	at      time.Time // when somebody typed last
+	watched bool      // a timer will look at it
+}
+
 // typing takes that a session types, or has stopped (PROTOCOL.md, "typing").
 func (r *room) typing(s *Session, args *typingArgs) error {
 	if args.Typing == nil {
@@ -54,7 +60,7 @@ func (r *room) typing(s *Session, args *typingArgs) error {
 	if *args.Typing {
 		now := time.Now()
 		s.typing.says = true
-		r.typed(now)
+		r.noteTyped(now)
 		if now.Sub(s.typing.passed) < typingEvery {
 			return nil
 		}
@@ -102,23 +108,23 @@ func (r *room) tellTyping(role log.Role, typing bool, text *string) {
 // typingTolerance is how exact the life is that typing gives a chat.
 func (s *Service) typingTolerance() time.Duration { return min(20*time.Second, s.logs.TTL()/5) }
 
-// typed lets the chat live for its time from now, unless nothing else has happened
+// noteTyped lets the chat live for its time from now, unless nothing else has happened
 // for long. The store is told when the chat would end otherwise, not each time. The
 // caller holds mu.
-func (r *room) typed(now time.Time) {
+func (r *room) noteTyped(now time.Time) {
 	if now.Sub(r.active) > typingRenews {
 		return
 	}
-	r.typedAt = now
+	r.typed.at = now
 	rest := r.deadline.Sub(now) - r.service.typingTolerance()
 	switch {
 	case rest <= 0:
 		r.renewTyped()
-	case !r.typingWatched:
-		r.typingWatched = true
+	case !r.typed.watched:
+		r.typed.watched = true
 		r.service.timers.after(rest, func() {
 			r.mu.Lock()
-			r.typingWatched = false
+			r.typed.watched = false
 			if !r.gone {
 				r.renewTyped()
 			}
@@ -131,7 +137,7 @@ func (r *room) typed(now time.Time) {
 // caller holds mu.
 func (r *room) renewTyped() {
 	ttl := r.service.logs.TTL()
-	end := r.typedAt.Add(ttl)
+	end := r.typed.at.Add(ttl)
 	if r.closed() || !end.After(r.deadline) {
 		return
 	}
