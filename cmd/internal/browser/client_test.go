@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"livesupport/cmd/internal/backend"
@@ -31,7 +32,7 @@ func (e end) imports(s *site) {
 			}
 			chat.open();
 		};
-		window.register = () => client.register(%q, "Nika");
+		window.register = (more) => client.register(%q, "Nika", "", more);
 	})`, s.chat, s.chat, s.chat))
 }
 
@@ -198,6 +199,40 @@ func TestClientPresence(t *testing.T) {
 	hide(agent, false)
 	agent.joins(left)
 	visitor.until("back", `chat.presence.other === "online"`)
+}
+
+// TestClientQueue: who waits knows their place.
+func TestClientQueue(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	first := s.visits()
+	first.until("next", `chat.queue?.position === 1 && chat.queue.estimate === null`)
+	second := s.visits()
+	second.until("behind", `chat.queue?.position === 2 && chat.queue.waiting === 2`)
+	s.answers(first)
+	first.until("no place any more", `chat.queue === null`)
+	second.until("next", `chat.queue?.position === 1 && chat.queue.waiting === 1`)
+}
+
+// TestClientRegistration: what is to be known of a visitor comes to the agents who ask
+// for it.
+func TestClientRegistration(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	visitor := s.end()
+	visitor.run(`register({ team: "billing", details: { page: "https://shop.example/cart" } }).then(join)`)
+	visitor.until("waiting", `chat.state === "waiting"`)
+	visitor.run(fmt.Sprintf(`new Promise((resolve) => {
+		const lobby = new WebSocket(%q);
+		lobby.onopen = () => lobby.send(JSON.stringify({ type: "Load", args: { features: ["details"] } }));
+		lobby.onmessage = ({ data }) => {
+			if (data === "ping") return;
+			window.waits = JSON.parse(data);
+			lobby.close();
+			resolve();
+		};
+	})`, strings.Replace(s.lobby, "http", "ws", 1)+"users"))
+	visitor.until("the agent knows", `waits.team === "billing" && waits.details.page === "https://shop.example/cart"`)
 }
 
 // TestClientEnd: either side ends a chat for both, and the visitor can still rate it.
