@@ -50,21 +50,14 @@ func TestUnreadMessages(t *testing.T) {
 }
 
 // refusing is a server that does not take a certain message, as one that is full.
-// The widget may take its sockets from a frame of its own, where this runs as well.
-const refusing = `
-	top.refuses ??= true;
-	const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
-	Object.defineProperty(WebSocket.prototype, "onmessage", {
-		set(handle) {
-			set.call(this, handle);
-			this.send = (data) => {
-				if (!top.refuses || !data.includes('"content":"too much"')) return WebSocket.prototype.send.call(this, data);
-				const { messageId } = JSON.parse(data).args;
-				const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
-				setTimeout(() => handle({ data: JSON.stringify(answer) }));
-			};
-		},
-	});`
+const refusing = tapped + `
+	window.refuses = true;
+	tap.sends = (socket, text, send) => {
+		if (!refuses || !text.includes('"content":"too much"')) return send(text);
+		const { messageId } = JSON.parse(text).args;
+		const answer = { type: "Error", args: { code: "chat_full", message: "Full.", messageId } };
+		setTimeout(() => socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(answer) })));
+	};`
 
 func TestRefusedMessage(t *testing.T) {
 	t.Parallel()

@@ -6,35 +6,18 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// seemsOwn makes a script's WebSocket look like the browser's own. The pages would
-// take one that is, otherwise.
-const seemsOwn = `
-	Function.prototype.toString = new Proxy(Function.prototype.toString, { apply: (of, self, values) => {
-		if (self === WebSocket) return "function WebSocket() { [native code] }";
-		if (self === WebSocket.prototype.send) return "function send() { [native code] }";
-		return Reflect.apply(of, self, values);
-	} });
-`
-
 // slowToHear lets a page hold back what comes through its sockets.
-const slowToHear = `(() => {
-	const held = [];
-	let holding = false;
-	window.holdFrames = () => { holding = true; };
-	window.releaseFrames = () => {
-		holding = false;
-		for (const handle of held.splice(0)) handle();
+const slowToHear = tapped + `
+	window.held = null;
+	tap.hears = (socket, event, handle) => {
+		if (held && event.data !== "ping") held.push(() => handle(event));
+		else handle(event);
 	};
-	const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
-	Object.defineProperty(WebSocket.prototype, "onmessage", {
-		set(handle) {
-			set.call(this, (event) => {
-				if (holding && event.data !== "ping") held.push(() => handle(event));
-				else handle(event);
-			});
-		},
-	});
-})()`
+	window.release = () => {
+		const before = held;
+		window.held = null;
+		for (const handle of before) handle();
+	};`
 
 func TestClaimRace(t *testing.T) {
 	t.Parallel()
@@ -46,10 +29,10 @@ func TestClaimRace(t *testing.T) {
 	kiku.shows(".queue .name", "Nika")
 
 	// Kiku claims a visitor whom Vika has claimed, before the news is there.
-	get[any](kiku, `holdFrames()`)
+	get[any](kiku, `held = []`)
 	vika.takes("Nika")
 	kiku.click(".queue button")
-	get[any](kiku, `releaseFrames()`)
+	get[any](kiku, `release()`)
 	kiku.shows(".notice", "Another agent has just taken the chat with Nika.")
 	kiku.shows(".waiting .empty", "No one is waiting.")
 	kiku.shot("agent-claim-lost")

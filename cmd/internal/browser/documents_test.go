@@ -6,16 +6,6 @@ import (
 	"testing"
 )
 
-// countingSockets counts a page's open sockets.
-const countingSockets = `window.sockets = new Set();
-	window.WebSocket = new Proxy(WebSocket, { construct(of, values) {
-		const socket = new of(...values);
-		sockets.add(socket);
-		socket.addEventListener("close", () => sockets.delete(socket));
-		return socket;
-	} });
-	Function.prototype.toString = new Proxy(Function.prototype.toString, { apply: (of, self, values) => self === WebSocket ? "function WebSocket() { [native code] }" : Reflect.apply(of, self, values) });`
-
 // TestPagesOfOneDocument are the ways in which a site goes from page to page without
 // loading one: the button is on each, once, open or closed as it was.
 func TestPagesOfOneDocument(t *testing.T) {
@@ -39,7 +29,7 @@ func TestPagesOfOneDocument(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			as := desktop
-			as.script = countingSockets
+			as.script = tapped
 			w := newWindow(t, as)
 			w.visit(shop)
 			w.asks("Nika", "one")

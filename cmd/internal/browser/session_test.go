@@ -145,13 +145,11 @@ func TestRejoin(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
 	noting := desktop
-	noting.script = seemsOwn + `
+	noting.script = tapped + `
 		window.joins = [];
-		window.WebSocket = class extends WebSocket {
-			send(data) {
-				if (data.startsWith('{"type":"Join"')) joins.push(JSON.parse(data).args.supportId ?? "none");
-				super.send(data);
-			}
+		tap.sends = (socket, text, send) => {
+			if (text.startsWith('{"type":"Join"')) joins.push(JSON.parse(text).args.supportId ?? "none");
+			send(text);
 		};`
 	visitor, agent := s.visitor(desktop), newWindow(t, noting)
 	visitor.asks("Nika", "one")

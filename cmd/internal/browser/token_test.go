@@ -180,32 +180,24 @@ func TestTokenInTime(t *testing.T) {
 	visitor := s.visitor(desktop)
 	visitor.asks("Nika", "one")
 	late := desktop
-	late.script = seemsOwn + `
-		window.held = Promise.resolve();
-		for (const name of ["onmessage", "onclose"]) {
-			const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, name);
-			Object.defineProperty(WebSocket.prototype, name, {
-				set(handle) {
-					const chat = this.url.includes("/chat/");
-					set.call(this, (event) => {
-						if (chat && event.type === "close") window.shut = event.code;
-						this.turn = (this.turn ?? Promise.resolve()).then(() => chat && event.data !== "ping" && window.held).then(() => handle(event));
-					});
-				},
-			});
-		}`
+	late.script = slowToHear + `
+		tap.hears = ((hears) => (socket, event, handle) => {
+			if (!socket.url.includes("/chat/")) return handle(event);
+			if (event.type === "close") window.shut = event.code;
+			hears(socket, event, handle);
+		})(tap.hears);`
 	agent := newWindow(t, late)
 	agent.visit(s.lobby)
 	agent.showsToken(tokenFor(t, "vika", "Vika", 5*time.Second))
 	agent.until("online", `$(".lobby").dataset.state === "ready"`)
 	agent.takes("Nika")
 	agent.connected()
-	get[bool](agent, `window.held = new Promise((release) => window.release = release), true`)
+	get[any](agent, `held = []`)
 	agent.shows(".renewal", "Your access token has expired.")
 	agent.until("shut out of the chat", `window.shut === 1008`)
 	agent.renews(tokenFor(t, "vika", "Vika", time.Hour))
 	agent.hides(".renewal")
-	get[bool](agent, `release(), true`)
+	get[any](agent, `release()`)
 	visitor.says("two")
 	agent.conversation("one", "two")
 	agent.says("three")
