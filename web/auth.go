@@ -18,7 +18,8 @@ const (
 	// their token.
 	subprotocol  = "livesupport"
 	bearerPrefix = "bearer."
-	// tokenHeader has the token that a page asks about.
+	// tokenHeader has a token where a proxy in front may have asked for a password:
+	// the Authorization is that one's then, and is the browser's.
 	tokenHeader = "Livesupport-Token"
 	// clockSkew is how far the clock of who makes tokens may be off.
 	clockSkew = 5 * time.Second
@@ -148,7 +149,13 @@ var errOtherName = wire.NewError(wire.Forbidden, "The name in the path is not th
 // visitorOf is who a registration's token says the visitor is: nil without a token,
 // and where tokens of visitors do not count.
 func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
-	token, shown := bearer(c.Get(fiber.HeaderAuthorization), "")
+	token := c.Get(tokenHeader)
+	shown := token != ""
+	if shown {
+		c.Vary(tokenHeader) // tells the page that this server looks at it
+	} else {
+		token, shown = bearer(c.Get(fiber.HeaderAuthorization), "")
+	}
 	if s.options.Visitors == nil || !shown {
 		return nil, nil
 	}

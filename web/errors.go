@@ -51,13 +51,18 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 		s.options.Log.Warn("request failed", "path", c.Route().Path, "error", err)
 		public = wire.ErrUnavailable
 	}
+	code := status(public.Code)
 	switch public.Code {
 	case wire.Unavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
 	case wire.Unauthorized:
+		if c.Get(tokenHeader) != "" { // a 401 would be for the password beside it
+			code = fiber.StatusForbidden
+			break
+		}
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	}
-	return sendError(c, status(public.Code), string(public.Code), public.Message)
+	return sendError(c, code, string(public.Code), public.Message)
 }
 
 func sendError(c *fiber.Ctx, status int, code, message string) error {

@@ -8,7 +8,9 @@
   const named = (one) => /\/widget\.js(?:[?#]|$)/.test(one?.src);
   const modules = () => [...document.querySelectorAll("script[type=module][src]")].filter(named);
   const script = document.currentScript ?? modules().find(({ src }) => src.startsWith(server)) ?? modules().pop();
-  const base = named(script) ? new URL(".", script.src).href : server;
+  const from = new URL(named(script) ? script.src : server);
+  from.username = from.password = ""; // a page has those of its own address: a fetch must not
+  const base = new URL(".", from).href;
   const line = { script, options: { ...script?.dataset } };
   if (window[key]) return window[key].push(line); // the line is there twice, or on the next page of the same document
 

@@ -175,6 +175,27 @@ func TestScenarioVerified(t *testing.T) {
 			w.expectFailure(w.get(w.nextChat(), "/user/join/%20", "Authorization", "Bearer "+ana), 400, "bad_username")
 			w.expectFailure(w.get(w.nextChat(), "/user/join/"), 400, "bad_username")
 		},
+		"where the Authorization is a password, a header of its own has the token": func(w *world) {
+			const password = "Basic c2hvcDpzZWNyZXQ="
+			for _, other := range []string{password, "Bearer rubbish", ""} {
+				r := w.get(w.nextChat(), "/user/join/", "Authorization", other, "Livesupport-Token", token)
+				if got := w.expectJSON(r, 200); got["username"] != "Nika" || !strings.Contains(r.header.Get("Vary"), "Livesupport-Token") {
+					w.Errorf("%s, %v", r.body, r.header)
+				}
+			}
+			for what, bad := range badVisitorTokens() {
+				if bad == "" {
+					continue // as if it were not there
+				}
+				r := w.get(w.nextChat(), "/user/join/Nika", "Authorization", password, "Livesupport-Token", bad)
+				if r.status != 403 || r.header.Get("WWW-Authenticate") != "" {
+					w.Errorf("%s: %d %s", what, r.status, r.body)
+					continue
+				}
+				w.expectFailure(r, 403, "unauthorized")
+			}
+			w.expectJSON(w.get(w.nextChat(), "/user/join/Nika", "Livesupport-Token", ""), 200)
+		},
 		"no URL and no cookie verifies": func(w *world) {
 			for _, path := range []string{"Nika?token=", "Nika?access_token=", "Nika?bearer="} {
 				w.registerAt(w.nextChat(), path+"rubbish", "Nika") // not even looked at

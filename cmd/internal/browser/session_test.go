@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -12,18 +13,19 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"livesupport/cmd/internal/backend"
+	"livesupport/web"
 )
 
-// TestPasswordInFront is a console behind HTTP Basic.
-func TestPasswordInFront(t *testing.T) {
-	t.Parallel()
-	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
-	target, err := url.Parse(s.lobby)
+// guarded is a proxy in front of a server that asks for a password (HTTP Basic); the
+// first URL has it.
+func (s *site) guarded(server string) (login, without string) {
+	s.Helper()
+	target, err := url.Parse(server)
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "shop" || password != "secret" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="shop"`)
 			w.WriteHeader(http.StatusUnauthorized)
@@ -31,11 +33,18 @@ func TestPasswordInFront(t *testing.T) {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	t.Cleanup(guarded.Close)
+	s.Cleanup(front.Close)
+	return strings.Replace(front.URL, "://", "://shop:secret@", 1) + "/", front.URL + "/"
+}
 
+// TestPasswordInFront is a console behind HTTP Basic.
+func TestPasswordInFront(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
 	visitor, agent := s.visitor(desktop), newWindow(t, desktop)
 	visitor.asks("Nika", "one")
-	agent.visit(strings.Replace(guarded.URL, "://", "://shop:secret@", 1) + "/")
+	login, _ := s.guarded(s.lobby)
+	agent.visit(login)
 	agent.showsToken("not a token")
 	agent.shows(".sign-in .notice", "This token is invalid")
 	agent.showsToken(tokenFor(t, "vika", "Vika", -time.Hour))
@@ -45,6 +54,44 @@ func TestPasswordInFront(t *testing.T) {
 	agent.shows(".queue .name", "Nika")
 	agent.reload()
 	agent.until("online after a reload", `$(".lobby")?.dataset.state === "ready"`)
+}
+
+// TestPasswordInFrontOfVisitors is a chat server behind HTTP Basic, together with the
+// site that vouches for its visitors: a token that is refused there does not make the
+// browser forget the password, nor does a good one.
+func TestPasswordInFrontOfVisitors(t *testing.T) {
+	t.Parallel()
+	const secret = "the visitors' secret has 33 bytes"
+	s := startSite(t, func(cfg *backend.Config) { cfg.VisitorSecret = secret })
+	login, chat := s.guarded(s.chat)
+	agent, w := s.agent(desktop, "Vika"), newWindow(t, desktop)
+	w.visit(login)
+	runs := func(ttl time.Duration) {
+		t.Helper()
+		token, err := web.SignToken(secret, "4711", "Nika", "", "", ttl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		get[any](w, fmt.Sprintf(`void document.querySelectorAll("script").forEach((one) => { one.dataset.token = %q; })`, token))
+		w.until("not asked for a name", `$("#name").offsetParent === null`)
+	}
+	w.click(".launcher")
+	runs(-time.Hour)
+	w.fill("#first", "one")
+	w.click(".start .primary")
+	w.shows(".start .hint", "Your session on this site has expired. Please reload the page.")
+	w.visit(chat)
+	w.until("the password is still known", `shown($(".panel"))`)
+	runs(time.Hour)
+	w.click("#first")
+	w.press("a", kb.ModifierCtrl)
+	w.write("two")
+	w.click(".start .primary")
+	w.conversation("two")
+	agent.takes("Nika")
+	agent.shows(".with", "Verified")
+	w.reload()
+	w.until("the password is still known", `shown($(".panel"))`)
 }
 
 // TestSignOut: the next agent at the same browser gets nothing of the last one's, who

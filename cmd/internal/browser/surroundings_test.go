@@ -154,7 +154,7 @@ func TestWaysToLoadTheScript(t *testing.T) {
 		"/twice":           s.line(attributes) + s.line(`data-title="The second" data-colour="red"`),
 		"/twice-and-late":  s.line(attributes) + `<script>addEventListener("load", () => setTimeout(() => { const script = document.createElement("script"); script.src = "{{chat}}widget.js"; script.dataset.title = "The second"; document.head.append(script); }, 300))</script>`,
 		"/two-spellings":   fmt.Sprintf(`<script src="{{chat}}widget.js" %s></script><script src="%swidget.js" data-title="The second"></script>`, attributes, otherName),
-		"/two-ways":        fmt.Sprintf(`<script src="{{chat}}widget.js" %s></script><script type="module" src="{{chat}}widget.js?module" data-title="The second"></script><script src="all.js"></script>`, attributes),
+		"/two-ways":        fmt.Sprintf(`<script src="{{chat}}widget.js" %s></script><script type="module" src="{{chat}}widget.js" data-title="The second"></script><script src="all.js"></script>`, attributes),
 		"/nonce":           "policy: script-src 'nonce-abc' 'strict-dynamic'; connect-src {{chat}} ws:; style-src 'none'; default-src 'none'; img-src data:\n" + fmt.Sprintf(`<script src="{{chat}}widget.js" nonce="abc" %s></script>`, attributes),
 	}
 	shop := s.pages(pages)

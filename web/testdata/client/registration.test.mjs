@@ -12,7 +12,7 @@ globalThis.fetch = async (url, options) => {
   asked.push([options.method ?? "GET", url, options.headers ?? {}, options.body]);
   const answer = answers.shift();
   if (answer === null) throw new TypeError("Failed to fetch");
-  return new Response(JSON.stringify(answer.body), { status: answer.status });
+  return new Response(JSON.stringify(answer.body), { status: answer.status, headers: answer.headers });
 };
 
 /** Answers requests by what is listed, in turn; null is no answer. */
@@ -36,6 +36,34 @@ test("a server that takes no POST registers the visitor without more", async () 
     const requests = server(answer, { status: 200, body: user });
     assert.equal((await register(BASE, "Nika", "", { details: {} })).chatId, "b");
     assert.deepEqual(requests.map(([method]) => method), ["POST", "GET"]);
+  }
+});
+
+test("at the page's own server, the Authorization is left to a password", async () => {
+  globalThis.location = { origin: "http://chat.example" };
+  try {
+    const vary = { Vary: "Origin, Livesupport-Token" };
+    const own = { "Livesupport-Token": "token" };
+    const bearer = { Authorization: "Bearer token" };
+    for (const [answers, want] of [
+      [[{ status: 200, body: user, headers: vary }], [own]],
+      [[{ status: 200, body: { ...user, chatId: "unverified" } }, { status: 200, body: user }], [own, bearer]],
+      [[{ status: 400, body: {} }, { status: 200, body: user }], [own, bearer]],
+    ]) {
+      const requests = server(...answers);
+      assert.equal((await register(BASE, "Nika", "token")).chatId, "b");
+      assert.deepEqual(requests.map(([, , headers]) => headers), want);
+    }
+    for (const status of [400, 401, 403, 429, 503]) {
+      const requests = server({ status, body: {}, headers: status === 400 ? vary : {} });
+      await assert.rejects(register(BASE, "Nika", "token"), Refusal);
+      assert.equal(requests.length, 1);
+    }
+    const requests = server({ status: 200, body: user });
+    await register(BASE, "Nika");
+    assert.deepEqual(requests[0][2], {});
+  } finally {
+    delete globalThis.location;
   }
 });
 
