@@ -1,4 +1,4 @@
-import { announce, h, icon } from "./dom.js";
+import { announce, h, icon, write } from "./dom.js";
 import { MessageField } from "./field.js";
 import { Moments } from "./moments.js";
 import { aborter } from "./native.js";
@@ -21,7 +21,10 @@ export function isOver({ state, problem }) {
   return state === "ended" || (state === "closed" && problem !== "unauthorized");
 }
 
-/** Shows one chat at a time and takes what is written. The widget and the console have one each. */
+/**
+ * Shows one chat at a time and takes what is written. The widget and the console have one each. It
+ * tells the other side who types here, and what has been read: what is in view, in a visible page.
+ */
 export class Conversation {
   #t;
   #moments;
@@ -43,8 +46,13 @@ export class Conversation {
     this.earlier = h("button", { type: "button", class: "quiet earlier", hidden: true, onclick: () => this.#earlier() }, t("earlier"));
     this.messages = h("div", { class: "messages" });
     this.outbox = h("ol", { class: "outbox" });
+    /** How far this side's last message has come. */
+    this.fate = h("p", { class: "fate" });
+    /** What the other side is writing, where that is shown. Screen readers hear of it once it is sent. */
+    this.preview = h("div", { class: "message other preview", "aria-hidden": "true", hidden: true });
+    this.typing = h("p", { class: "typing", "aria-hidden": "true", hidden: true });
     this.log = h("div", { class: "log", tabIndex: 0, role: "region", "aria-label": t("messages") },
-      h("div", { class: "track" }, this.earlier, this.messages, this.outbox));
+      h("div", { class: "track" }, this.earlier, this.messages, this.outbox, this.preview));
     this.newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => this.toEnd() }, icon("down"), t("newer"));
     this.live = h("div", { class: "unseen", "aria-live": "polite" });
     const draft = () => `draft.${this.#chat.participant.chatId}`;
@@ -61,12 +69,17 @@ export class Conversation {
       this.field.hint, this.field.alarm,
       h("div", { class: "field" }, ...tools, this.text, send), this.field.keys);
     this.element = h("section", { class: "conversation" },
-      h("div", { class: "view" }, this.log, this.newer), this.live, this.form);
+      h("div", { class: "view" }, this.log, this.typing, this.newer), this.live, this.form);
     /** What gets the focus when the chat ends under the hands of somebody who writes. @type {HTMLElement} */
     this.next = this.log;
 
+    this.text.addEventListener("input", () => this.#chat?.typing.key(this.text.value));
+    this.text.addEventListener("blur", () => this.#chat?.typing.stop());
     this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    const follow = new ResizeObserver(() => this.#following && this.toEnd());
+    const follow = new ResizeObserver(() => {
+      if (this.#following) this.toEnd();
+      this.#read(); // it may have been hidden
+    });
     follow.observe(this.log);
     follow.observe(this.log.firstElementChild);
   }
@@ -75,24 +88,28 @@ export class Conversation {
   show(chat) {
     if (chat === this.#chat) return;
     this.#shown?.abort();
+    this.#chat?.typing.stop();
     this.#chat = chat;
-    this.live.replaceChildren();
-    this.messages.replaceChildren();
-    this.outbox.replaceChildren();
+    for (const part of [this.live, this.messages, this.outbox, this.preview, this.typing]) part.replaceChildren();
     if (!chat) return;
     this.#shown = aborter();
     const { signal } = this.#shown;
     chat.addEventListener("history", () => this.#all(), { signal });
     chat.addEventListener("message", ({ detail }) => this.#add(detail), { signal });
     chat.addEventListener("change", () => this.#changed(), { signal });
+    chat.addEventListener("receipt", () => this.#showFate(), { signal });
+    chat.addEventListener("typing", () => this.#showTyping(), { signal });
+    document.addEventListener("visibilitychange", () => this.#read(), { signal });
     this.field.restore();
     this.#all();
+    this.#showTyping();
     this.#changed();
   }
 
   /** Puts a text where the cursor is. @param {string} text */
   insert(text) {
     this.field.insert(text);
+    this.#chat?.typing.key(this.text.value);
   }
 
   toEnd() {
@@ -120,7 +137,9 @@ export class Conversation {
     this.#from = Math.max(0, messages.length - WINDOW);
     this.messages.replaceChildren(...this.#pages(this.#from, messages.length));
     this.earlier.hidden = this.#from === 0;
+    this.#showFate();
     this.toEnd();
+    this.#read();
   }
 
   #earlier() {
@@ -130,6 +149,7 @@ export class Conversation {
     this.#from = Math.max(0, to - WINDOW);
     this.messages.prepend(...this.#pages(this.#from, to));
     this.earlier.hidden = this.#from === 0;
+    this.#showFate();
     log.scrollTop = log.scrollHeight - fromEnd;
     if (this.earlier.hidden) log.focus();
   }
@@ -152,7 +172,8 @@ export class Conversation {
       this.messages.append(page);
     }
     page.append(...this.#items(message, messages[messages.length - 2]));
-    if (this.#own(message)) return;
+    this.#read();
+    if (this.#own(message)) return this.#showFate();
     announce(this.live, this.#t("announce", { name: this.#name(message), text: cut(message.content, READ_OUT) }));
     if (!this.#following) this.newer.hidden = false;
   }
@@ -162,6 +183,7 @@ export class Conversation {
     const over = isOver(this.#chat);
     const draft = { messageId: "draft", content: this.field.value, problem: state === "ended" ? "expired" : problem };
     this.#showUnsent(over && visible(draft.content) ? [...outbox, draft] : outbox, over);
+    this.fate.hidden = this.outbox.childElementCount > 0; // the last one is not yet sent
     if (this.form.hidden === over) return;
     const focused = this.form.contains(this.form.getRootNode().activeElement);
     this.form.hidden = over;
@@ -179,6 +201,45 @@ export class Conversation {
       if (next?.dataset.key === key) next = next.nextElementSibling;
       else this.outbox.insertBefore(this.#unsent(unsent[i], key, over), next);
     }
+  }
+
+  /** Below the last message of this side. */
+  #showFate() {
+    const last = this.#chat.messages.findLast((message) => this.#own(message));
+    const item = last && Array.from(this.messages.querySelectorAll(".message.own")).at(-1);
+    if (!item) return this.fate.remove();
+    write(this.fate, this.#t(this.#chat.receipts.of(last)));
+    if (this.fate.parentElement !== item) item.append(this.fate);
+  }
+
+  #showTyping() {
+    const t = this.#t;
+    const { typing, text } = this.#chat.typing.other;
+    const previewed = typing && visible(text);
+    this.preview.hidden = !previewed;
+    this.preview.replaceChildren(...(previewed ? [h("div", { class: "bubble" }, text), h("p", { class: "fate" }, t("notYetSent"))] : []));
+    this.typing.hidden = !typing || previewed;
+    write(this.typing, typing ? t("typing", { name: this.#name({ from: this.#chat.participant.role === "Support" ? "User" : "Support" }) }) : "");
+  }
+
+  /** What is in view in a visible page has been read. */
+  #read() {
+    if (document.hidden || !this.log.clientHeight || !this.#chat?.receipts.unread) return;
+    this.#chat.receipts.read(this.#following ? undefined : this.#lastInView());
+  }
+
+  /** The number of the last message whose end is in view, or above it. */
+  #lastInView() {
+    const end = this.log.getBoundingClientRect().bottom + 1; // rounded
+    let number = this.#from + this.messages.querySelectorAll(".message").length;
+    for (const page of Array.from(this.messages.children).reverse()) {
+      const items = Array.from(page.querySelectorAll(".message")).reverse();
+      // What is in a page out of view is not measured: that would have it laid out.
+      const seen = page.getBoundingClientRect().top < end ? items.findIndex((item) => item.getBoundingClientRect().bottom <= end) : -1;
+      if (seen >= 0) return number - seen;
+      number -= items.length;
+    }
+    return number;
   }
 
   #own({ from }) {
@@ -211,7 +272,6 @@ export class Conversation {
         h("time", { dateTime: message.timestamp, title: full, "aria-hidden": "true" }, this.#moments.time(at))));
     }
     item.append(this.#bubble(message.content), h("time", { class: "unseen", dateTime: message.timestamp }, full));
-    if (own) item.append(h("p", { class: "fate" }, this.#t("sent")));
     return item;
   }
 
@@ -256,5 +316,6 @@ export class Conversation {
       this.#following = false;
     }
     this.#lastTop = scrollTop;
+    this.#read();
   }
 }

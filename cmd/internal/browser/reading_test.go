@@ -31,6 +31,7 @@ func TestMoments(t *testing.T) {
 			const { t, lang } = speak(navigator.language);
 			const chat = Object.assign(new EventTarget(), {
 				participant: { chatId: "1", role: "User" }, state: "connected", outbox: [],
+				receipts: { unread: 0 }, typing: { other: { typing: false, text: "" } },
 				messages: ["2023-10-22T18:18:59.360855Z", "2023-10-22T18:19:00.000000Z", "2023-10-23T18:18:59.360855Z"]
 					.map((timestamp) => ({ from: "Support", content: "one", timestamp })),
 			});

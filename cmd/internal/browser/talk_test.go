@@ -27,7 +27,7 @@ func TestTalk(t *testing.T) {
 	visitor.conversation("one", "two", "three")
 	visitor.shows(".who", "Vika")
 	visitor.says("four")
-	visitor.shows(".fate", "Sent")
+	visitor.shows(".fate", "Read")
 	all := []string{"one", "two", "three", "four"}
 	agent.conversation(all...)
 
