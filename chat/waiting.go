@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"livesupport/chat/log"
+	"livesupport/lobby/wire"
 )
 
 func (s *Service) startWaiting(r *room) {
@@ -78,4 +81,64 @@ func (s *Service) renew(ctx context.Context, rooms map[string]*room) error {
 	still := s.waitingRooms()
 	ids = slices.DeleteFunc(ids, func(id string) bool { return still[id] != nil })
 	return s.queue.Leave(ctx, ids...)
+}
+
+// leave takes a session out. When the last socket of a waiting user closes
+// here, the user has the grace time to come back, and the chat its full time.
+func (r *room) leave(s *Session) {
+	r.mu.Lock()
+	r.stopTyping(s)
+	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
+	r.presenceChanged(s.role)
+	r.announce()
+	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == log.RoleUser })
+	if left {
+		r.waiting = false
+		r.service.stopWaiting(r)
+	}
+	r.mu.Unlock()
+	r.flush()
+	if !left {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	_, err := r.service.logs.Keep(ctx, []string{r.chatID})
+	if err == nil {
+		err = r.service.queue.Leave(ctx, r.chatID)
+	}
+	if err != nil {
+		r.service.logger.Warn("a waiting user has left, and the store could not be told", "chat", wire.ShortID(r.chatID), "error", err)
+	}
+}
+
+// waitAgain puts a connected user who has dropped out of the queue back into
+// it, unless a support has joined meanwhile.
+func (r *room) waitAgain(ctx context.Context) {
+	r.mu.Lock()
+	after := r.last
+	r.mu.Unlock()
+	entries, err := r.service.logs.Read(ctx, r.chatID, after)
+	if err != nil {
+		return // the next renewal tries again
+	}
+	r.mu.Lock()
+	r.take(after, entries)
+	waiting := r.waiting
+	user := r.user()
+	r.mu.Unlock()
+	r.flush()
+	if !waiting {
+		return
+	}
+	if err := r.service.queue.Add(ctx, user); err != nil {
+		r.service.logger.Warn("a waiting user could not be put back into the queue", "chat", wire.ShortID(r.chatID), "error", err)
+		return
+	}
+	r.mu.Lock()
+	taken := r.state.Support.ID != ""
+	r.mu.Unlock()
+	if taken {
+		r.service.unqueue(r.chatID, true)
+	}
 }

@@ -1,0 +1,168 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"livesupport/broker/redisdb"
+	"livesupport/chat/log"
+	"livesupport/lobby/wire"
+)
+
+// appending is an event on its way into the log, and who waits for it.
+type appending struct {
+	id string
+	// applied is called under room.mu when the fold has taken the event.
+	applied func(log.Outcome)
+	late    time.Time // when whoever waits is answered though it is not applied yet
+	done    chan appended
+}
+
+// appended is what has become of an event.
+type appended struct {
+	outcome log.Outcome
+	seq     int64 // 0 unless it has been applied
+	late    bool  // it is in the log, and will be applied when what lies before it can be read
+	err     error
+}
+
+// append puts an event into the log and waits until the fold has taken it, until
+// lastTry after the deadline. applied, if not nil, is called in the same locked
+// step. Then it tells the sessions and the other servers. ctx bounds nothing: it
+// says below which span this happens.
+func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, applied func(log.Outcome)) appended {
+	began := time.Now()
+	switch {
+	case r.service.outage.Load():
+		return appended{err: errOutage}
+	case began.After(deadline): // it has waited behind others of its socket, whose fault it is
+		return appended{err: wire.ErrUnavailable}
+	}
+	entry := e.Encode()
+	a := &appending{id: e.ID, applied: applied, late: deadline.Add(lastTry), done: make(chan appended, 1)}
+	r.mu.Lock()
+	if r.gone {
+		r.mu.Unlock()
+		return appended{err: log.ErrGone}
+	}
+	r.pending = append(r.pending, a)
+	registration := r.state.Registration(e.Kind)
+	r.mu.Unlock()
+	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
+	showEvent(span, e, entry)
+	r.service.logs.Append(deadline, r.chatID, e.Kind, entry, registration, func(seq int64, err error) {
+		r.appended(a, e, seq, err)
+	})
+	result := <-a.done
+	endSpan(span, result.err)
+	if (e.Kind == log.SupportJoined || e.Kind == log.Closed) && result.outcome == log.Applied {
+		r.dequeue(a.late, e.Kind == log.SupportJoined) // whoever is told of it now finds the user in no lobby
+	}
+	if result.outcome == log.Applied { // else span is the one that has ended
+		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
+	}
+	showSessions(span, r.flush())
+	span.End()
+	if e.Kind == log.Messaged && result.outcome == log.Applied {
+		r.service.metrics.local.Observe(time.Since(began).Seconds())
+	}
+	if errors.Is(result.err, log.ErrGone) {
+		r.expire()
+	}
+	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
+		r.service.metrics.unstored.Inc()
+		if deadline.Sub(began) > storeTimeout/2 { // else the time was its own socket's
+			r.service.storeFailed(r.chatID)
+		}
+	}
+	if result.err == nil {
+		r.publish(ctx, e.Kind, result, entry)
+	}
+	return result
+}
+
+// appended takes the store's answer. It is called in the order of the log's
+// positions and must not block.
+func (r *room) appended(a *appending, e *log.Event, seq int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil && seq == 0 {
+		err = log.ErrGone
+	}
+	if err != nil {
+		r.settle(a, appended{err: err})
+		return
+	}
+	r.offer(seq, *e)
+	if !e.Kind.Soft() {
+		r.renewedNow()
+	}
+	if slices.Contains(r.pending, a) { // something before it must be read first
+		time.AfterFunc(time.Until(a.late), func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.settle(a, appended{late: true})
+		})
+	}
+}
+
+// settle answers whoever waits for an event, once. The caller holds mu.
+func (r *room) settle(a *appending, result appended) {
+	if i := slices.Index(r.pending, a); i >= 0 {
+		r.pending = slices.Delete(r.pending, i, i+1)
+		a.done <- result
+	}
+}
+
+// write appends a session's message, below the span of ctx and by the deadline of
+// append. nil means that the session has its receipt. After ErrUnavailable it may
+// still come.
+func (r *room) write(ctx context.Context, deadline time.Time, s *Session, content, messageID string) error {
+	r.mu.Lock()
+	first, repeated := r.state.Find(s.role, messageID, "")
+	full := len(r.state.Messages) >= r.service.cfg.MaxMessages
+	closed := r.closed()
+	if repeated {
+		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
+	}
+	r.mu.Unlock()
+	switch {
+	case repeated:
+		s.peer.Flush()
+		return nil
+	case closed:
+		return errClosed
+	case full:
+		return errFull
+	}
+	e := &log.Event{
+		Kind: log.Messaged, ID: r.service.eventID(), At: r.service.now(),
+		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
+	}
+	result := r.append(ctx, deadline, e, func(outcome log.Outcome) {
+		if outcome == log.Repeated {
+			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
+			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
+		}
+	})
+	switch {
+	case result.err != nil:
+		return result.err
+	case result.late:
+		return wire.ErrUnavailable
+	case result.outcome == log.Full:
+		return errFull
+	case result.outcome == log.Refused:
+		return errStranger
+	case result.outcome == log.Over:
+		return errClosed
+	case result.outcome == log.Applied:
+		r.service.metrics.messages.Inc()
+	}
+	s.peer.Flush()
+	return nil
+}
