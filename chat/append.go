@@ -30,6 +30,24 @@ type appended struct {
 	err     error
 }
 
+// refusal is what whoever has sent the event is told; nil if it has been taken, or
+// changes nothing. After ErrUnavailable it may still be taken.
+func (a appended) refusal() error {
+	switch {
+	case a.err != nil:
+		return a.err
+	case a.late, a.outcome == log.Unknown:
+		return wire.ErrUnavailable
+	case a.outcome == log.Refused:
+		return errNotYours
+	case a.outcome == log.Full:
+		return errFull
+	case a.outcome == log.Over:
+		return errClosed
+	}
+	return nil
+}
+
 // append puts an event into the log and waits until the fold has taken it, until
 // lastTry after the deadline. applied, if not nil, is called in the same locked
 // step. Then it tells the sessions and the other servers. ctx bounds nothing: it
@@ -149,18 +167,10 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
 		}
 	})
-	switch {
-	case result.err != nil:
-		return result.err
-	case result.late:
-		return wire.ErrUnavailable
-	case result.outcome == log.Full:
-		return errFull
-	case result.outcome == log.Refused:
-		return errStranger
-	case result.outcome == log.Over:
-		return errClosed
-	case result.outcome == log.Applied:
+	if err := result.refusal(); err != nil {
+		return err
+	}
+	if result.outcome == log.Applied {
 		r.service.metrics.messages.Inc()
 	}
 	s.peer.Flush()

@@ -32,18 +32,9 @@ func (r *room) closeChat(ctx context.Context, deadline time.Time, s *Session) er
 	case !known:
 		return wire.ErrUnavailable // until the servers with an older fold are gone
 	}
-	result := r.append(ctx, deadline, &log.Event{
+	return r.append(ctx, deadline, &log.Event{
 		Kind: log.Closed, ID: r.service.eventID(), At: r.service.now(), From: s.role, SupportID: s.supportID,
-	}, nil)
-	switch {
-	case result.err != nil:
-		return result.err
-	case result.late, result.outcome == log.Unknown:
-		return wire.ErrUnavailable
-	case result.outcome == log.Refused:
-		return errNotYours
-	}
-	return nil
+	}, nil).refusal()
 }
 
 // owns reports whether a session speaks for its side. The caller holds mu.

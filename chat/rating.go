@@ -33,13 +33,8 @@ func (r *room) rate(ctx context.Context, deadline time.Time, s *Session, args *r
 	result := r.append(ctx, deadline, &log.Event{
 		Kind: log.Rated, ID: r.service.eventID(), At: r.service.now(), Score: uint8(args.Score), Content: args.Comment,
 	}, nil)
-	switch {
-	case result.err != nil:
-		return result.err
-	case result.late:
-		return wire.ErrUnavailable
-	case result.outcome == log.Full:
+	if result.outcome == log.Full {
 		return errRated
 	}
-	return nil
+	return result.refusal()
 }
