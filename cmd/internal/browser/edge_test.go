@@ -54,7 +54,7 @@ func TestKeysStayInside(t *testing.T) {
 		t.Errorf("the page has seen %q", seen)
 	}
 	w.click("header .tool:last-child")
-	w.until("the page has its keys elsewhere", `(document.activeElement.blur(), true)`)
+	w.until("the page has its keys elsewhere", `(root.activeElement.blur(), true)`)
 	w.press("k")
 	w.until("the page has seen it", `seen[0] === "keydown k"`)
 }

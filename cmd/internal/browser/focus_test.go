@@ -24,10 +24,10 @@ func TestFocusStays(t *testing.T) {
 	// The visitor on whose button it is goes to another agent.
 	agent.shows(".queue .name", "Nika")
 	get[any](agent, `$(".queue button").focus()`)
-	get[any](agent, `holdFrames()`)
+	get[any](agent, `held = []`)
 	rival.takes("Nika")
 	agent.press(kb.Enter)
-	get[any](agent, `releaseFrames()`)
+	get[any](agent, `release()`)
 	agent.shows(".notice", "Nika")
 	agent.until("at the list", `document.activeElement === $(".waiting")`)
 
