@@ -26,17 +26,19 @@ type servers struct {
 	db   *redisdb.DB
 	id   string              // this one
 	live map[string]struct{} // at the last look
-	held time.Time           // when the own lease was renewed last; zero if there is none
+	held bool                // there may be a lease of this one
+	// When the last look was, and since when there has been one all the time.
+	looked, since time.Time
 }
 
 func (s *servers) key() string { return s.db.Key("chat:{servers}") }
 
-// renew renews the own lease if it may, and looks at all. It reports whether the own
-// lease had run out meanwhile.
-func (s *servers) renew(ctx context.Context, may bool) (lapsed bool, err error) {
+// renew renews the own lease if it may, and looks at all.
+func (s *servers) renew(ctx context.Context, may bool) error {
 	now := s.db.Now().UnixMilli()
 	var cmds []redis.Cmder
 	if may {
+		s.held = true
 		cmds = append(cmds,
 			redis.NewIntCmd(ctx, "zadd", s.key(), now+serverLease.Milliseconds(), s.id),
 			redis.NewBoolCmd(ctx, "pexpire", s.key(), (2*serverLease).Milliseconds()))
@@ -44,37 +46,43 @@ func (s *servers) renew(ctx context.Context, may bool) (lapsed bool, err error) 
 	list := redis.NewStringSliceCmd(ctx, "zrangebyscore", s.key(), now, "+inf")
 	cmds = append(cmds, redis.NewIntCmd(ctx, "zremrangebyscore", s.key(), "-inf", now-serverLease.Milliseconds()), list)
 	if err := s.db.Do(ctx, cmds...); err != nil {
-		return false, err
+		return err
 	}
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil {
-			return false, err
+			return err
 		}
 	}
 	s.live = make(map[string]struct{}, len(list.Val()))
 	for _, id := range list.Val() {
 		s.live[id] = struct{}{}
 	}
-	if may {
-		lapsed = !s.held.IsZero() && time.Since(s.held) > serverLease
-		s.held = time.Now()
+	if time.Since(s.looked) > serverLease-serverRenewal {
+		s.since = time.Now()
 	}
-	return lapsed, nil
+	s.looked = time.Now()
+	return nil
 }
 
 // end gives the own lease back.
 func (s *servers) end(ctx context.Context) error {
-	if s.held.IsZero() {
+	if !s.held {
 		return nil
 	}
-	s.held = time.Time{}
+	s.held = false
 	return s.db.Do(ctx, redis.NewIntCmd(ctx, "zrem", s.key(), s.id))
 }
 
-// dead reports whether a server that was heard at a time has died since.
+// dead reports whether a server that was heard at a time has died since. Where this
+// one could not look for long, the others may not have been able to renew, either:
+// they have time to.
 func (s *servers) dead(id string, heard time.Time) bool {
+	return !s.lives(id) && time.Since(heard) > serverLease && time.Since(s.since) > 2*serverRenewal
+}
+
+func (s *servers) lives(id string) bool {
 	_, lives := s.live[id]
-	return !lives && time.Since(heard) > serverLease
+	return lives
 }
 
 // keepServers holds this server's lease while it is needed, and has the rooms forget
@@ -82,8 +90,12 @@ func (s *servers) dead(id string, heard time.Time) bool {
 func (s *Service) keepServers(ctx context.Context) {
 	all := servers{db: s.db, id: s.id}
 	for ctx.Err() == nil {
-		s.lookAtServers(ctx, &all)
-		sleep(ctx, serverRenewal)
+		pause := serverRenewal
+		if err := s.lookAtServers(ctx, &all); err != nil {
+			s.logger.Debug("the servers' leases", "error", err)
+			pause = serverRenewal / 8 // there is no time to lose once the store is back
+		}
+		sleep(ctx, pause)
 	}
 	last, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
@@ -92,27 +104,21 @@ func (s *Service) keepServers(ctx context.Context) {
 	}
 }
 
-func (s *Service) lookAtServers(ctx context.Context, all *servers) {
+// lookAtServers renews the lease and looks, once.
+func (s *Service) lookAtServers(ctx context.Context, all *servers) error {
 	rooms := s.listeningRooms()
-	ctx, cancel := context.WithTimeout(ctx, serverRenewal)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if len(rooms) == 0 {
-		if err := all.end(ctx); err != nil {
-			s.logger.Debug("giving back the server's lease", "error", err)
-		}
-		return
+		return all.end(ctx)
 	}
-	lapsed, err := all.renew(ctx, s.cfg.Broker.Ready() == nil)
-	if err != nil {
-		s.logger.Debug("the servers' leases", "error", err)
-		return
+	if err := all.renew(ctx, s.cfg.Broker.Ready() == nil); err != nil {
+		return err
 	}
 	for _, r := range rooms {
-		r.bury(all.dead)
-		if lapsed {
-			r.ask()
-		}
+		r.bury(all)
 	}
+	return nil
 }
 
 // listeningRooms are those that take part in their chats' signals.

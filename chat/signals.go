@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -42,10 +43,14 @@ type toldHere struct {
 }
 
 const (
-	// answerTime is how long the others have to tell what they have.
-	answerTime = 3 * time.Second
+	// answerTime is how long the others have to tell what they have, until they are
+	// asked again; who has not answered any of the questions has no room any more.
+	answerTime = 2 * time.Second
+	questions  = 3
 	// repeatAfter is when a server tells again what has changed, lest it was lost.
 	repeatAfter = 5 * time.Second
+	// repeats is how often, at most: then its lease has run out.
+	repeats = 4
 )
 
 // signals is a room's part in them. It is guarded by room.mu.
@@ -54,6 +59,8 @@ type signals struct {
 	others       map[string]toldHere // by server
 	asked        map[string]struct{} // who has not answered yet
 	question     int                 // counts the questions
+	dropped      bool                // a signal, since the last question
+	buried       map[string]struct{} // servers that counted as dead, and were not heard since
 	told         [2]presence         // what this server has told last
 }
 
@@ -75,47 +82,83 @@ func (r *room) listen() {
 // whenever signals may have been lost.
 func (r *room) ask() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.signals.question++
+	r.askAll()
+	r.mu.Unlock()
+}
+
+// askAll is ask. The caller holds mu.
+func (r *room) askAll() {
 	r.signals.asked = map[string]struct{}{}
 	for server := range r.signals.others {
 		r.signals.asked[server] = struct{}{}
 	}
-	r.signal(signal{Here: r.here(), Ask: true})
-	if len(r.signals.asked) == 0 {
-		return
-	}
+	clear(r.signals.buried)
+	r.signals.dropped = false
+	r.question(questions)
+}
+
+// question sends a question, and up to so many while somebody has not answered. The
+// caller holds mu.
+func (r *room) question(tries int) {
+	r.signals.question++
 	question := r.signals.question
+	if !r.signal(signal{Here: r.here(), Ask: true}) || len(r.signals.asked) == 0 {
+		return // what was dropped makes the room ask anew, see bury
+	}
 	r.service.timers.after(answerTime, func() {
 		r.mu.Lock()
-		if question == r.signals.question && !r.gone {
-			r.lose(r.signals.asked)
+		switch {
+		case r.gone || question != r.signals.question || len(r.signals.asked) == 0:
+		case tries > 1:
+			r.question(tries - 1)
+		default:
+			r.lose(r.signals.asked, answerTime)
 		}
 		r.mu.Unlock()
 		r.flush()
 	})
 }
 
-// lose forgets what servers have told that are there no more. The caller holds mu.
-func (r *room) lose(servers map[string]struct{}) {
+// lose forgets what servers have told that are there no more, and have been silent for
+// so long at least. The caller holds mu.
+func (r *room) lose(servers map[string]struct{}, silent time.Duration) {
 	for server := range servers {
 		delete(r.signals.others, server)
 	}
-	r.presenceChanged(log.RoleUser)
-	r.presenceChanged(log.RoleSupport)
+	for i, role := range sides {
+		if left := &r.presence.left[i]; left.IsZero() {
+			*left = time.Now().Add(-silent)
+		}
+		r.presenceChanged(role)
+	}
 }
 
-// bury forgets what dead servers have told.
-func (r *room) bury(dead func(server string, heard time.Time) bool) {
+// bury forgets what dead servers have told, and asks anew when one of them is back, or
+// when a signal of this room was dropped. What a dead server has appended it may not
+// have told.
+func (r *room) bury(all *servers) {
 	r.mu.Lock()
 	lost := map[string]struct{}{}
 	for server, told := range r.signals.others {
-		if dead(server, told.heard) {
+		if all.dead(server, told.heard) {
 			lost[server] = struct{}{}
 		}
 	}
+	again := r.signals.dropped
+	for server := range r.signals.buried {
+		again = again || all.lives(server)
+	}
+	if again {
+		r.askAll()
+	}
 	if len(lost) > 0 {
-		r.lose(lost)
+		if r.signals.buried == nil {
+			r.signals.buried = map[string]struct{}{}
+		}
+		maps.Copy(r.signals.buried, lost)
+		r.lose(lost, serverLease)
+		r.stale = true
+		r.startReading()
 	}
 	r.mu.Unlock()
 	if len(lost) > 0 {
@@ -133,16 +176,19 @@ func (r *room) here() *here {
 	return h
 }
 
-// signal tells the other servers, if one of them wants to hear. The caller holds mu.
-func (r *room) signal(s signal) {
+// signal tells the other servers, if one of them wants to hear, and reports whether
+// it has not been dropped already. The caller holds mu.
+func (r *room) signal(s signal) bool {
 	if !r.wantsSignals() {
-		return
+		return true
 	}
 	s.Server = r.service.id
-	r.send(s)
+	sent := r.send(s)
+	r.signals.dropped = r.signals.dropped || !sent
+	return sent
 }
 
-func (r *room) send(s signal) {
+func (r *room) send(s signal) bool {
 	payload, err := json.Marshal(s)
 	if err == nil {
 		err = r.service.cfg.Broker.Signal(topic(r.chatID), payload)
@@ -150,6 +196,7 @@ func (r *room) send(s signal) {
 	if err != nil {
 		r.service.logger.Debug("a signal was dropped", "chat", wire.ShortID(r.chatID), "error", err)
 	}
+	return err == nil
 }
 
 // announce tells the other servers who is here, if that has changed, and soon once
@@ -163,20 +210,26 @@ func (r *room) announce() {
 	s := signal{Here: h}
 	r.signal(s)
 	s.Server = r.service.id
-	r.service.timers.after(repeatAfter, func() { r.repeat(s) })
+	r.repeatLater(s, repeats)
 }
 
-// repeat sends what was announced, unless that has changed since: on a room that is
-// gone, unless another one tells what is there now.
-func (r *room) repeat(s signal) {
+func (r *room) repeatLater(s signal, tries int) {
+	r.service.timers.after(repeatAfter, func() { r.repeat(s, tries) })
+}
+
+// repeat sends what was announced, unless that has changed since. For a room that is
+// gone it tries until the signal is not dropped at once, or another room is there to
+// tell what the chat has here; a room that lives asks anew in that case, see bury.
+func (r *room) repeat(s signal, tries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.signals.told != s.Here.Present:
 	case !r.gone:
 		r.signal(signal{Here: r.here()})
-	case !r.service.hasRoom(r.chatID):
-		r.send(s)
+	case r.service.hasRoom(r.chatID):
+	case !r.send(s) && tries > 1:
+		r.repeatLater(s, tries-1)
 	}
 }
 
@@ -194,6 +247,7 @@ func (r *room) signaled(payload []byte) {
 	if s.Here != nil {
 		r.signals.others[s.Server] = toldHere{*s.Here, time.Now()}
 		delete(r.signals.asked, s.Server)
+		delete(r.signals.buried, s.Server)
 		for i, role := range sides {
 			r.raise(role, s.Here.Marks[i], nil)
 			r.presenceChanged(role)
