@@ -61,31 +61,37 @@ func (b *Redis) confirm(ts *topics, l *redisdb.Listener) (err error) {
 			err = fmt.Errorf("broker: the channels %s and %s*: %w", users, b.db.Key("chat:"), err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ts.ctx, deadAfter)
-	defer cancel()
-	defer context.AfterFunc(ctx, l.Close)()
-	publish := redis.NewIntCmd(ctx, "publish", chat, "")
-	for _, step := range []struct {
-		kind string
-		ask  func(...string) error
-	}{{"subscribe", l.Subscribe}, {"unsubscribe", l.Unsubscribe}} {
-		if err := step.ask(users, chat); err != nil {
-			return err
-		}
-		for confirmed := 0; confirmed < 2; {
-			msg, err := l.Receive()
-			if err != nil {
-				return orTimeout(ctx, err)
-			}
-			if s, ok := msg.(*redis.Subscription); ok && s.Kind == step.kind {
-				confirmed++
-			}
-		}
+	if err := confirmChannels(ts, l, users, chat); err != nil {
+		return err
 	}
-	if err := b.db.Do(ctx, publish); err != nil {
+	// This waits for the store as long as a request would: it may still be connecting.
+	publish := redis.NewIntCmd(ts.ctx, "publish", chat, "")
+	if err := b.db.Do(ts.ctx, publish); err != nil {
 		return err
 	}
 	return publish.Err()
+}
+
+func confirmChannels(ts *topics, l *redisdb.Listener, channels ...string) error {
+	ctx, cancel := context.WithTimeout(ts.ctx, deadAfter)
+	defer cancel()
+	defer context.AfterFunc(ctx, l.Close)()
+	if err := l.Subscribe(channels...); err != nil {
+		return err
+	}
+	if err := l.Unsubscribe(channels...); err != nil {
+		return err
+	}
+	for confirmed := 0; confirmed < 2*len(channels); {
+		msg, err := l.Receive()
+		if err != nil {
+			return orTimeout(ctx, err)
+		}
+		if _, ok := msg.(*redis.Subscription); ok {
+			confirmed++
+		}
+	}
+	return nil
 }
 
 // orTimeout is err, unless ctx has ended before.

@@ -104,7 +104,8 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 }
 
 // appended takes the store's answer. It is called in the order of the log's
-// positions and must not block.
+// positions, except for appends that overtook each other on the way to a store far
+// away, and must not block.
 func (r *room) appended(a *appending, e *log.Event, seq int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -253,7 +253,7 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 // joinSupport takes the chat for a support, unless another has it: the log
 // decides. Where it is known who the agents are, a claim keeps the others out,
 // and who comes without one claims the user first.
-func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
+func (r *room) joinSupport(ctx context.Context, deadline time.Time, s *Session, name string) error {
 	r.mu.Lock()
 	owner, userID, closed := r.state.Support, r.state.UserID, r.closed()
 	r.mu.Unlock()
@@ -276,7 +276,6 @@ func (r *room) joinSupport(ctx context.Context, s *Session, name string) error {
 		}
 	}
 	entered := false
-	deadline, _ := ctx.Deadline()
 	result := r.append(ctx, deadline, &log.Event{
 		Kind: log.SupportJoined, ID: r.service.eventID(), At: r.service.now(),
 		SupportID: s.supportID, SupportName: name, Agent: agent,

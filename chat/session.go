@@ -248,7 +248,9 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	s.role = args.From
 	s.features = parseFeatures(args.Features)
 
-	ctx, cancel := context.WithDeadline(context.Background(), readable.Add(storeTimeout))
+	// To a store far away it takes four round trips or five.
+	deadline := readable.Add(storeTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(lastTry))
 	defer cancel()
 	r := s.service.hold(s.chatID)
 	if r == nil {
@@ -265,7 +267,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 			if s.supportID == "" {
 				s.supportID = wire.NewID()
 			}
-			err = r.joinSupport(ctx, s, name)
+			err = r.joinSupport(ctx, deadline, s, name)
 		default:
 			err = r.rejoinSupport(s, args.SupportID, false)
 		}

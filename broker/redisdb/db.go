@@ -22,8 +22,14 @@ import (
 // Bounds of all I/O with the store.
 const (
 	dialTimeout = 2 * time.Second
-	// ioTimeout bounds one write, one read and one whole pipeline.
+	// ioTimeout bounds one whole pipeline, and other requests on a connection that
+	// is there.
 	ioTimeout = 1500 * time.Millisecond
+	// replyTimeout bounds one write and one read, also those that make a connection.
+	replyTimeout = 2500 * time.Millisecond
+	// connectTimeout bounds a request that may need a new connection: its dial, TLS,
+	// HELLO, AUTH and SELECT take a round trip each.
+	connectTimeout = 6 * time.Second
 	// defaultPatience is how long Do waits when its context has no deadline.
 	defaultPatience = 5 * time.Second
 )
@@ -55,8 +61,10 @@ type DB struct {
 
 	metrics metrics
 
-	queue queue
-	probe chan struct{} // asks the monitor to look at once
+	queue   queue
+	flights int           // pipelines that may be under way at a time
+	probe   chan struct{} // asks the monitor to look at once
+	trips   trips
 
 	down   atomic.Pointer[error] // nil: ready
 	offset atomic.Int64          // store clock minus local clock, ns
@@ -100,6 +108,7 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 		cancel()
 		return nil, err
 	}
+	db.flights = flights(db.client)
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)
 	db.wg.Go(db.monitor)
@@ -143,7 +152,7 @@ func (db *DB) Key(name string) string { return db.prefix + name }
 
 // Client returns the client for what shares no pipelines, such as scripts. It
 // does not retry: an error may mean that the command was executed or not. Without
-// a deadline in the context a command ends within about 4 s.
+// a deadline in the context a command ends within about 7 s.
 func (db *DB) Client() redis.UniversalClient { return db.client }
 
 // Close fails the calls that wait with ErrClosed, closes all connections and

@@ -22,14 +22,14 @@ type Listener struct {
 	once   sync.Once
 }
 
-// Listen connects. The Listener must be closed before the DB.
+// Listen connects, within 6 s. The Listener must be closed before the DB.
 func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 	if db.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
 	once := new(atomic.Bool)
 	dial := context.WithValue(ctx, sealed{}, once)
-	dial, cancelDial := context.WithTimeout(dial, ioTimeout)
+	dial, cancelDial := context.WithTimeout(dial, connectTimeout)
 	defer cancelDial()
 	l := &Listener{pubsub: db.client.Subscribe(dial)}
 	err := l.pubsub.Ping(dial) // connects
@@ -43,7 +43,7 @@ func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 }
 
 // Subscribe asks for channels; Receive brings a *redis.Subscription for each.
-// It writes for 1.5 s at most.
+// It writes for 2.5 s at most.
 func (l *Listener) Subscribe(channels ...string) error {
 	return l.failed(l.pubsub.Subscribe(l.ctx, channels...))
 }

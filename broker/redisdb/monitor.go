@@ -72,7 +72,9 @@ func (db *DB) monitor() {
 		case <-db.probe:
 		}
 		every := probeEvery
-		if err := db.ask(n%fullEvery == 0 || db.down.Load() != nil); err != nil {
+		down := db.down.Load() != nil
+		err := db.ask(n%fullEvery == 0 || down, down)
+		if err != nil {
 			every = probeEveryDown
 			db.setDown(err)
 		} else {
@@ -148,9 +150,14 @@ func (db *DB) warnOfEviction() {
 }
 
 // ask asks the store for its time, and makes the trials. All masters of a Cluster
-// must answer; the clock is one master's, always the same.
-func (db *DB) ask(full bool) error {
-	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
+// must answer; the clock is one master's, always the same. With connect there is time
+// for new connections.
+func (db *DB) ask(full, connect bool) error {
+	timeout := ioTimeout
+	if connect {
+		timeout = connectTimeout
+	}
+	ctx, cancel := context.WithTimeout(db.ctx, timeout)
 	defer cancel()
 	var client redis.Cmdable = db.client
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
@@ -169,6 +176,15 @@ func (db *DB) ask(full bool) error {
 		return err
 	}
 	db.sync(t, before, after)
+	trip := after - before
+	if connect {
+		trip /= 3 // to connect, HELLO, and the question
+	}
+	if db.trips.add(trip); db.distant() {
+		if err := db.connectAhead(); err != nil {
+			return err
+		}
+	}
 	return db.try(full)
 }
 

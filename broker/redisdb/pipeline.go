@@ -21,17 +21,22 @@ const (
 
 // Submit queues cmds for the next shared pipeline and returns at once. What is
 // submitted while one pipeline is under way makes up the next: there is no timer.
+// Only while the store is far away are several under way at a time, since nothing
+// should wait for the round trip of something else.
 //
 // The cmds of one call stay together and in order; calls are sent in the order of
 // Submit. When the store fails, or answers that it cannot take anything now
 // (LOADING, READONLY, OOM and the like), the calls concerned are sent again, as a
 // whole and ahead of later ones, until their deadline. So a command may be
 // executed twice, and one attempt of it later than calls that were submitted
-// after it; only without a failure is the order of execution the order of Submit.
+// after it. Without a failure the order of execution is the order of Submit, except
+// that pipelines to a store far away may overtake each other: a call that must come
+// after another has to wait for it.
 //
 // done is called exactly once and must not block: it holds up all others. It is
-// called from one goroutine, in the order of Submit except for calls that had to
-// be sent again or have failed. nil means that every command got a reply, which
+// called from one goroutine, in the order of execution except for calls that had to
+// be sent again or have failed, and for pipelines that have overtaken each other.
+// nil means that every command got a reply, which
 // for a single one may still be an error such as redis.Nil: look at cmd.Err().
 // Otherwise the error wraps ErrUnavailable, at the latest 1.5 s after the
 // deadline, and the commands may or may not have been executed; or it is
@@ -70,37 +75,63 @@ func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	return unavailable(cause)
 }
 
+// flight is one pipeline on its way to the store and back.
+type flight struct {
+	pipe  redis.Pipeliner
+	batch []call
+	cmds  []redis.Cmder // of batch
+	err   error         // what Exec returned
+}
+
 // flusher is the state of the one goroutine that sends the calls and settles them.
 type flusher struct {
-	db    *DB
-	pipe  redis.Pipeliner
-	batch []call // in the pipeline, or back from a failed one
-	held  []call // taken from the queue; those from head on wait for a pipeline
-	head  int
-	cmds  []redis.Cmder // of batch
-	cause error         // why the last pipeline failed, nil if it did not
+	db     *DB
+	held   []call // taken from the queue; those from head on wait for a flight
+	head   int
+	spare  []*flight
+	flying int // flights that have not come back to landed
+	landed chan *flight
+	cause  error // why the last flight failed, nil if it did not
 }
 
 func (db *DB) flush() {
-	f := flusher{db: db, pipe: db.client.Pipeline()}
+	f := flusher{db: db, landed: make(chan *flight, maxFlights)}
 	pause := minBackoff
 	for {
 		if f.head == len(f.held) || f.cause != nil {
 			if closed := f.take(); closed {
-				for _, c := range append(f.batch, f.held...) {
-					f.settle(c, ErrClosed)
-				}
+				f.end()
 				return
 			}
-			if len(f.batch)+len(f.held) == 0 {
-				<-db.queue.wake
-				continue
-			}
 		}
-		if f.fill(); len(f.batch) == 0 {
+		switch {
+		case f.cause != nil && f.flying > 0: // nothing new before all are back
+			f.land(<-f.landed)
+			continue
+		case f.head == len(f.held), f.flying == db.flights:
+			select {
+			case <-db.queue.wake:
+			case fl := <-f.landed:
+				f.land(fl)
+			}
 			continue
 		}
-		if f.send(); f.cause == nil {
+		fl := f.fill()
+		if len(fl.batch) == 0 {
+			f.spare = append(f.spare, fl)
+			continue
+		}
+		f.flying++
+		if f.cause == nil && db.distant() {
+			db.wg.Go(func() {
+				fl.fly(db)
+				f.landed <- fl
+			})
+			continue
+		}
+		fl.fly(db)
+		f.cause = nil
+		if f.land(fl); f.cause == nil {
 			pause = minBackoff
 			continue
 		}
@@ -113,6 +144,16 @@ func (db *DB) flush() {
 	}
 }
 
+// end settles everything when the DB is closed.
+func (f *flusher) end() {
+	for f.flying > 0 {
+		f.land(<-f.landed)
+	}
+	for _, c := range f.held[f.head:] {
+		f.settle(c, ErrClosed)
+	}
+}
+
 // take gets what waits in the queue.
 func (f *flusher) take() (closed bool) {
 	n := copy(f.held, f.held[f.head:])
@@ -121,59 +162,69 @@ func (f *flusher) take() (closed bool) {
 	if n == 0 && cap(f.held) > maxKept {
 		f.held = nil
 	}
-	f.held, closed = f.db.queue.take(f.held, len(f.batch) == 0)
+	f.held, closed = f.db.queue.take(f.held)
 	return closed
 }
 
-// fill makes up the next batch: what has come back from the last, then as much of
-// held as one pipeline takes. Calls that are too late fail.
-func (f *flusher) fill() {
+// fill makes up the next flight of as much of held as one pipeline takes. Calls that
+// are too late fail.
+func (f *flusher) fill() *flight {
 	now := time.Now()
 	if f.cause != nil {
 		// Calls far behind may have the nearer deadline; take has left head at 0.
-		f.batch, f.held = f.expire(f.batch, now), f.expire(f.held, now)
+		f.held = f.expire(f.held, now)
 	}
-	f.cmds = f.cmds[:0]
-	for _, c := range f.batch {
-		f.cmds = append(f.cmds, c.cmds...)
-	}
+	fl := f.flight()
 	for ; f.head < len(f.held); f.head++ {
 		c := f.held[f.head]
-		if len(f.cmds) > 0 && len(f.cmds)+len(c.cmds) > maxBatch {
-			return
+		if len(fl.cmds) > 0 && len(fl.cmds)+len(c.cmds) > maxBatch {
+			break
 		}
 		if now.After(c.deadline) {
 			f.settle(c, unavailable(errLate))
 			continue
 		}
-		f.batch = append(f.batch, c)
-		f.cmds = append(f.cmds, c.cmds...)
+		fl.batch = append(fl.batch, c)
+		fl.cmds = append(fl.cmds, c.cmds...)
 	}
+	return fl
 }
 
-// send sends the batch, settles what got its replies, and leaves in batch what is
-// to be sent again.
-func (f *flusher) send() {
-	ctx, cancel := context.WithTimeout(f.db.ctx, ioTimeout)
+// flight is an empty one.
+func (f *flusher) flight() *flight {
+	if n := len(f.spare); n > 0 {
+		fl := f.spare[n-1]
+		f.spare = f.spare[:n-1]
+		return fl
+	}
+	return &flight{pipe: f.db.client.Pipeline()}
+}
+
+// fly sends the batch and waits for the replies.
+func (fl *flight) fly(db *DB) {
+	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
 	begun := time.Now()
-	_ = f.pipe.BatchProcess(ctx, f.cmds...) // only appends
-	_, err := f.pipe.Exec(ctx)
-	f.db.metrics.seconds.Observe(time.Since(begun).Seconds())
-	f.db.metrics.calls.Observe(float64(len(f.batch)))
+	_ = fl.pipe.BatchProcess(ctx, fl.cmds...) // only appends
+	_, fl.err = fl.pipe.Exec(ctx)
+	db.metrics.seconds.Observe(time.Since(begun).Seconds())
+	db.metrics.calls.Observe(float64(len(fl.batch)))
+}
+
+// land settles what of a flight got its replies, and puts what is to be sent again
+// ahead of what is held.
+func (f *flusher) land(fl *flight) {
+	f.flying--
 	// When a connection cannot be set up because Redis refuses it, go-redis
 	// returns that error but puts it into no command.
-	refused := err != nil && !slices.ContainsFunc(f.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
-	clear(f.cmds)
-
-	f.cause = nil
-	again := f.batch[:0]
-	for _, c := range f.batch {
+	refused := fl.err != nil && !slices.ContainsFunc(fl.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
+	var again []call
+	for _, c := range fl.batch {
 		var cause error
 		switch {
 		case refused:
-			cause = err
-		case err != nil:
+			cause = fl.err
+		case fl.err != nil:
 			cause = c.failure()
 		}
 		if cause == nil {
@@ -186,11 +237,14 @@ func (f *flusher) send() {
 		}
 		again = append(again, c)
 	}
-	if f.cause != nil {
+	if len(again) > 0 {
 		f.db.metrics.errors.Inc()
+		f.held, f.head = append(again, f.held[f.head:]...), 0
 	}
-	clear(f.batch[len(again):])
-	f.batch = again
+	clear(fl.batch)
+	clear(fl.cmds)
+	fl.batch, fl.cmds = fl.batch[:0], fl.cmds[:0]
+	f.spare = append(f.spare, fl)
 }
 
 // expire settles those of calls that are too late, and returns the others.

@@ -53,9 +53,8 @@ func (q *queue) put(c call) {
 }
 
 // take appends all waiting calls to held, which the queue makes use of. If there
-// are none at all and the flusher is idle, which then has to wait for it, wake
-// will be signalled. closed tells that no call will follow.
-func (q *queue) take(held []call, idle bool) (calls []call, closed bool) {
+// are none at all wake will be signalled. closed tells that no call will follow.
+func (q *queue) take(held []call) (calls []call, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(held) == 0 {
@@ -65,7 +64,7 @@ func (q *queue) take(held []call, idle bool) (calls []call, closed bool) {
 		clear(q.waiting)
 		q.waiting = q.waiting[:0]
 	}
-	q.sleeping = idle && len(held) == 0 && !q.closed
+	q.sleeping = len(held) == 0 && !q.closed
 	return held, q.closed
 }
 

@@ -86,7 +86,7 @@ func bound(dial, read, write *time.Duration, retries, dials, protocol *int) {
 	for _, d := range []struct {
 		set *time.Duration
 		to  time.Duration
-	}{{dial, dialTimeout}, {read, ioTimeout}, {write, ioTimeout}} {
+	}{{dial, dialTimeout}, {read, replyTimeout}, {write, replyTimeout}} {
 		if *d.set <= 0 {
 			*d.set = d.to
 		}

@@ -65,10 +65,10 @@ func (s Store) Create(ctx context.Context, e Event) error {
 	return s.do(ctx, redis.NewIntCmd(ctx, "rpush", s.Key(e.ChatID), e.Encode()), s.expire(ctx, e.ChatID))
 }
 
-// Append puts an entry behind the others and calls done with its position, in the
-// order of the positions: 0 if the chat is gone. Unless the kind is soft it renews
-// the chat. registration, if not nil, takes the place of the first entry before that
-// (State.Registration). done must not block.
+// Append puts an entry behind the others and calls done with its position: 0 if the
+// chat is gone. For the order of several calls see redisdb.DB.Submit. Unless the kind
+// is soft it renews the chat. registration, if not nil, takes the place of the first
+// entry before that (State.Registration). done must not block.
 func (s Store) Append(deadline time.Time, chatID string, kind Kind, entry []byte, registration *Event, done func(seq int64, err error)) {
 	ctx := context.Background() // the deadline bounds it
 	var key any = s.Key(chatID)

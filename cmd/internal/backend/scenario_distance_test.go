@@ -22,8 +22,9 @@ func TestScenarioDistance(t *testing.T) {
 	for _, events := range []string{"redis", "nats"} {
 		for oneWay, rates := range map[time.Duration][]int{
 			time.Millisecond:       {1, 10},
-			40 * time.Millisecond:  {1},
+			40 * time.Millisecond:  {1, 10},
 			150 * time.Millisecond: {1},
+			400 * time.Millisecond: {1},
 		} {
 			for _, rate := range rates {
 				all[fmt.Sprintf("%s %v away, %d a second", events, oneWay, rate)] = func(w *world) {
@@ -59,7 +60,7 @@ func distant(t *testing.T, events string, oneWay time.Duration) *deployment {
 	return p.start(t, nil)
 }
 
-// fromAfar has a user send so many messages a second for some seconds.
+// fromAfar has a user send so many messages a second for a few seconds.
 func (w *world) fromAfar(rate int) {
 	v := w.register("Nika")
 	user := w.userAt(w.chats[0], v)
@@ -69,7 +70,7 @@ func (w *world) fromAfar(rate int) {
 	user.expectMessage("User", "first") // after this the other server's side is known to attend
 	support.expectMessage("User", "first")
 
-	n := 8 * rate
+	n := 4 * rate
 	begun := time.Now()
 	w.errand(func() error {
 		for i := range n {

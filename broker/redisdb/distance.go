@@ -1,0 +1,96 @@
+package redisdb
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// farAway is from which round trip on the store counts as far away.
+	farAway = 5 * time.Millisecond
+	// maxFlights is how many pipelines are under way to such a store at a time. The
+	// pool of go-redis has two connections more for them.
+	maxFlights = 8
+)
+
+// trips are the latest round trips to the store.
+type trips struct {
+	latest   [4]time.Duration // of the monitor
+	n        int
+	shortest atomic.Int64 // of them
+}
+
+// add takes the next one.
+func (t *trips) add(d time.Duration) {
+	t.latest[t.n%len(t.latest)] = d
+	t.n++
+	t.shortest.Store(int64(slices.Min(t.latest[:min(t.n, len(t.latest))])))
+}
+
+// distant reports whether the store is far away.
+func (db *DB) distant() bool { return db.trips.shortest.Load() >= int64(farAway) }
+
+// flights is how many pipelines client may have under way.
+func flights(client redis.UniversalClient) int {
+	size := 0
+	switch c := client.(type) {
+	case *redis.Client:
+		size = c.Options().PipelinePoolSize
+	case *redis.ClusterClient:
+		size = c.Options().PipelinePoolSize
+	}
+	if size <= 0 {
+		return maxFlights
+	}
+	return max(1, min(size-2, maxFlights))
+}
+
+// connectAhead makes the connections that all flights together need, unless they
+// are there: a flight has no time for it when a connection takes several round
+// trips.
+func (db *DB) connectAhead() error {
+	ctx, cancel := context.WithTimeout(db.ctx, connectTimeout)
+	defer cancel()
+	if cluster, ok := db.client.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, db.connectAll)
+	}
+	if client, ok := db.client.(*redis.Client); ok {
+		return db.connectAll(ctx, client)
+	}
+	return nil
+}
+
+func (db *DB) connectAll(ctx context.Context, client *redis.Client) error {
+	stats := client.PoolStats()
+	pipes, others := 0, 0
+	if int(stats.PipelineStats.TotalConns) < db.flights {
+		pipes = db.flights
+	}
+	if stats.TotalConns < minOthers {
+		others = minOthers
+	}
+	errs := make([]error, pipes+others)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			if i < others {
+				errs[i] = client.Ping(ctx).Err()
+				return
+			}
+			pipe := client.Pipeline()
+			pipe.Ping(ctx)
+			_, errs[i] = pipe.Exec(ctx)
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+// minOthers is how many connections there are for what is not in pipelines.
+const minOthers = 2
