@@ -43,6 +43,7 @@ const shortcuts = new Shortcuts(t, {
   N: { words: "keyClaim", act: () => session.takeNext() },
   M: { words: "keyComposer", act: () => pane.write() },
   R: { words: "keyReplies", act: () => desk.current && replies.open() },
+  W: { words: "keyClose", act: () => desk.current && close() },
 }, () => session.signedIn);
 const signIn = new SignIn(session, t, notifications);
 const account = new Account(session, t);
@@ -54,15 +55,15 @@ const conversations = new Conversations(desk, t, ttl, choose, (by) => {
   desk.step(by);
   renderNow();
 });
-const pane = new Pane(session, t, lang, ttl, store, { back, leave, replies: () => replies.open() });
+const pane = new Pane(session, t, lang, ttl, store, { back, close, replies: () => replies.open() });
 const replies = new Replies(t, store, (text) => pane.conversation.insert(text));
-const leaving = new Confirm(t("stay"), t("leave"));
+const closing = new Confirm(t("cancel"), { leave: t("leave"), end: t("endBoth") });
 const office = h("main", { class: "office", hidden: true }, queue.element, conversations.element, pane.element, pane.idle);
 
 Object.assign(document.documentElement, { lang, dir });
 document.title = t("console");
 document.body.append(bar.element, renewal.element, notice.element, office,
-  account.element, shortcuts.element, leaving.element, replies.element);
+  account.element, shortcuts.element, closing.element, replies.element);
 
 /* rendering: many events make one */
 
@@ -80,15 +81,13 @@ function renderNow() {
   document.getElementById("loading")?.remove();
   const own = t("console");
   office.hidden = !session.signedIn;
-  for (const part of [signIn, bar, renewal, notice]) part.update();
+  office.dataset.talking = String(Boolean(desk.current));
+  // Also what is hidden: nothing of an agent who has signed out stays in the page.
+  for (const part of [signIn, bar, renewal, notice, queue, conversations, pane]) part.update();
   if (!session.signedIn) {
     document.title = own;
     return;
   }
-  office.dataset.talking = String(Boolean(desk.current));
-  queue.update();
-  conversations.update();
-  pane.update();
   const waiting = desk.unread + lobby.users.size;
   if (document.title.endsWith(own)) document.title = waiting ? `(${waiting}) ${own}` : own;
   focus.keep();
@@ -144,11 +143,14 @@ function back() {
   conversations.focus(selected);
 }
 
-async function leave() {
+/** Ends the selected conversation or leaves it, as the agent answers; one that is over goes without a question. */
+async function close() {
   const { chat } = desk.current;
-  const { chatId, username } = chat.participant;
+  const { chatId, username: name } = chat.participant;
   if (!isOver(chat)) {
-    if (!await leaving.ask(t("leaveAsk", { name: username })) || !desk.entries.has(chatId)) return;
+    const answer = await closing.ask(t("closeAsk", { name }), t("closeAskNote", { name }));
+    if (!answer || desk.entries.get(chatId)?.chat !== chat) return;
+    if (answer === "end") return session.end(chatId);
   }
   desk.remove(chatId);
   renderNow();
@@ -170,7 +172,6 @@ desk.addEventListener("message", ({ detail: { entry: { chat }, message } }) => {
   if (chatId === desk.selected && !document.hidden && document.hasFocus()) return;
   notifications.call(chatId, username, message.content, () => choose(chatId));
 });
-document.addEventListener("visibilitychange", () => desk.seen());
 // Another window may have taken over the conversations of one that comes back from the dead.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 

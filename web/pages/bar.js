@@ -35,8 +35,8 @@ export class Bar {
     const t = this.#t;
     const { signedIn, name, lobby, expiry } = this.#session;
     this.element.hidden = !signedIn;
-    if (!signedIn) return;
     write(this.name, name);
+    if (!signedIn) return;
     write(this.state, t(expiry === "over" ? "noToken" : LOBBY[lobby.state]));
     this.state.dataset.state = expiry === "over" ? "closed" : lobby.state;
     this.reconnect.hidden = lobby.state !== "closed" || expiry === "over";

@@ -1,7 +1,7 @@
 import { h, write } from "./dom.js";
 import { isShown } from "./focus.js";
 import { list } from "./list.js";
-import { showLife, stateOf } from "./pane.js";
+import { PRESENCE, showLife, starsOf, stateOf } from "./pane.js";
 import { cut } from "./text.js";
 
 /** The list of the agent's conversations, of which one is selected. */
@@ -61,20 +61,34 @@ export class Conversations {
 
   #tab(chatId) {
     return h("button", { type: "button", role: "tab", class: "tab", "aria-controls": "talk", onclick: () => this.#choose(chatId) },
-      h("span", { class: "name", dir: "auto" }), h("span", { class: "count", role: "img" }),
-      h("span", { class: "last", dir: "auto" }), h("span", { class: "life" }));
+      h("span", { class: "person" }, h("span", { class: "presence", role: "img" }), h("span", { class: "name", dir: "auto" })),
+      h("span", { class: "count", role: "img" }),
+      h("span", { class: "last", dir: "auto" }), h("span", { class: "types", "aria-hidden": "true" }, this.#t("typingNow")),
+      h("span", { class: "life" }));
   }
 
-  #updateTab(item, { chat, unread }, chatId) {
+  #updateTab(item, entry, chatId) {
     const t = this.#t;
     const { selected } = this.#desk;
-    const [name, count, last] = item.children;
+    const { chat, unread } = entry;
+    const [person, count, last, types] = item.children;
+    const [presence, name] = person.children;
     write(name, chat.participant.username);
+    const there = chat.state === "connected" ? chat.presence.other : "";
+    presence.hidden = !there;
+    presence.dataset.presence = there;
+    if (there) presence.setAttribute("aria-label", t(PRESENCE[there]));
+    presence.title = there ? t(PRESENCE[there]) : "";
     write(count, unread ? String(unread) : "");
     if (unread) count.setAttribute("aria-label", t("unread", { count: unread }));
     const message = chat.messages.at(-1);
     const words = message ? cut(message.content, 120) : t("empty");
-    write(last, chat.state === "connected" ? (message?.from === "Support" ? `${t("you")}: ${words}` : words) : stateOf(t, chat));
+    const said = message?.from === "Support" ? `${t("you")}: ${words}` : words;
+    const rated = chat.rating ? `${starsOf(chat.rating)} ` : "";
+    write(last, rated + (chat.state === "connected" ? said : stateOf(t, entry)));
+    const { typing } = chat.typing.other;
+    types.hidden = !typing;
+    last.classList.toggle("unseen", typing); // typing is for the eye alone
     item.dataset.state = chat.state;
     item.setAttribute("aria-selected", String(chatId === selected));
     item.tabIndex = chatId === selected || (selected === "" && item === this.tabs.firstElementChild) ? 0 : -1;

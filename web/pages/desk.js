@@ -1,6 +1,9 @@
 import { Chat } from "./client.js";
 import { Outbox } from "./storage.js";
 
+/** What a chat tells beside its changes and messages. */
+const NEWS = ["typing", "presence", "rated"];
+
 /**
  * The conversations of one agent in one console window, kept over reloads. A window that finds those
  * of another one of the same agent that is closed takes them over; the browser's locks tell which
@@ -9,8 +12,9 @@ import { Outbox } from "./storage.js";
  * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: the participant; another
  * agent has the chat. It is gone from here, unless there is something of it to read).
  *
- * @typedef {{chat: Chat, read: string, unread: number}} Entry read: the time of the last message
- *          that the agent has seen
+ * @typedef {{chat: Chat, read: number, unread: number, ending: boolean}} Entry read: the number of
+ *          the last message that the agent has read, as far as this browser knows; unread: on no
+ *          device; ending: the agent has asked for its end, here
  */
 export class Desk extends EventTarget {
   /** @type {Map<string, Entry>} by chatId, in the order of their beginning */
@@ -47,7 +51,7 @@ export class Desk extends EventTarget {
     const own = `desk.${this.#window}`;
     for (const name of [own, ...await this.#orphans()]) {
       const { selected = "", chats = [] } = this.#ownRecord(name) ?? {};
-      for (const { read, ...participant } of chats) this.#add(participant, read);
+      for (const { read, over, ...participant } of chats) this.#add(participant, read, over);
       this.selected ||= selected;
       if (name !== own && chats.length) this.#shared.set(name, null);
     }
@@ -126,7 +130,7 @@ export class Desk extends EventTarget {
 
   /** Takes a visitor and shows the conversation. @param {import("./client.js").Participant} participant */
   take(participant) {
-    this.#add(participant, "").open();
+    this.#add(participant).open();
     this.select(participant.chatId);
   }
 
@@ -139,7 +143,6 @@ export class Desk extends EventTarget {
 
   select(chatId) {
     this.selected = this.entries.has(chatId) ? chatId : "";
-    this.seen();
     this.#changed();
   }
 
@@ -151,7 +154,27 @@ export class Desk extends EventTarget {
     this.select(ids[at < 0 ? 0 : (at + by + ids.length) % ids.length]);
   }
 
-  /** Closes a conversation and shows its neighbour. */
+  /**
+   * Ends a conversation on both sides, once there is a connection. It stays here to be read and
+   * rated, unless the server cannot end it: then it is left.
+   * @param {string} chatId
+   * @returns {Promise<"ended"|"left"|"failed">}
+   */
+  async end(chatId) {
+    const entry = this.entries.get(chatId);
+    const { chat } = entry;
+    entry.ending = true;
+    this.#changed();
+    await chat.end();
+    if (chat.ended) return "ended";
+    entry.ending = false;
+    const left = chat.state === "closed" && !chat.problem;
+    if (left && this.entries.get(chatId) === entry) this.remove(chatId);
+    this.#changed();
+    return left ? "left" : "failed";
+  }
+
+  /** Leaves a conversation, which may go on without this agent, and shows its neighbour. */
   remove(chatId) {
     const ids = [...this.entries.keys()];
     const at = ids.indexOf(chatId);
@@ -167,23 +190,17 @@ export class Desk extends EventTarget {
     chat.close();
   }
 
-  /** The agent looks at the page: what the selected conversation shows is read. */
-  seen() {
-    if (document.hidden || !this.current) return;
-    this.#count(this.current, this.current.chat.messages.at(-1)?.timestamp);
-  }
-
   get unread() {
     let sum = 0;
     for (const { unread } of this.entries.values()) sum += unread;
     return sum;
   }
 
-  #add(participant, read = "") {
+  #add(participant, read = 0, over = false) {
     this.entries.get(participant.chatId)?.chat.close();
     const outbox = new Outbox(this.#shared, participant.chatId);
     const chat = new Chat(this.#base, participant, outbox.load(), this.#token);
-    const entry = { chat, read, unread: 0 };
+    const entry = { chat, read: Number(read) || 0, get unread() { return chat.receipts.unread; }, ending: false };
     this.entries.set(participant.chatId, entry);
     const here = () => this.entries.get(participant.chatId) === entry;
     let refused = false;
@@ -195,11 +212,19 @@ export class Desk extends EventTarget {
         this.#lost(chat);
       }
       outbox.save(chat.state === "ended" ? [] : chat.outbox);
+      if (over && chat.state === "ended" && chat.messages.length === 0) return this.#gone(participant.chatId);
       this.#changed();
     });
-    chat.addEventListener("history", () => this.#looked(entry));
+    // What this browser knows to be read is so before the server says it, and if it could not be told.
+    chat.addEventListener("history", () => chat.receipts.read(entry.read));
+    chat.addEventListener("receipt", ({ detail: { from, read } }) => {
+      if (from !== "Support") return; // how far the agent's messages have come is shown with them
+      entry.read = read;
+      this.#changed();
+    });
+    for (const event of NEWS) chat.addEventListener(event, () => this.#news());
     chat.addEventListener("message", ({ detail }) => {
-      this.#looked(entry);
+      this.#news();
       if (detail.from === "User") this.dispatchEvent(new CustomEvent("message", { detail: { entry, message: detail } }));
     });
     return chat;
@@ -226,28 +251,31 @@ export class Desk extends EventTarget {
     this.dispatchEvent(new CustomEvent("lost", { detail: participant }));
   }
 
-  #looked(entry) {
-    if (entry === this.current && !document.hidden) this.seen();
-    else this.#count(entry, entry.read);
-  }
-
-  #count(entry, read = "") {
-    entry.read = read;
-    entry.unread = entry.chat.messages.filter(({ from, timestamp }) => from === "User" && timestamp > read).length;
+  /** One that had ended before the page was left, and of which nothing can be read any more. */
+  #gone(chatId) {
+    if (this.#draft(chatId)) return this.#changed();
+    this.#forget(chatId);
+    if (chatId === this.selected) this.selected = "";
     this.#changed();
   }
 
   #changed() {
     this.#save();
+    this.#news();
+  }
+
+  /** Something has changed that is not kept. */
+  #news() {
     this.dispatchEvent(new Event("change"));
   }
 
   #save(left = false) {
     if (!this.#window) return;
     const chats = [];
-    for (const { chat: { state, participant }, read } of this.entries.values()) {
-      const goesOn = participant.supportId && state !== "ended";
-      if (goesOn || this.#draft(participant.chatId)) chats.push({ ...participant, read });
+    for (const { chat: { state, ended, participant }, read } of this.entries.values()) {
+      const over = state === "ended"; // one that somebody has ended can be read, and rated, for some time
+      const stays = participant.supportId && (!over || ended.from);
+      if (stays || this.#draft(participant.chatId)) chats.push({ ...participant, read, over });
     }
     const record = { owner: this.#owner, left, selected: this.selected, chats };
     this.#shared.set(`desk.${this.#window}`, chats.length ? record : null);

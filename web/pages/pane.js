@@ -1,9 +1,38 @@
-import { Conversation, isOver } from "./conversation.js";
+import { Conversation } from "./conversation.js";
 import { clock, h, icon, label, write } from "./dom.js";
 import { verifiedMark } from "./queue.js";
 
+/** The best score that a visitor can give. */
+const MOST = 5;
 /** Below this, in ms, a conversation's end is near. */
 const NEAR_END = 30_000;
+
+/** What the visitor thinks of the chat. */
+class Rating {
+  #t;
+
+  /** @param {(key: string, values?: object) => string} t */
+  constructor(t) {
+    this.#t = t;
+    this.stars = h("span", { class: "stars", "aria-hidden": "true" });
+    this.text = h("span");
+    this.comment = h("p", { dir: "auto" });
+    this.element = h("div", { class: "rating none", role: "status" }, h("p", {}, this.stars, " ", this.text), this.comment);
+  }
+
+  /** @param {import("./client.js").Rating|null} [rating] */
+  update(rating) {
+    this.element.classList.toggle("none", !rating); // a status that is not in the page is not heard
+    write(this.stars, rating ? starsOf(rating) : "");
+    write(this.text, rating ? this.#t("rated", { score: rating.score, most: MOST }) : "");
+    write(this.comment, rating?.comment ?? "");
+  }
+}
+
+/** A rating at a glance. @param {import("./client.js").Rating} rating */
+export function starsOf({ score }) {
+  return "★".repeat(score) + "☆".repeat(MOST - score);
+}
 
 /** The selected conversation, with whom it is and how it stands. */
 export class Pane {
@@ -17,7 +46,7 @@ export class Pane {
    * @param {string} lang
    * @param {number} ttl how long a chat lives without a message, in ms
    * @param {import("./storage.js").Store} drafts keeps what is half written
-   * @param {{back: () => void, leave: () => void, replies: () => void}} on what its buttons do
+   * @param {{back: () => void, close: () => void, replies: () => void}} on what its buttons do
    */
   constructor(session, t, lang, ttl, drafts, on) {
     this.#session = session;
@@ -30,13 +59,17 @@ export class Pane {
     this.back = h("button", { type: "button", class: "tool back", onclick: on.back }, icon("back"), this.others);
     this.name = h("h2", { dir: "auto", id: "with" });
     this.state = h("p", { class: "state", role: "status" });
+    this.presence = h("p", { class: "presence", hidden: true }); // no status: visitors come and go all the time
+    this.typing = h("p", { class: "types", "aria-hidden": "true", hidden: true }, t("typingNow"));
     this.life = h("p", { class: "life" });
     this.verified = verifiedMark(t);
-    this.leave = h("button", { type: "button", class: "quiet", onclick: on.leave }, t("leave"));
+    this.close = h("button", { type: "button", class: "quiet", onclick: on.close }, t("close"));
+    this.rating = new Rating(t);
     this.element = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
       h("header", {}, this.back,
-        h("div", { class: "with" }, this.name, h("div", { class: "line" }, this.verified, this.state, this.life)), this.leave),
-      this.conversation.element);
+        h("div", { class: "with" }, this.name,
+          h("div", { class: "line" }, this.verified, this.state, this.presence, this.typing, this.life)), this.close),
+      this.conversation.element, this.rating.element);
     this.idle = h("div", { class: "idle" }, icon("chat"), h("p", {}, t("choose")));
   }
 
@@ -47,21 +80,33 @@ export class Pane {
     this.element.hidden = !chat;
     this.idle.hidden = Boolean(chat);
     this.conversation.show(chat);
+    this.rating.update(chat?.rating);
     if (!chat) { // nothing of the last one stays in the page
-      write(this.name, "");
+      for (const part of [this.name, this.state, this.presence, this.life]) write(part, "");
+      this.close.removeAttribute("aria-label");
       this.conversation.text.value = "";
       return;
     }
     const { username, verified } = chat.participant;
     write(this.name, username);
     this.verified.hidden = !verified;
-    write(this.state, chat.state === "ended" ? t("endedAgent") : stateOf(t, chat));
+    write(this.state, stateOf(t, desk.current));
     this.#countOthers();
     this.state.dataset.state = chat.state;
-    const over = isOver(chat);
-    write(this.leave, t(over ? "close" : "leave"));
-    this.leave.setAttribute("aria-label", t(over ? "closeName" : "leaveName", { name: username }));
+    this.close.setAttribute("aria-label", t("closeName", { name: username }));
+    this.#showVisitor(chat);
     this.tick();
+  }
+
+  /** Whether the visitor is there says more than that this page is connected. */
+  #showVisitor({ state, presence, typing }) {
+    const there = state === "connected" && !this.#session.desk.current.ending ? presence.other : "";
+    this.state.classList.toggle("unseen", there !== "");
+    this.presence.hidden = !there;
+    this.presence.dataset.presence = there;
+    write(this.presence, there ? this.#t(PRESENCE[there]) : "");
+    this.typing.hidden = !typing.other.typing;
+    this.life.hidden = typing.other.typing; // which keeps the chat alive
   }
 
   /** On a phone the lists are behind the conversation: what happens there is counted beside the way back. */
@@ -92,11 +137,20 @@ export class Pane {
   }
 }
 
-/** How a chat stands, in a word or two. */
-export function stateOf(t, { state, problem }) {
+/** What a visitor is, by what the server says. */
+export const PRESENCE = { online: "visitorOnline", away: "visitorAway", offline: "visitorOffline" };
+
+/** How a conversation stands, in a few words. @param {import("./desk.js").Entry} entry */
+export function stateOf(t, { chat: { state, problem, ended, participant }, ending }) {
+  if (state === "ended") {
+    if (ended.from === "User") return t("endedByVisitor", { name: participant.username });
+    if (ended.from === "Support") return t(ending ? "endedHere" : "endedBySupport");
+    return t("endedAgent");
+  }
   if (problem === "unauthorized") return t("noToken");
   if (problem === "already_taken") return t("stateTaken");
-  const words = { connected: "stateConnected", offline: "stateOffline", ended: "stateEnded", closed: "stateClosed" };
+  if (ending && state === "connected") return t("stateEnding");
+  const words = { connected: "stateConnected", offline: "stateOffline", closed: "stateClosed" };
   return t(words[state] ?? "stateConnecting");
 }
 

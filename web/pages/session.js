@@ -157,6 +157,7 @@ export class Session extends EventTarget {
     this.#tab.set("token", null);
     this.#tab.set("signedIn", null);
     this.lobby.close();
+    this.lobby.users.clear(); // the next agent may not be one who sees them
     this.desk.close();
   }
 
@@ -225,6 +226,13 @@ export class Session extends EventTarget {
       this.claiming = "";
       this.#changed();
     }
+  }
+
+  /** Ends a conversation on both sides. @param {string} chatId */
+  async end(chatId) {
+    const { username } = this.desk.entries.get(chatId).chat.participant;
+    const result = await this.desk.end(chatId);
+    if (this.signedIn && result !== "ended") this.say(this.#t(result === "left" ? "leftInstead" : "notClosed", { name: username }));
   }
 
   /** Claims who waits longest. */

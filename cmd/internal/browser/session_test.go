@@ -112,6 +112,7 @@ func TestSignOut(t *testing.T) {
 	agent.shot("agent-account-token")
 	agent.click(".account .out")
 	agent.until("asked for a token", `document.activeElement === $("#token") && document.title === "Support console"`)
+	agent.until("nothing of the conversation is in the page", `$$(".bubble, .tab").length === 0 && !/Nika|half a sen/.test(document.documentElement.outerHTML + $("#message").value)`)
 	if get[bool](agent, `JSON.stringify({ ...sessionStorage, ...localStorage }).includes("eyJ")`) {
 		t.Error("the token is still in the browser")
 	}
@@ -185,9 +186,8 @@ func TestRename(t *testing.T) {
 	agent.until("both conversations", `$$(".tab").length === 2`)
 }
 
-// TestRejoin: an agent whose supportId is not the chat's any more, since they have the
-// chat from another machine, asks once more as who their token is about, and is told
-// if that does not help.
+// TestRejoin: an agent whose supportId is not the chat's, since they have taken it on
+// another machine, asks once more as who their token is about, and has it.
 func TestRejoin(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
@@ -214,5 +214,19 @@ func TestRejoin(t *testing.T) {
 	})()`)
 	agent.reload()
 	agent.until("asked with the supportId, then without", `joins.join() === "`+other+`,none"`)
-	agent.until("the chat is there, or it is said that it is not", `$(".notice p").textContent.includes("Nika") || $(".state").dataset.state === "connected"`)
+	agent.connected()
+	agent.conversation("one")
+	agent.says("two")
+	visitor.conversation("one", "two")
+	agent.reload()
+	agent.until("asked with the right one by now", `joins.length === 1 && /^[0-9a-f]{32}$/.test(joins[0]) && joins[0] !== "`+other+`"`)
+	agent.connected()
+	agent.conversation("one", "two")
+
+	// Another agent's browser has no use for it.
+	stranger := newWindow(t, desktop)
+	stranger.visit(s.lobby)
+	stranger.showsToken(tokenFor(t, "kiku", "Kiku", time.Hour))
+	stranger.until("online", `$(".lobby").dataset.state === "ready"`)
+	stranger.until("nothing of it", `$$(".tab").length === 0`)
 }
