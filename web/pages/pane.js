@@ -57,7 +57,7 @@ export class Pane {
     this.conversation = new Conversation(t, lang, drafts, replies);
     this.others = h("span", { class: "count" });
     this.back = h("button", { type: "button", class: "tool back", onclick: on.back }, icon("back"), this.others);
-    this.name = h("h2", { dir: "auto", id: "with" });
+    this.name = h("bdi"); // it has a direction of its own, and the place of the page's
     this.state = h("p", { class: "state", role: "status" });
     this.presence = h("p", { class: "presence", hidden: true }); // no status: visitors come and go all the time
     this.typing = h("p", { class: "types", "aria-hidden": "true", hidden: true }, t("typingNow"));
@@ -67,7 +67,7 @@ export class Pane {
     this.rating = new Rating(t);
     this.element = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
       h("header", {}, this.back,
-        h("div", { class: "with" }, this.name,
+        h("div", { class: "with" }, h("h2", { id: "with" }, this.name),
           h("div", { class: "line" }, this.verified, this.state, this.presence, this.typing, this.life)), this.close),
       this.conversation.element, this.rating.element);
     this.idle = h("div", { class: "idle" }, icon("chat"), h("p", {}, t("choose")));

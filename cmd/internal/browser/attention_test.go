@@ -7,6 +7,7 @@ const elsewhere = `
 	window.elsewhere = false;
 	window.sounds = 0;
 	Object.defineProperty(Document.prototype, "hidden", { get: () => window.elsewhere });
+	Object.defineProperty(Document.prototype, "visibilityState", { get: () => (window.elsewhere ? "hidden" : "visible") });
 	window.AudioContext = class extends AudioContext {
 		createOscillator() {
 			window.sounds++;
