@@ -104,6 +104,10 @@ export class Chat extends EventTarget {
   queue = null;
   /** The visitor's rating, the last one counts. @type {Rating|null} */
   rating = null;
+  /** Whether a server of this chat has shown that it knows more than messages, such as end() and rate(). */
+  extended = false;
+  /** Whether a chat that somebody has ended is gone, so that it cannot be rated any more. */
+  gone = false;
   /** When something last renewed the chat's life, as far as is known here, in ms of Date.now(). */
   renewed = Date.now();
 
@@ -287,7 +291,7 @@ export class Chat extends EventTarget {
 
   #extend() {
     if (this.#extended) return;
-    this.#extended = true;
+    this.#extended = this.extended = true;
     this.#connection.promised();
     this.presence.announce();
   }
@@ -390,6 +394,7 @@ export class Chat extends EventTarget {
   #stop(state, problem = "") {
     this.#connection.close();
     this.presence.close();
+    this.gone = this.ended !== null;
     this.#leave(state, problem);
     this.#requests.giveUp(problem || (this.ended ? "expired" : "closed"));
   }
