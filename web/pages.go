@@ -33,6 +33,9 @@ type Site struct {
 	ChatPort, LobbyPort string
 	// ChatTTL is how long a chat lives without a message.
 	ChatTTL time.Duration
+	// TypingPreview makes the widget tell visitors that agents see what they
+	// type, and send it.
+	TypingPreview bool
 	// AgentsNeedToken makes the console ask for a token instead of a name.
 	AgentsNeedToken bool
 }
@@ -159,6 +162,7 @@ func loadPages(site Site) (map[string]*file, string) {
 		"{{chatURL}}", site.ChatURL, // Config has checked that it is safe in HTML
 		"{{chatPort}}", site.ChatPort,
 		"{{lobbyPort}}", site.LobbyPort,
+		"{{preview}}", strconv.FormatBool(site.TypingPreview),
 		"{{ttl}}", strconv.FormatInt(site.ChatTTL.Milliseconds(), 10),
 	)
 	files := make(map[string]*file)

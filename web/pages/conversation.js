@@ -54,19 +54,21 @@ export class Conversation {
     this.log = h("div", { class: "log", tabIndex: 0, role: "region", "aria-label": t("messages") },
       h("div", { class: "track" }, this.earlier, this.messages, this.outbox, this.preview));
     this.newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => this.toEnd() }, icon("down"), t("newer"));
+    /** What a visitor is to know before the first key: see typing.js. */
+    this.previewed = h("p", { class: "note previewed", id: "message-preview", hidden: true }, t("previewed"));
     this.live = h("div", { class: "unseen", "aria-live": "polite" });
     const draft = () => `draft.${this.#chat.participant.chatId}`;
     this.field = new MessageField(t,
       { id: "message", enterSends: true, grows: true, submit: () => this.#submit() },
       { get: () => drafts.get(draft()), set: (text) => drafts.set(draft(), text) },
-      { rows: 1, placeholder: t("writeHere"), "aria-label": t("message"), "aria-describedby": "message-keys message-hint" });
+      { rows: 1, placeholder: t("writeHere"), "aria-label": t("message"), "aria-describedby": "message-preview message-keys message-hint" });
     this.text = this.field.text;
     const send = h("button", {
       class: "send", "aria-label": t("send"), title: t("send"),
       onmousedown: (event) => event.preventDefault(), // the field keeps the focus, and a phone its keyboard
     }, icon("send"));
     this.form = h("form", { class: "composer", onsubmit: (event) => this.#submitted(event) },
-      this.field.hint, this.field.alarm,
+      this.previewed, this.field.hint, this.field.alarm,
       h("div", { class: "field" }, ...tools, this.text, send), this.field.keys);
     this.element = h("section", { class: "conversation" },
       h("div", { class: "view" }, this.log, this.typing, this.newer), this.live, this.form);
@@ -86,6 +88,7 @@ export class Conversation {
 
   /** @param {import("./client.js").Chat|null} chat */
   show(chat) {
+    this.previewed.hidden = !chat?.typing.preview;
     if (chat === this.#chat) return;
     this.#shown?.abort();
     this.#chat?.typing.stop();

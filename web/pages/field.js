@@ -14,8 +14,8 @@ export class MessageField {
 
   /**
    * @param {(key: string, values?: object) => string} t
-   * @param {{id: string, enterSends: boolean, grows: boolean, submit: () => void}} props
-   *        enterSends: without Ctrl, where Enter is a key; grows: with its text
+   * @param {{id: string, enterSends: boolean, grows: boolean, most?: number, submit: () => void}} props
+   *        enterSends: without Ctrl, where Enter is a key; grows: with its text; most: characters
    * @param {{get: () => string|null, set: (text: string|null) => void}} draft
    * @param {object} attributes of the textarea
    */
@@ -85,7 +85,7 @@ export class MessageField {
 
   /** Says so if the text is too long. */
   tooLong() {
-    const most = MAX_CONTENT;
+    const { most = MAX_CONTENT } = this.#props;
     const count = this.value.length > most ? characters(this.value) : 0;
     const tooLong = count > most;
     write(this.hint, tooLong ? this.#t("tooLong", { count, most }) : "");

@@ -16,11 +16,13 @@ const OFFSETS = { bottom: "--livesupport-bottom", side: "--livesupport-side" };
  * @typedef {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
  *            bottom?: string, side?: string, language?: string, name?: string, token?: string}} Options
  *          the data attributes of the pasted line
+ * @typedef {{ttl: number, preview: boolean}} Site ttl: how long a chat lives without a message, in ms;
+ *          preview: agents see what visitors type
  * @param {string} base the chat server's URL
- * @param {number} ttl how long a chat lives without a message, in ms
+ * @param {Site} site
  * @param {{script: HTMLScriptElement|undefined, options: Options}[]} lines those that have run
  */
-export async function start(base, ttl, lines) {
+export async function start(base, site, lines) {
   const coming = ["chat.css", "visitor.css"].map(async (name) => {
     const response = await fetch(new URL(name, import.meta.url).href);
     if (!response.ok) throw new Error(`${name}: ${response.status}`);
@@ -33,7 +35,7 @@ export async function start(base, ttl, lines) {
     sheet.replaceSync(await text);
     sheets.push(sheet);
   }
-  const shell = new Shell(base, ttl, sheets);
+  const shell = new Shell(base, site, sheets);
   const before = (a, b) => (a.script && b.script && a.script.compareDocumentPosition(b.script) & Node.DOCUMENT_POSITION_PRECEDING ? 1 : -1);
   for (const line of lines.splice(0).sort(before)) shell.line(line); // asynchronous ones run in any order
   lines.push = (line) => shell.line(line);
@@ -42,7 +44,7 @@ export async function start(base, ttl, lines) {
 /** Keeps one widget in the page, whatever the page does to its document. */
 class Shell {
   #base;
-  #ttl;
+  #site;
   #sheets;
   #host = null;
   #root = null; // the page's html element
@@ -55,9 +57,9 @@ class Shell {
   #tokens = new MutationObserver(() => this.#show({ ...this.#options, token: this.#script.dataset.token }));
   #removals = [];
 
-  constructor(base, ttl, sheets) {
+  constructor(base, site, sheets) {
     this.#base = base;
-    this.#ttl = ttl;
+    this.#site = site;
     this.#sheets = sheets;
   }
 
@@ -97,7 +99,7 @@ class Shell {
     }
     bound(this.#host.shadowRoot, signal);
     addEventListener("resize", () => this.#place(), { signal });
-    this.#widget = new Widget(this.#base, this.#options, this.#ttl, () => this.#begin());
+    this.#widget = new Widget(this.#base, this.#options, this.#site, () => this.#begin());
     this.#host.shadowRoot.replaceChildren(this.#widget.element);
     this.#insert();
   }

@@ -1,20 +1,29 @@
-import { Chat, nameIn, register, subjectIn } from "./client.js";
+import { Chat, nameIn, register, status, subjectIn } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
 import { BackCloses } from "./back.js";
 import { besideKeyboard } from "./keyboard.js";
 import { Conversation } from "./conversation.js";
 import { announce, clock, h, label, write } from "./dom.js";
 import { onColour } from "./colour.js";
+import { Ending } from "./ending.js";
+import { isShown } from "./focus.js";
+import { Moments } from "./moments.js";
 import { aborter, clearInterval, setInterval, setTimeout } from "./native.js";
+import { waitingWords } from "./place.js";
+import { RatingForm } from "./rating.js";
 import { StartForm } from "./start.js";
 import { ofPerson, ofTab, Outbox, prefix, shared } from "./storage.js";
 import { reason, speak } from "./strings.js";
 import { wellFormed } from "./text.js";
+import { save, transcript } from "./transcript.js";
 
 /** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
 const WARNING = 30_000;
 /** A message is told of after this time, in ms: another tab that shows it says so before. */
 const ELSEWHERE = 400;
+/** While somebody waits the server is asked this often who is there, in ms. */
+const ASKING = 30_000;
+const PRESENCE = { online: "agentOnline", away: "agentAway", offline: "agentOffline" };
 /** Where the panel covers the page: as in visitor.css. */
 const covering = matchMedia("(max-width: 30rem), (max-height: 30rem)");
 
@@ -22,6 +31,7 @@ const covering = matchMedia("(max-width: 30rem), (max-height: 30rem)");
 export class Widget {
   #base;
   #ttl;
+  #preview;
   #token;
   #t;
   /** @type {Chat|null} */
@@ -29,6 +39,8 @@ export class Widget {
   #outbox = null;
   #ended = false;
   #isOpen = false;
+  #status = null; // what the server says of who is there
+  #asked = -Infinity; // when it was last asked
   #unread = 0;
   #title = new TitleFlash();
   #life = aborter();
@@ -37,12 +49,13 @@ export class Widget {
   /**
    * @param {string} base the chat server's URL
    * @param {import("./shell.js").Options} options
-   * @param {number} ttl how long a chat lives without a message, in ms
+   * @param {import("./shell.js").Site} site
    * @param {() => void} forgotten is called when somebody else has signed in, in another tab
    */
-  constructor(base, options, ttl, forgotten) {
+  constructor(base, options, { ttl, preview }, forgotten) {
     this.#base = base;
     this.#ttl = ttl;
+    this.#preview = preview;
     this.#token = options.token ?? "";
     const { t, lang, dir } = speak(options.language, document.documentElement.lang, navigator.language);
     this.#t = t;
@@ -61,17 +74,23 @@ export class Widget {
     this.sound = h("button", { type: "button", class: "tool", onclick: () => this.#switchSound() });
     const close = h("button", { type: "button", class: "tool", onclick: () => this.#toggle(false) });
     label(close, "down", t("minimize"));
+    this.presence = h("p", { class: "presence", hidden: true });
     this.status = h("p", { class: "status", role: "status" });
+    this.ending = new Ending(t, () => this.#end());
     this.start = new StartForm(t, this.tab, draft, {
       greeting: this.greeting, name: this.#token ? nameIn(this.#token) : options.name ?? "", needsName: !this.#token,
     }, (name, text) => this.#start(name, text));
     this.warning = h("p", { class: "warning", hidden: true });
     const again = h("button", { type: "button", class: "primary", onclick: () => this.#again() }, t("newChat"));
-    this.over = h("div", { class: "over", hidden: true }, again);
-    this.conversation.next = again;
+    const moments = new Moments(lang);
+    this.saving = h("button", { type: "button", onclick: () => save(transcript(t, moments, this.#chat), new Date(this.#chat.messages[0].timestamp)) }, t("saveChat"));
+    this.rating = new RatingForm(t, (score, comment) => this.#rate(score, comment));
+    this.over = h("div", { class: "over", hidden: true }, again, this.saving);
+    this.again = again;
     this.panel = h("section", { class: "panel", id: "panel", role: "dialog", "aria-label": this.title, hidden: true },
-      h("header", {}, h("h2", { dir: "auto" }, this.title), this.sound, close),
-      this.status, this.start.element, this.conversation.element, this.warning, this.over);
+      h("header", {}, h("div", { class: "whose" }, h("h2", { dir: "auto" }, this.title), this.presence), this.sound, close),
+      h("div", { class: "line" }, this.status, this.ending.button), this.ending.question,
+      this.start.element, this.conversation.element, this.warning, this.rating.element, this.over);
     this.element = h("div", { class: "livesupport", lang, dir, dataset: { position: options.position === "left" ? "left" : "right" } },
       this.panel, this.launcher);
     this.panel.addEventListener("keydown", (event) => {
@@ -87,7 +106,7 @@ export class Widget {
     this.store.watch("chat", (participant) => this.#elsewhere(participant), signal);
     this.store.watch("read", () => this.#count(), signal);
     if (person) this.settings.watch("person", (other) => other !== person && forgotten(), signal);
-    document.addEventListener("visibilitychange", () => this.#read(), { signal });
+    document.addEventListener("visibilitychange", () => this.#count(), { signal });
     this.#timer = setInterval(() => this.#tick(), 1_000);
 
     const participant = this.store.get("chat");
@@ -144,6 +163,8 @@ export class Widget {
     chat.addEventListener("change", () => chat === this.#chat && this.#changed());
     chat.addEventListener("history", () => this.#count());
     chat.addEventListener("message", ({ detail }) => this.#came(detail));
+    chat.addEventListener("receipt", ({ detail }) => this.#read(chat, detail));
+    for (const type of ["queue", "presence", "rated"]) chat.addEventListener(type, () => chat === this.#chat && this.#render());
     this.#changed();
     chat.open();
   }
@@ -175,7 +196,7 @@ export class Widget {
 
   #again() {
     const { username } = this.#chat.participant;
-    this.#chat = null;
+    this.#leave();
     this.#ended = false;
     this.#unread = 0;
     this.start.reopen(username);
@@ -188,7 +209,6 @@ export class Widget {
     this.page.set("open", open);
     this.panel.hidden = !open;
     this.launcher.setAttribute("aria-expanded", String(open));
-    this.#read();
     this.#render();
     if (open) this.conversation.toEnd();
     else this.back.closed();
@@ -211,22 +231,52 @@ export class Widget {
     this.#title.show(this.#t("titleUnread", { count: this.#unread }));
   }
 
-  /** What the visitor has read is remembered for all tabs: the time of the last message. */
-  #read() {
-    if (this.#isOpen && !document.hidden && this.#chat?.messages.length) {
-      this.store.set("read", this.#chat.messages.at(-1).timestamp);
-    }
+  /**
+   * What the visitor has read, here or on another device, is remembered for all tabs: the time of the
+   * last such message. A server without receipts does not know it.
+   */
+  #read(chat, { from, read }) {
+    if (chat !== this.#chat || from !== "User") return;
+    const { timestamp = "" } = chat.messages[read - 1] ?? {};
+    if (timestamp > (this.store.get("read") ?? "")) this.store.set("read", timestamp);
     this.#count();
   }
 
   #count() {
     const { messages = [] } = this.#chat ?? {};
-    const looking = this.#isOpen && !document.hidden;
-    if (looking && messages.length) this.store.set("read", messages.at(-1).timestamp);
     const read = this.store.get("read") ?? "";
     this.#unread = messages.filter(({ from, timestamp }) => from === "Support" && timestamp > read).length;
     if (!this.#unread) this.#title.show("");
     this.#render();
+  }
+
+  async #end() {
+    const chat = this.#chat;
+    await chat.end();
+    if (chat !== this.#chat || chat.state !== "closed") return;
+    this.store.set("chat", null); // a server that cannot end it: then it is left
+    this.#again();
+  }
+
+  async #rate(score, comment) {
+    const chat = this.#chat;
+    try {
+      await chat.rate(score, wellFormed(comment));
+      return "";
+    } catch (error) {
+      return chat.gone ? "" : reason(this.#t, error.code);
+    }
+  }
+
+  /** Asks who is there, while somebody waits and looks. */
+  async #ask() {
+    const chat = this.#chat;
+    const wanted = chat?.extended && this.#isOpen && (chat.state === "waiting" || this.#asked === -Infinity);
+    if (!wanted || Date.now() - this.#asked < ASKING) return;
+    this.#asked = Date.now();
+    this.#status = await status(this.#base);
+    if (!this.#status) this.#asked = Infinity; // it does not say
+    if (!this.#life.signal.aborted) this.#render();
   }
 
   #switchSound() {
@@ -238,10 +288,13 @@ export class Widget {
 
   #line() {
     const t = this.#t;
-    const { state, problem, participant } = this.#chat;
+    const { state, problem, participant, queue, ended } = this.#chat;
+    const name = participant.supportUserName ?? t("agent");
     if (problem === "chat_full") return t("tooManyTabs");
     switch (state) {
-      case "connected": return t("connectedWith", { name: participant.supportUserName ?? t("agent") });
+      case "connected": return t("connectedWith", { name });
+      case "waiting": return waitingWords(t, queue, this.#status);
+      case "ended": return t({ User: "endedByYou", Support: "endedByAgent" }[ended.from] ?? "ended", { name });
       default: return t(state);
     }
   }
@@ -252,13 +305,26 @@ export class Widget {
     const state = this.#ended ? "ended" : chat?.state ?? "none";
     this.element.dataset.state = state;
     write(this.status, chat ? this.#line() : "");
+    const there = chat?.state === "connected" ? chat.presence.other : "";
+    this.presence.hidden = !there;
+    this.presence.dataset.state = there;
+    write(this.presence, there && t(PRESENCE[there], { name: chat.participant.supportUserName ?? t("agent") }));
     const form = this.start.element;
-    const writing = form.contains(form.getRootNode().activeElement);
+    const focused = form.getRootNode().activeElement;
+    const writing = form.contains(focused);
     form.hidden = chat !== null;
     this.conversation.element.hidden = chat === null;
-    if (chat) this.conversation.show(chat);
-    if (chat && writing && !this.#ended) this.conversation.text.focus();
+    this.ending.offer(Boolean(chat?.extended) && !this.#ended);
+    this.rating.show(chat);
     this.over.hidden = !this.#ended;
+    this.saving.hidden = !chat?.messages.length;
+    this.conversation.next = this.rating.asks ? this.rating.element : this.again;
+    this.again.classList.toggle("primary", !this.rating.asks); // one thing at a time
+    this.#showPreview();
+    this.conversation.show(chat);
+    if (!chat) this.conversation.text.value = ""; // nothing of the last one stays in the page
+    if (chat && writing && !this.#ended) this.conversation.text.focus();
+    else if (this.#ended && focused && this.panel.contains(focused) && !isShown(focused)) this.conversation.next.focus();
     this.#tick();
 
     const mute = this.settings.get("mute") === true;
@@ -270,8 +336,15 @@ export class Widget {
     if (count) this.launcher.append(h("span", { class: "badge", "aria-hidden": "true" }, count > 99 ? "99+" : String(count)));
   }
 
+  /** The visitor is told before the first key, so not while there is something in the field. */
+  #showPreview() {
+    const chat = this.#chat;
+    if (chat && (this.#preview || this.#status?.preview) && !this.conversation.text.value) chat.typing.preview = true;
+  }
+
   /** A chat that runs out says so in time. */
   #tick() {
+    this.#ask();
     const left = this.#chat?.state === "connected" ? this.#chat.renewed + this.#ttl - Date.now() : Infinity;
     const before = this.warning.hidden;
     this.warning.hidden = left > Math.min(WARNING, this.#ttl / 2);

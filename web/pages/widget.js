@@ -27,7 +27,7 @@
     document.addEventListener("securitypolicyviolation", refused);
     try {
       const { start } = await import(`${base}assets/{{version}}/shell.js`);
-      await start(base, Number("{{ttl}}"), lines);
+      await start(base, { ttl: Number("{{ttl}}"), preview: "{{preview}}" === "true" }, lines);
     } catch (error) {
       delete window[key]; // a later line may have more luck
       console.warn("livesupport:", error);

@@ -176,6 +176,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
 			ChatTTL:   cfg.ChatTTL,
 
+			TypingPreview:   cfg.TypingPreview,
 			AgentsNeedToken: agents != nil,
 		},
 		DrainSpread: cfg.DrainSpread,

@@ -48,7 +48,7 @@ func accessibleStates(t *testing.T, as look) {
 	visitor.fill("#name", "Nika")
 	visitor.fill("#first", "one https://example.com/")
 	visitor.click(".start .primary")
-	visitor.shows(".status", "An agent will be with you shortly")
+	visitor.shows(".status", "You are number")
 	visitor.accessible("waiting")
 	agent.shows(".queue .name", "Nika")
 	agent.accessible("queue")

@@ -23,7 +23,7 @@ func TestPictures(t *testing.T) {
 	visitor.fill("#name", "Nika")
 	visitor.fill("#first", "Hello! My order 1042 has not arrived yet, could you have a look?")
 	visitor.click(".start .primary")
-	visitor.shows(".status", "An agent will be with you shortly")
+	visitor.shows(".status", "You are number")
 	visitor.shot("visitor-waiting")
 
 	agent := newWindow(t, wide)

@@ -15,7 +15,7 @@ func TestTalk(t *testing.T) {
 	agent.shows(".waiting .empty", "No one is waiting.")
 
 	visitor.asks("Nika", "one")
-	visitor.shows(".status", "An agent will be with you shortly")
+	visitor.shows(".status", "You are number")
 	agent.shows(".queue .name", "Nika")
 	agent.shows(".queue .since", "Waiting for ")
 	visitor.says("two") // while waiting

@@ -35,7 +35,7 @@ func TestVerified(t *testing.T) {
 		return w
 	}
 	visitor := open(time.Minute)
-	visitor.shows(".status", "An agent will be with you shortly")
+	visitor.shows(".status", "You are number")
 	agent.until("the second one is verified", `$(".queue li:nth-child(2) .name").textContent === "Ana María" && $(".queue li:nth-child(2) .verified").innerText.trim().endsWith("Verified")`)
 	agent.accessible("queue with a verified visitor")
 	agent.takes("Ana María")

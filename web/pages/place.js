@@ -1,0 +1,18 @@
+/** From so many minutes on a wait is told in hours. */
+const LONG = 90;
+
+/**
+ * What a waiting visitor is told: never more than is known.
+ * @param {(key: string, values?: object) => string} t
+ * @param {import("./client.js").Place|null} place null while it is not known
+ * @param {{agents?: number}|null} status what the server says of who is there, if it does
+ */
+export function waitingWords(t, place, status) {
+  if (!place) return t("waiting");
+  const { position, estimate } = place;
+  if (position === 0) return t("aboutToJoin");
+  if (estimate === null) return `${status?.agents === 0 ? `${t("nobodyHere")} ` : ""}${t("place", { place: position })}`;
+  const minutes = Math.max(1, Math.ceil(estimate / 60));
+  if (minutes < LONG) return t("placeMinutes", { place: position, count: minutes });
+  return t("placeHours", { place: position, count: Math.round(minutes / 60) });
+}
