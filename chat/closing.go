@@ -39,7 +39,7 @@ func (r *room) closeChat(ctx context.Context, deadline time.Time, s *Session) er
 
 // owns reports whether a session speaks for its side. The caller holds mu.
 func (r *room) owns(s *Session) bool {
-	return s.role == log.RoleUser || s.supportID != "" && s.supportID == r.state.Support.ID
+	return s.role != log.RoleSupport || s.supportID != "" && s.supportID == r.state.Support.ID
 }
 
 // closed reports whether the chat has been ended. The caller holds mu.

@@ -1,5 +1,7 @@
 package chat
 
+import "livesupport/chat/log"
+
 // features are what a session has listed in its Join (PROTOCOL.md, "Extensions").
 type features uint16
 
@@ -12,6 +14,7 @@ const (
 	featureClose
 	featureRating
 	featureQueue
+	featureNotes
 )
 
 var featureNames = map[string]features{
@@ -23,6 +26,7 @@ var featureNames = map[string]features{
 	"close":     featureClose,
 	"rating":    featureRating,
 	"queue":     featureQueue,
+	"notes":     featureNotes,
 }
 
 // ofMessages are the features that change how a message looks.
@@ -32,10 +36,14 @@ const ofMessages = featureMessageID | featureReceipts
 // servers.
 const ofSignals = featureReceipts | featureTyping | featurePresence
 
-// parseFeatures ignores the names that this server does not know.
-func parseFeatures(names []string) (f features) {
+// parseFeatures ignores the names that this server does not know, and those that are
+// not for the role.
+func parseFeatures(names []string, role log.Role) (f features) {
 	for _, name := range names {
 		f |= featureNames[name]
+	}
+	if role == log.RoleUser {
+		f &^= featureNotes
 	}
 	return f
 }

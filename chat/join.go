@@ -15,7 +15,7 @@ import (
 // It renews the chat, and has
 // the signals come that the features f need. A stranger, who does not know the user's id, costs one
 // read and changes nothing.
-func (r *room) open(ctx context.Context, userID string, f features) error {
+func (r *room) open(ctx context.Context, userID string, s *Session) error {
 	select {
 	case r.entering <- struct{}{}:
 		defer func() { <-r.entering }()
@@ -35,7 +35,8 @@ func (r *room) open(ctx context.Context, userID string, f features) error {
 	r.mu.Lock()
 	after, gone, closed := r.last, r.gone, r.closed()
 	var entry []byte
-	signals := f&ofSignals != 0
+	renews := s.role != log.RoleObserver
+	signals := s.features&ofSignals != 0
 	if signals {
 		r.listen() // before the others can hear that this server wants signals
 	}
@@ -46,7 +47,7 @@ func (r *room) open(ctx context.Context, userID string, f features) error {
 	if gone {
 		return log.ErrGone
 	}
-	entries, err := r.service.logs.Visit(ctx, r.chatID, !closed, entry, after)
+	entries, err := r.service.logs.Visit(ctx, r.chatID, renews && !closed, entry, after)
 	if err != nil {
 		if errors.Is(err, log.ErrGone) {
 			r.expire()
@@ -57,7 +58,12 @@ func (r *room) open(ctx context.Context, userID string, f features) error {
 	r.take(after, entries)
 	watched := r.watched
 	r.watched = true
-	r.renewedNow()
+	switch {
+	case renews:
+		r.renewedNow()
+	case !watched:
+		r.deadline = time.Now() // the store knows how long the chat lives
+	}
 	if r.closed() && !closed {
 		r.service.endInTime(r)
 	}
@@ -328,6 +334,25 @@ func (r *room) rejoinSupport(s *Session, supportID string, tell bool) error {
 	return nil
 }
 
+// joinObserver lets somebody look on.
+func (r *room) joinObserver(s *Session) error {
+	r.mu.Lock()
+	defer r.flush()
+	defer r.mu.Unlock()
+	if r.gone {
+		return log.ErrGone
+	}
+	if err := r.admits(s); err != nil {
+		return err
+	}
+	if r.state.Support.ID != "" {
+		r.queueTo(s, supportJoinedPayload(&r.state))
+	}
+	r.queueTo(s, historyPayload(&r.state, s.features))
+	r.admit(s)
+	return nil
+}
+
 // admits returns errEnded if a session cannot take part in a closed chat. The caller
 // holds mu.
 func (r *room) admits(s *Session) error {
@@ -340,6 +365,9 @@ func (r *room) admits(s *Session) error {
 // admit lets a session take part, behind the answers to its Join, and tells it what
 // its features open. The caller holds mu.
 func (r *room) admit(s *Session) {
+	if s.features.has(featureNotes) {
+		r.showNotes(s)
+	}
 	if s.features.has(featureReceipts) {
 		r.showMarks(s)
 	}
@@ -352,7 +380,7 @@ func (r *room) admit(s *Session) {
 			r.presenceChanged(role)
 			r.showPresence(role)
 		}
-	} else {
+	} else if s.role.Valid() {
 		r.presenceChanged(s.role)
 	}
 	if r.closed() {

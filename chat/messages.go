@@ -22,6 +22,7 @@ const (
 	kindPresence    = "Presence"
 	kindCloseChat   = "CloseChat"
 	kindRate        = "Rate"
+	kindNote        = "Note"
 )
 
 type joinArgs struct {
@@ -59,6 +60,10 @@ type presenceArgs struct {
 type rateArgs struct {
 	Score   int    `json:"score"`
 	Comment string `json:"comment"`
+}
+
+type noteArgs struct {
+	Content string `json:"content"`
 }
 
 func userJoinedPayload(s *log.State) []byte {

@@ -49,6 +49,8 @@ func TestGolden(t *testing.T) {
 		"ChatHistory-all":       historyPayload(&talk, ofMessages),
 		"Receipt":               receiptPayload(log.RoleUser, mark{Delivered: 17, Read: 15}),
 		"ChatClosed":            chatClosedPayload(&over),
+		"Note":                  notePayload(log.Note{SupportID: support, SupportName: "Vika", Content: "a \"difficult\" one", At: rated.At}),
+		"Note-observer":         notePayload(log.Note{SupportName: "Boss", Content: "be kind", At: rated.At}),
 		"Rated":                 ratedPayload(rated),
 		"Rated-no-comment":      ratedPayload(log.Rating{Score: 1, At: rated.At}),
 		"ChatExpired":           chatExpiredPayload(waiting.ChatID),

@@ -14,7 +14,7 @@ type metrics struct {
 	messages prometheus.Counter
 	refusals wire.Refusals
 
-	joining, user, support prometheus.Gauge // connections
+	joining, user, support, observer prometheus.Gauge // connections
 
 	delivery      *prometheus.HistogramVec
 	local, remote prometheus.Observer
@@ -35,6 +35,7 @@ func newMetrics() metrics {
 		joining:  wire.Connections("joining"),
 		user:     wire.Connections("user"),
 		support:  wire.Connections("support"),
+		observer: wire.Connections("observer"),
 		delivery: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "livesupport_delivery_seconds",
 			Help:    "Time from accepting a message to the last write to a socket: on the server that accepted it (local), and on others.",
@@ -83,7 +84,7 @@ func (s *Service) Metrics() []prometheus.Collector {
 		})
 	}
 	return append(m.refusals.Metrics(),
-		m.joining, m.user, m.support, m.delivery, m.receipt, m.answer, m.rereads, m.unstored, m.unregistered,
+		m.joining, m.user, m.support, m.observer, m.delivery, m.receipt, m.answer, m.rereads, m.unstored, m.unregistered,
 		gauge("livesupport_chats_open", "Chats with a socket at this server.", func() int { return len(s.rooms) }),
 		gauge("livesupport_users_waiting_here", "Users in the queue because of a socket at this server.", func() int { return len(s.waiting) }),
 	)
@@ -91,8 +92,11 @@ func (s *Service) Metrics() []prometheus.Collector {
 
 // of is the gauge of a role's connections.
 func (m *metrics) of(role log.Role) prometheus.Gauge {
-	if role == log.RoleSupport {
+	switch role {
+	case log.RoleSupport:
 		return m.support
+	case log.RoleObserver:
+		return m.observer
 	}
 	return m.user
 }

@@ -123,8 +123,8 @@ func (r *room) showPresence(role log.Role) {
 		return
 	}
 	for _, s := range r.sessions {
-		if s.role != role && s.seesPresence() && s.toldPresence != state {
-			s.toldPresence = state
+		if told := &s.toldPresence[side(role)]; s.role != role && s.seesPresence() && *told != state {
+			*told = state
 			r.queueTo(s, presencePayload(role, state))
 		}
 	}

@@ -118,6 +118,8 @@ func (r *room) apply(seq int64, e log.Event) {
 			r.end()
 		case log.Read:
 			r.raise(e.From, mark{Read: e.Seq}, nil)
+		case log.Noted:
+			r.tellNote(r.state.Notes[len(r.state.Notes)-1])
 		case log.Rated:
 			r.tell(featureRating, nil, func() []byte { return ratedPayload(r.state.Rating) })
 		}
@@ -141,7 +143,7 @@ func (r *room) deliver(m log.Message) {
 		if s.role == m.From { // which ends the typing of this role, without a word
 			s.typing.says = false
 		} else {
-			s.typing.told = false
+			s.typing.told[side(m.From)] = false
 		}
 		frame := &frames[looks(&m, s.features)]
 		if *frame == nil {
@@ -324,6 +326,8 @@ func told(seen *log.State, e *log.Event) bool {
 		return e.SupportID == seen.Support.ID
 	case log.Closed:
 		return seen.Closed.From != ""
+	case log.Noted:
+		return seen.HasNote(e.ID)
 	case log.Rated:
 		return e.Score == seen.Rating.Score && e.Content == seen.Rating.Comment
 	}

@@ -36,12 +36,13 @@ type Session struct {
 	// Set by the Join, before the session is in its room:
 	role      log.Role
 	supportID string // a Support's own; kept when a Join must be tried again
+	name      string // an Observer's
 	features  features
 	room      *room
 
 	// Guarded by room.mu:
 	away         bool
-	toldPresence presence // of the other role
+	toldPresence [2]presence // of each side, if it is not the own
 	typing       sessionTyping
 	stands       stands // what it has been told of the queue
 
@@ -100,7 +101,7 @@ func (s *Session) Receive(frame []byte, readable time.Time) {
 		s.receiveJoin(args, readable)
 	case kindChatMessage:
 		s.receiveMessage(args, readable)
-	case kindReceipt, kindTyping, kindPresence, kindCloseChat, kindRate:
+	case kindReceipt, kindTyping, kindPresence, kindCloseChat, kindRate, kindNote:
 		s.receiveOther(kind, args, readable)
 	default:
 		s.refuse(wire.UnknownKind, "")
@@ -130,7 +131,16 @@ func (s *Session) receiveOther(kind string, raw jsontext.Value, readable time.Ti
 }
 
 func (s *Session) handle(ctx context.Context, deadline time.Time, kind string, raw jsontext.Value) error {
+	if s.role == log.RoleObserver && kind != kindNote && kind != kindCloseChat {
+		return errObserver
+	}
 	switch kind {
+	case kindNote:
+		var args noteArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		return s.room.note(ctx, deadline, s, args.Content)
 	case kindReceipt:
 		var args receiptArgs
 		if err := wire.DecodeArgs(raw, &args); err != nil {
@@ -184,12 +194,13 @@ func (s *Session) expired() {
 }
 
 var (
-	errStranger = wire.NewError(wire.Forbidden, "These ids do not belong to this chat.")
-	errTaken    = wire.NewError(wire.AlreadyTaken, "Another agent has taken this chat.")
-	errCrowded  = wire.NewError(wire.ChatFull, "This chat has too many connections. Please close one of them.")
-	errNoToken  = wire.NewError(wire.Unauthorized, "You need an agent's token to join as Support.")
-	errTooFast  = wire.NewError(wire.RateLimited, "You are sending too fast. Please send this again in a moment.")
-	errFull     = wire.NewError(wire.ChatFull, "This chat is full. It takes no more messages.")
+	errStranger     = wire.NewError(wire.Forbidden, "These ids do not belong to this chat.")
+	errTaken        = wire.NewError(wire.AlreadyTaken, "Another agent has taken this chat.")
+	errCrowded      = wire.NewError(wire.ChatFull, "This chat has too many connections. Please close one of them.")
+	errNoToken      = wire.NewError(wire.Unauthorized, "You need an agent's token to join as Support.")
+	errNoSupervisor = wire.NewError(wire.Forbidden, "You need a supervisor's token to look on.")
+	errTooFast      = wire.NewError(wire.RateLimited, "You are sending too fast. Please send this again in a moment.")
+	errFull         = wire.NewError(wire.ChatFull, "This chat is full. It takes no more messages.")
 )
 
 func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
@@ -220,11 +231,15 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	if err := wire.DecodeArgs(raw, &args); err != nil {
 		return err
 	}
-	first := args.SupportID == ""
+	first := args.SupportID == "" || args.From == log.RoleObserver
 	name, nameOK := wire.Name(args.SupportUserName)
-	if args.From == log.RoleSupport && s.service.cfg.AgentsNeedToken && s.room == nil {
+	agent := args.From == log.RoleSupport || args.From == log.RoleObserver
+	if agent && s.service.cfg.AgentsNeedToken && s.room == nil {
 		if s.agent == nil {
 			return errNoToken
+		}
+		if args.From == log.RoleObserver && !s.agent.Supervisor {
+			return errNoSupervisor
 		}
 		if args.SupportUserName != "" && name != s.agent.Name {
 			return wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token. You can leave it out.`)
@@ -236,17 +251,17 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 		return wire.NewError(wire.BadRequest, "This socket has joined already.")
 	case args.From == "":
 		return wire.Missing("from")
-	case !args.From.Valid():
-		return wire.NewError(wire.BadRequest, `The field "from" must be "User" or "Support".`)
+	case !args.From.Valid() && args.From != log.RoleObserver:
+		return wire.NewError(wire.BadRequest, `The field "from" must be "User", "Support" or "Observer".`)
 	case args.UserID == "":
 		return wire.Missing("userId")
-	case args.From == log.RoleSupport && first && args.SupportUserName == "":
+	case agent && first && args.SupportUserName == "":
 		return wire.Missing("supportUserName")
-	case args.From == log.RoleSupport && first && !nameOK:
+	case agent && first && !nameOK:
 		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have `+wire.NameWanted+".")
 	}
 	s.role = args.From
-	s.features = parseFeatures(args.Features)
+	s.features = parseFeatures(args.Features, s.role)
 
 	// To a store far away it takes four round trips or five.
 	deadline := readable.Add(storeTimeout)
@@ -258,11 +273,14 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	}
 	ctx, span := s.service.tracer.Begin(ctx, spanReceive, trace.SpanKindServer)
 	s.show(span, kindJoin)
-	err := r.open(ctx, args.UserID, s.features)
+	err := r.open(ctx, args.UserID, s)
 	if err == nil {
 		switch {
 		case s.role == log.RoleUser:
 			err = r.joinUser(ctx, s, args.SupportID)
+		case s.role == log.RoleObserver:
+			s.name = name
+			err = r.joinObserver(s)
 		case first:
 			if s.supportID == "" {
 				s.supportID = wire.NewID()
@@ -348,6 +366,8 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 		return wire.ErrUnavailable
 	case !s.allowed():
 		return errTooFast
+	case s.role == log.RoleObserver:
+		return errObserver
 	case args.From != s.role:
 		return wire.NewError(wire.Forbidden, `The field "from" must be the role this socket joined with.`)
 	case args.UserID != "" && !wire.SameID(args.UserID, s.room.userID()):

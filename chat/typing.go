@@ -25,7 +25,7 @@ var errPreview = wire.NewError(wire.TooLarge, "A preview holds at most 1,000 cha
 type sessionTyping struct {
 	says   bool      // the last that it has said
 	passed time.Time // when that was passed on last
-	told   bool      // the last that it was told of the other role
+	told   [2]bool   // the last that it was told of each side
 }
 
 // typed is the life that typing gives a chat. It is guarded by room.mu.
@@ -90,10 +90,11 @@ func (r *room) stopTyping(s *Session) {
 func (r *room) tellTyping(role log.Role, typing bool, text *string) {
 	var plain, preview []byte // each encoded once, when first needed
 	for _, s := range r.sessions {
-		if s.role == role || !s.features.has(featureTyping) || !typing && !s.typing.told {
+		told := &s.typing.told[side(role)]
+		if s.role == role || !s.features.has(featureTyping) || !typing && !*told {
 			continue
 		}
-		s.typing.told = typing
+		*told = typing
 		frame, shown := &plain, (*string)(nil)
 		if text != nil && s.role == log.RoleSupport && s.features.has(featurePreview) {
 			frame, shown = &preview, text

@@ -89,8 +89,10 @@ func (r *room) leave(s *Session) {
 	r.mu.Lock()
 	r.stopTyping(s)
 	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
-	r.presenceChanged(s.role)
-	r.announce()
+	if s.role.Valid() {
+		r.presenceChanged(s.role)
+		r.announce()
+	}
 	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == log.RoleUser })
 	if left {
 		r.waiting = false

@@ -82,9 +82,14 @@ func (v *Verifier) Close() error {
 	return nil
 }
 
+// supervisor is the role that lets an agent look on and step in (PROTOCOL.md,
+// "Observers").
+const supervisor = "supervisor"
+
 // claims is what is used of a token.
 type claims struct {
 	Name string `json:"name,omitempty"`
+	Role any    `json:"role,omitempty"` // others' tokens may hold anything here
 	jwt.RegisteredClaims
 }
 
@@ -106,23 +111,39 @@ func (v *Verifier) Verify(token string) (*wire.Identity, error) {
 	if !ok {
 		return nil, errors.New("the token has no name that can be shown")
 	}
-	return &wire.Identity{Subject: c.Subject, Name: name, Expires: c.ExpiresAt.Add(clockSkew)}, nil
+	return &wire.Identity{
+		Subject: c.Subject, Name: name, Supervisor: c.Role == supervisor, Expires: c.ExpiresAt.Add(clockSkew),
+	}, nil
 }
 
-// SignToken makes a token that NewSecretVerifier takes, valid from now. Empty
-// values are left out.
-func SignToken(secret, subject, name, audience, issuer string, ttl time.Duration) (string, error) {
+// Token is what a token says. Empty values are left out.
+type Token struct {
+	Subject, Name    string
+	Role             string // supervisor, or nothing
+	Audience, Issuer string
+}
+
+// Sign makes a token that NewSecretVerifier takes, valid from now for ttl.
+func (t Token) Sign(secret string, ttl time.Duration) (string, error) {
 	now := time.Now()
-	c := claims{Name: name, RegisteredClaims: jwt.RegisteredClaims{
-		Subject:   subject,
-		Issuer:    issuer,
+	c := claims{Name: t.Name, RegisteredClaims: jwt.RegisteredClaims{
+		Subject:   t.Subject,
+		Issuer:    t.Issuer,
 		IssuedAt:  jwt.NewNumericDate(now),
 		ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
 	}}
-	if audience != "" {
-		c.Audience = jwt.ClaimStrings{audience}
+	if t.Role != "" {
+		c.Role = t.Role
+	}
+	if t.Audience != "" {
+		c.Audience = jwt.ClaimStrings{t.Audience}
 	}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
+}
+
+// SignToken makes the token of somebody without a role.
+func SignToken(secret, subject, name, audience, issuer string, ttl time.Duration) (string, error) {
+	return Token{Subject: subject, Name: name, Audience: audience, Issuer: issuer}.Sign(secret, ttl)
 }
 
 // bearer finds the token that a request shows: in its Authorization, or else

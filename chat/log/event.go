@@ -16,7 +16,10 @@ const (
 	RoleSupport Role = "Support"
 )
 
-// Valid reports whether r is a role that there is.
+// RoleObserver is somebody who looks on, of neither side.
+const RoleObserver Role = "Observer"
+
+// Valid reports whether r is a side of a chat.
 func (r Role) Valid() bool { return r == RoleUser || r == RoleSupport }
 
 // Kind says what an event tells.
@@ -42,10 +45,14 @@ const (
 	SupportJoined Kind = "supportJoined"
 	// Messaged: From writes Content; a Support gives the SupportID it writes as.
 	Messaged Kind = "message"
-	// Closed: From has ended the chat. Decisive, of version 1.
+	// Closed: From has ended the chat, an Observer for the support's side. Decisive, of
+	// version 1.
 	Closed Kind = "closed"
 	// Read: From has read the messages up to the one with the number Seq. Soft.
 	Read Kind = "read"
+	// Noted: a support, or an observer without a SupportID, whose name SupportName is,
+	// leaves the note Content for its own side. Soft.
+	Noted Kind = "note"
 	// Rated: the user's Score, with a comment in Content. Soft.
 	Rated Kind = "rated"
 )
@@ -56,7 +63,7 @@ const (
 const Version = 1
 
 // Soft reports whether entries of this kind leave the chat's life as it is.
-func (k Kind) Soft() bool { return k == Read || k == Rated }
+func (k Kind) Soft() bool { return k == Read || k == Rated || k == Noted }
 
 // needs is the version of the fold that an entry of this kind takes.
 func (k Kind) needs() uint8 {

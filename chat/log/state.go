@@ -47,6 +47,17 @@ type Rating struct {
 	At      int64
 }
 
+// Note is what a support's side has written for itself. It is no message: nothing
+// that makes a history can reach it.
+type Note struct {
+	SupportID   string // "" of an observer
+	SupportName string
+	Content     string
+	At          int64
+
+	id string
+}
+
 // Closing is how a chat was ended. The zero Closing is that of an open one.
 type Closing struct {
 	From Role
@@ -66,6 +77,7 @@ type State struct {
 	Servers                  []Server
 	Read                     Marks
 	Rating                   Rating
+	Notes                    []Note
 	Closed                   Closing
 
 	registration Event
@@ -77,6 +89,9 @@ type State struct {
 // maxRatings is how often a chat can be rated. Like MaxMessages it is part of the
 // fold.
 const maxRatings = 100
+
+// MaxNotes is how many notes a chat can hold (PROTOCOL.md, "notes"), likewise.
+const MaxNotes = 1000
 
 // Outcome says what Apply has made of an event.
 type Outcome int
@@ -130,6 +145,8 @@ func (s *State) Apply(e Event) Outcome {
 		return s.read(e)
 	case Rated:
 		return s.rate(e)
+	case Noted:
+		return s.note(e)
 	}
 	return Ignored
 }
@@ -189,7 +206,7 @@ func (s *State) message(e Event) Outcome {
 	switch {
 	case !e.From.Valid() || key == "":
 		return Ignored
-	case e.From == RoleSupport && (e.SupportID == "" || e.SupportID != s.Support.ID):
+	case e.From == RoleSupport && !s.owns(e.SupportID):
 		return Refused
 	case s.Closed.From != "":
 		return Over
@@ -209,17 +226,45 @@ func (s *State) close(e Event) Outcome {
 	switch {
 	case s.Closed.From != "":
 		return Ignored
-	case !e.From.Valid():
+	case !e.From.Valid() && e.From != RoleObserver:
 		return Ignored
-	case e.From == RoleSupport && (e.SupportID == "" || e.SupportID != s.Support.ID):
+	case e.From == RoleSupport && !s.owns(e.SupportID):
 		return Refused
+	}
+	by := e.From
+	if by == RoleObserver {
+		by = RoleSupport
 	}
 	if first := s.Registration(Closed); first != nil {
 		s.registration = *first
 	}
 	s.advance(e.At)
-	s.Closed = Closing{e.From, s.at}
+	s.Closed = Closing{by, s.at}
 	return Applied
+}
+
+// owns reports whether a supportId is that of the chat's support.
+func (s *State) owns(supportID string) bool { return supportID != "" && supportID == s.Support.ID }
+
+func (s *State) note(e Event) Outcome {
+	switch {
+	case s.HasNote(e.ID):
+		return Ignored
+	case s.Closed.From != "":
+		return Over
+	case e.From != RoleObserver && !s.owns(e.SupportID):
+		return Refused
+	case len(s.Notes) >= MaxNotes:
+		return Full
+	}
+	s.advance(e.At)
+	s.Notes = append(s.Notes, Note{e.SupportID, e.SupportName, e.Content, s.at, e.ID})
+	return Applied
+}
+
+// HasNote reports whether a note of this event is in the chat.
+func (s *State) HasNote(id string) bool {
+	return id != "" && slices.ContainsFunc(s.Notes, func(n Note) bool { return n.id == id })
 }
 
 func (s *State) read(e Event) Outcome {

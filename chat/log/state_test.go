@@ -36,6 +36,7 @@ func TestFold(t *testing.T) {
 		"the end of a wait":        {[]log.Event{logtest.Registered, logtest.Closes(log.RoleSupport, ""), logtest.Closes("Bot", ""), logtest.Closes(log.RoleUser, ""), logtest.SupportJoins("s1")}, []log.Outcome{log.Applied, log.Refused, log.Ignored, log.Applied, log.Over}, "", ""},
 		"an end that not all know": {[]log.Event{logtest.Registered, logtest.Attends("A", 0), logtest.Closes(log.RoleUser, ""), logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied, log.Unknown, log.Applied}, "", "User:a@30/"},
 		"an end that all know":     {[]log.Event{logtest.Registered, logtest.Attends("A", 1), logtest.Closes(log.RoleUser, ""), logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied, log.Applied, log.Over}, "", ""},
+		"notes":                    {[]log.Event{logtest.Registered, logtest.Notes(log.RoleSupport, "s1", "1", "x"), logtest.SupportJoins("s1"), logtest.Notes(log.RoleSupport, "s1", "2", "x"), logtest.Notes(log.RoleSupport, "s1", "2", "x"), logtest.Notes(log.RoleSupport, "s2", "3", "x"), logtest.Notes(log.RoleUser, "", "4", "x"), logtest.Notes(log.RoleObserver, "", "5", "x"), logtest.Closes(log.RoleObserver, ""), logtest.Notes(log.RoleObserver, "", "6", "x")}, []log.Outcome{log.Applied, log.Refused, log.Applied, log.Applied, log.Ignored, log.Refused, log.Refused, log.Applied, log.Applied, log.Over}, "s1", ""},
 		"of a newer fold":          {[]log.Event{{Kind: log.RegisteredFor, Fold: log.Version + 1, UserID: "u", ChatID: "c"}, logtest.UserSays("1", "a")}, []log.Outcome{log.Ignored, log.Ignored}, "", ""},
 		"of this fold":             {[]log.Event{{Kind: log.RegisteredFor, Fold: log.Version, UserID: "u", ChatID: "c"}, logtest.UserSays("1", "a")}, []log.Outcome{log.Applied, log.Applied}, "", "User:a@30/"},
 		"marks only grow":          {[]log.Event{logtest.Registered, logtest.Reads(log.RoleUser, 1), logtest.UserSays("1", "a"), logtest.Reads(log.RoleUser, 1), logtest.Reads(log.RoleUser, 1), logtest.Reads(log.RoleSupport, 1), logtest.Reads(log.RoleUser, 0), logtest.Reads("Bot", 1)}, []log.Outcome{log.Applied, log.Ignored, log.Applied, log.Applied, log.Ignored, log.Applied, log.Ignored, log.Ignored}, "", "User:a@30/"},
@@ -134,6 +135,11 @@ func FuzzFold(f *testing.F) {
 			}
 			if closed.From != "" && (s.Closed != closed || s.Support != support || len(s.Messages) != before) {
 				t.Fatal("something has happened after the end")
+			}
+			for _, m := range s.Messages {
+				if m.Content == "canary" {
+					t.Fatal("a note is a message")
+				}
 			}
 			if len(s.Messages) == before {
 				continue

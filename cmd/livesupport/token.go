@@ -18,6 +18,7 @@ import (
 type request struct {
 	Sub     string        `required:"" placeholder:"ID" help:"The person's permanent id, unlike everybody else's."`
 	Name    string        `placeholder:"NAME" help:"The name that the other side sees. Default: the id."`
+	Role    string        `enum:",supervisor" default:"" placeholder:"ROLE" help:"supervisor: an agent who may look on in every chat, leave notes and end it."`
 	TTL     time.Duration `name:"ttl" default:"8h" help:"How long the token is valid."`
 	Visitor bool          `help:"Make a visitor's token, signed with VISITOR_SECRET, as your site would."`
 }
@@ -69,7 +70,7 @@ func printToken(args []string, env func(string) string, stdout, stderr io.Writer
 	default:
 		r.Name = name
 	}
-	signed, err := web.SignToken(secret, r.Sub, r.Name, audience, issuer, r.TTL)
+	signed, err := web.Token{Subject: r.Sub, Name: r.Name, Role: r.Role, Audience: audience, Issuer: issuer}.Sign(secret, r.TTL)
 	if err != nil {
 		return err
 	}

@@ -32,9 +32,10 @@ type Peer interface {
 
 // Identity is who a verified token says a client is.
 type Identity struct {
-	Subject string    // tells this person from all others
-	Name    string    // has passed the function Name
-	Expires time.Time // until when the token counts
+	Subject    string    // tells this person from all others
+	Name       string    // has passed the function Name
+	Supervisor bool      // may look on in any chat
+	Expires    time.Time // until when the token counts
 }
 
 // Close codes of PROTOCOL.md, "Errors and close codes".

@@ -42,6 +42,11 @@ func Rates(score uint8, comment string) log.Event {
 	return log.Event{Kind: log.Rated, At: 50, Score: score, Content: comment}
 }
 
+// Notes is the event of a role, as a support with its id, that leaves a note.
+func Notes(from log.Role, support, id, content string) log.Event {
+	return log.Event{Kind: log.Noted, ID: id, At: 45, From: from, SupportID: support, SupportName: "name of " + support, Content: content}
+}
+
 // Attends is the event of a server with a fold of this version.
 func Attends(server string, fold uint8) log.Event {
 	return log.Event{Kind: log.Attended, Server: server, Fold: fold}
@@ -76,6 +81,8 @@ func AnyEvent(choice byte) log.Event {
 		return Rates(n%7, pick("", "fine"))
 	case 5:
 		return Attends(pick("A", "B", "C"), n%2)
+	case 6:
+		return Notes(log.Role(pick("Observer", "Support", "User")), pick("s1", "s2", ""), pick("1", "n1", "n2", "n3"), "canary")
 	}
-	return Closes(log.Role(pick("User", "Support", "Bot")), pick("s1", "s2", ""))
+	return Closes(log.Role(pick("User", "Support", "Bot", "Observer")), pick("s1", "s2", ""))
 }

@@ -287,6 +287,26 @@ func closedTo(good signer, bad map[string]string) scenarios {
 			thief.expectError("already_taken")
 			thief.expectClose(1008)
 		},
+		"only a supervisor may look on": func(w *world) {
+			v := w.register("Nika")
+			w.user(v)
+			observe := with(without(v.asSupport(""), "supportUserName"), "from", "Observer")
+			for _, role := range []any{nil, "", "agent", "Supervisor", []string{"supervisor"}, true} {
+				claims := claimsOf("ada", "Ada")
+				claims["role"] = role
+				c := agent{w, good.sign(claims)}.chat(v)
+				c.send("Join", observe)
+				c.expectError("forbidden")
+				c.expectClose(1008)
+			}
+			claims := claimsOf("boss", "Boss")
+			claims["role"] = "supervisor"
+			boss := agent{w, good.sign(claims)}.chat(v)
+			boss.send("Join", observe)
+			boss.expectHistory()
+			boss.send("CloseChat", nil)
+			boss.expectExpired(v)
+		},
 		"a socket ends with its token": func(w *world) {
 			v := w.register("Nika")
 			user := w.user(v)
