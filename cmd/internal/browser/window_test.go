@@ -160,12 +160,18 @@ func get[T any](w *window, expression string) T {
 	return result
 }
 
+// pause waits before the next look at something that has been looked for since start:
+// the longer it has taken, the less often, since looking costs the page's time.
+func pause(start time.Time) {
+	time.Sleep(min(15*time.Millisecond+time.Since(start)/16, 250*time.Millisecond))
+}
+
 // until polls until an expression is true. While a page is being loaded it may
 // fail.
 func (w *window) until(what, expression string) {
 	w.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(30 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < patience; pause(start) {
 		var holds bool
 		if holds, err = evaluate[bool](w, "Boolean("+expression+")"); err == nil && holds {
 			return
@@ -202,9 +208,9 @@ func (w *window) click(selector string) {
 		return one.contains(root.elementFromPoint(left, top)) ? [left, top] : null;
 	})()`, selector)
 	var point []float64
-	for deadline := time.Now().Add(patience); len(point) != 2; time.Sleep(30 * time.Millisecond) {
+	for start := time.Now(); len(point) != 2; pause(start) {
 		point, _ = evaluate[[]float64](w, at) // it fails while a page is being loaded
-		if time.Now().After(deadline) {
+		if time.Since(start) > patience {
 			w.Fatalf("cannot click %s", selector)
 		}
 	}
