@@ -100,10 +100,16 @@ func (r *room) askAll() {
 // question sends a question, and up to so many while somebody has not answered. The
 // caller holds mu.
 func (r *room) question(tries int) {
+	if !r.state.AttendedByOthers(r.service.id) {
+		return
+	}
 	r.signals.question++
 	question := r.signals.question
-	if !r.signal(signal{Here: r.here(), Ask: true}) || len(r.signals.asked) == 0 {
-		return // what was dropped makes the room ask anew, see bury
+	// Who does not want to hear answers all the same.
+	sent := r.send(signal{Server: r.service.id, Here: r.here(), Ask: true})
+	r.signals.dropped = r.signals.dropped || !sent // then the room asks anew, see bury
+	if !sent || len(r.signals.asked) == 0 {
+		return
 	}
 	r.service.timers.after(answerTime, func() {
 		r.mu.Lock()
