@@ -89,7 +89,7 @@ func TestBrokerStopped(t *testing.T) {
 		for i, signal := range []os.Signal{syscall.SIGTERM, os.Kill} {
 			w.nats.end(signal)
 			start := time.Now()
-			eventually(w.T, 5*time.Second, "a server notices", func() bool { return chats[0].status("/readyz") == http.StatusServiceUnavailable })
+			eventually(w.T, 5*time.Second, "a server notices", func() bool { return w.metrics(chats[0])["livesupport_broker_up"] == 0 })
 			// The store is there: who waits can be taken.
 			w.take(chats[i], waiting[0])
 			waiting = waiting[1:]
@@ -101,6 +101,8 @@ func TestBrokerStopped(t *testing.T) {
 			tr.flows("within 10 s of the broker's return", 10*time.Second)
 			w.shows("within 10 s of the broker's return", 10*time.Second-time.Since(back), agents, waiting)
 			w.Logf("%v, away for %v, all well after another %v", signal, s.outage, time.Since(back).Round(time.Millisecond))
+			tr.converges("after the broker's return", start, back)
+			tr.steady("after the broker's return")
 		}
 		total := tr.settle(15 * time.Second)
 		if total.refusals > 0 {

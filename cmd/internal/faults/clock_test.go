@@ -25,8 +25,10 @@ func TestClockOff(t *testing.T) {
 		}
 		tr := w.talk(s)
 		wait(t.Context(), 2*time.Second)
+		killed := time.Now()
 		w.kill(servers[0]) // its clients change between clocks
 		tr.flows("after a kill", 15*time.Second)
+		tr.converges("after a kill", killed, killed)
 		wait(t.Context(), time.Second)
 		tr.settle(15 * time.Second) // times that run backwards are found here
 		for _, c := range tr.chats {

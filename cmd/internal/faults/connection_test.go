@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
 )
@@ -45,7 +44,7 @@ func (w *world) connectionFault(s scale, harm func(*proxy), down bool) {
 	start := time.Now()
 	if down {
 		for _, cut := range []*server{far, farLobby} {
-			eventually(w.T, 5*time.Second-time.Since(start), cut.name+" notices", func() bool { return cut.status("/readyz") == http.StatusServiceUnavailable })
+			eventually(w.T, 5*time.Second-time.Since(start), cut.name+" notices", func() bool { return w.metrics(cut)["livesupport_broker_up"] == 0 })
 		}
 	}
 	// Meanwhile users come and are taken, on the server that is well.
@@ -60,6 +59,7 @@ func (w *world) connectionFault(s scale, harm func(*proxy), down bool) {
 	tr.flows("within 10 s of the end of the fault", 10*time.Second)
 	w.shows("within 10 s of the end of the fault", 10*time.Second-time.Since(back), agents, waiting)
 	w.Logf("faulty for %v, all well after another %v", back.Sub(start).Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
+	tr.converges("after the fault", start, back)
 	total := tr.settle(20 * time.Second)
 	if want := 2 * len(tr.chats); total.sockets != want {
 		w.Errorf("%d sockets for %d participants: the fault has cost some", total.sockets, want)

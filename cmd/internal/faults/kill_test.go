@@ -15,8 +15,10 @@ func TestKillChatServer(t *testing.T) {
 		for range s.kills {
 			wait(w.Context(), time.Second+rand.N(time.Second)) // the random moment
 			i := rand.IntN(2)
+			killed := time.Now()
 			w.kill(servers[i])
 			tr.flows("after a kill", 15*time.Second)
+			tr.converges("after a kill", killed, killed)
 			servers[i] = w.startChat()
 		}
 		tr.settle(15 * time.Second)

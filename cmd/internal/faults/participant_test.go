@@ -25,6 +25,7 @@ const (
 // message is a ChatMessage as clients get it.
 type message struct {
 	UserID, SupportID, Content, Timestamp, From, MessageID string
+	Seq                                                    int // 0 for whoever has not asked for receipts
 }
 
 // outgoing is a message that has not been acknowledged.
@@ -52,6 +53,7 @@ type participant struct {
 	shown    map[string]int // how often, beyond the first, its own came again
 	number   int
 	lastTime string
+	attention
 	counts
 }
 
@@ -117,6 +119,7 @@ func (p *participant) session(ctx context.Context, addr string) error {
 	defer stop()
 	p.mu.Lock()
 	p.sockets++
+	p.attention.begin()
 	p.mu.Unlock()
 
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -156,7 +159,9 @@ func (p *participant) session(ctx context.Context, addr string) error {
 				next = next.Add(p.chat.interval)
 				p.say()
 			}
-			err = p.sendDue(ctx, conn, now)
+			if err = p.sendDue(ctx, conn, now); err == nil {
+				err = p.readOut(ctx, conn, now)
+			}
 		}
 		if err != nil {
 			return err
@@ -165,7 +170,7 @@ func (p *participant) session(ctx context.Context, addr string) error {
 }
 
 func (p *participant) join() string {
-	args := map[string]any{"userId": p.chat.UserID, "from": p.role, "username": p.chat.Username, "features": []string{"messageId"}}
+	args := map[string]any{"userId": p.chat.UserID, "from": p.role, "username": p.chat.Username, "features": p.features()}
 	if id := p.chat.support(); id != "" {
 		args["supportId"] = id
 	} else if p.role == "Support" {
@@ -225,8 +230,9 @@ func (p *participant) receive(text string) (again bool, err error) {
 		Type string
 		Args struct {
 			message
-			Messages                []message
-			Code                    string
+			Messages []message
+			readMark
+			Code, State             string
 			SupportUserName, ChatID string
 		}
 	}
@@ -235,7 +241,12 @@ func (p *participant) receive(text string) (again bool, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch a := &frame.Args; frame.Type {
+	a := &frame.Args
+	if p.attention.paying && (frame.Type == "Presence" || frame.Type == "Receipt") {
+		p.told(frame.Type, a.From, a.State, a.readMark)
+		return false, nil
+	}
+	switch frame.Type {
 	case "UserJoined":
 		p.joined = true
 	case "SupportJoinedUser":
@@ -307,6 +318,7 @@ func (p *participant) append(m message) {
 	p.seen[m.MessageID] = true
 	if m.From != p.role {
 		p.latest = m.MessageID
+		p.newest = max(p.newest, m.Seq)
 	}
 	p.view = append(p.view, m.MessageID)
 }
@@ -319,6 +331,9 @@ func (p *participant) check(m message) {
 		p.fail("%s: the time runs backwards, from %s to %s", m.MessageID, p.lastTime, m.Timestamp)
 	}
 	p.lastTime = m.Timestamp
+	if number := len(p.view) + 1; p.attention.paying && m.Seq != number || !p.attention.paying && m.Seq != 0 {
+		p.fail("%s has the number %d, and is the %d. shown", m.MessageID, m.Seq, number)
+	}
 }
 
 // acknowledge takes a message of one's own as the receipt.

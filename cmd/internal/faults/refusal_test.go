@@ -68,6 +68,7 @@ func TestRedisRefuses(t *testing.T) {
 			back := time.Now()
 			tr.flows("within 10 s of the end", 10*time.Second)
 			t.Logf("refused for %v, all well after another %v", back.Sub(start).Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
+			tr.converges("after the end", start, back)
 			w.recovered(tr, chats, lobby, true)
 		})
 	}
@@ -79,13 +80,16 @@ func TestRedisRefuses(t *testing.T) {
 		s.chats = max(10, s.chats/3)
 		tr := w.talk(s)
 		w.fill(4_000_000)
+		killed := time.Now()
 		w.redis.Kill()
 		loading := w.count("LOADING")
 		w.restartRedis() // returns when it has loaded
 		if n := loading(); n == 0 {
 			t.Error("Redis was never seen loading")
 		}
+		back := time.Now()
 		tr.flows("within 10 s of the end", 10*time.Second)
+		tr.converges("after the end", killed, back)
 		w.recovered(tr, chats, lobby, false)
 	})
 	t.Run("connections closed at random", func(t *testing.T) {
@@ -95,12 +99,14 @@ func TestRedisRefuses(t *testing.T) {
 		chats, lobby, tr := w.guarded(s)
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
-		killed := 0
+		killed, start := 0, time.Now()
 		for end := time.Now().Add(s.fault); time.Now().Before(end); <-ticker.C {
 			killed += w.killSome()
 		}
+		back := time.Now()
 		tr.flows("within 10 s of the end", 10*time.Second)
 		t.Logf("%d connections closed", killed)
+		tr.converges("after the end", start, back)
 		w.recovered(tr, chats, lobby, false)
 	})
 }

@@ -19,9 +19,11 @@ func TestRollingRestart(t *testing.T) {
 		var slowest time.Duration
 		for i := range chats {
 			wait(w.Context(), time.Second) // of traffic between two
+			stopped := time.Now()
 			slowest = max(slowest, w.stop(chats[i]))
 			chats[i] = w.startChat()
 			tr.flows("after a restart", 10*time.Second)
+			tr.converges("after a restart", stopped, stopped)
 		}
 		after := time.Now()
 		w.correct(agents)

@@ -14,6 +14,7 @@ func TestKillRedis(t *testing.T) {
 		waiting := w.waiters(10, chats...)
 		agents := w.watchers(waiting)
 		for _, outage := range s.outages {
+			killed := time.Now()
 			w.redis.Kill()
 			wait(w.Context(), outage)
 			w.restartRedis()
@@ -21,6 +22,8 @@ func TestKillRedis(t *testing.T) {
 			tr.flows("within 5 s of the store's return", 5*time.Second)
 			w.shows("within 5 s of the store's return", 5*time.Second-time.Since(back), agents, waiting)
 			w.Logf("away for %v, all well after another %v", outage, time.Since(back).Round(time.Millisecond))
+			tr.converges("after the store's return", killed, back)
+			tr.steady("after the store's return")
 		}
 		total := tr.settle(15 * time.Second)
 		if total.refusals == 0 {

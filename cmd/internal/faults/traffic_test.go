@@ -26,9 +26,16 @@ type counts struct {
 	missing      int // in the history, and never shown
 	unanswered   int // neither receipt nor refusal in time
 	slowest      time.Duration
-	closed       map[int]int // sockets that the server ended, by close code; -1 without one
-	seen         map[string]bool
-	faults       []string
+
+	presences     int // told of the other side
+	offlines      int // of these, that it is not there
+	presenceTwice int // the same in a row
+	receipts      int // told
+	marksBack     int // that say less than before, or the same
+
+	closed map[int]int // sockets that the server ended, by close code; -1 without one
+	seen   map[string]bool
+	faults []string
 }
 
 // conversation is a chat with both its sides.
@@ -84,6 +91,7 @@ type traffic struct {
 	world   *world
 	chats   []*conversation
 	talking atomic.Bool
+	healed  time.Time       // the end of the last fault
 	ctx     context.Context // of the clients
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
@@ -102,6 +110,9 @@ func (w *world) talk(s scale) *traffic {
 			interval: s.interval, talking: &tr.talking, since: map[string]time.Time{},
 		}
 		c.user, c.agent = c.side("User"), c.side("Support")
+		// A third of the chats has nobody who asks for receipts and presence, a third has
+		// one side, a third both.
+		c.user.paying, c.agent.paying = i%3 == 1 || i%6 == 2, i%3 == 1 || i%6 == 5
 		tr.chats = append(tr.chats, c)
 		tr.ended.Go(func() { c.user.run(ctx) })
 		tr.ended.Go(func() { c.agent.run(ctx) })
@@ -173,6 +184,7 @@ func (tr *traffic) end() {
 // shown to both sides, reads every chat's history anew, and ends the clients.
 func (tr *traffic) settle(within time.Duration) counts {
 	tr.world.Helper()
+	tr.steady("at the end")
 	tr.talking.Store(false)
 	settled := poll(within, func() bool {
 		for _, c := range tr.chats {
@@ -294,6 +306,11 @@ func (c *counts) add(o *counts) {
 	c.missing += o.missing
 	c.unanswered += o.unanswered
 	c.slowest = max(c.slowest, o.slowest)
+	c.presences += o.presences
+	c.offlines += o.offlines
+	c.presenceTwice += o.presenceTwice
+	c.receipts += o.receipts
+	c.marksBack += o.marksBack
 	for code, n := range o.closed {
 		c.closed[code] += n
 	}
@@ -305,6 +322,11 @@ func (w *world) report(c counts, seen int, delays []time.Duration) {
 	w.Helper()
 	w.Logf("%s: messages sent %d, seen %d, acknowledged %d; lost %d, doubled %d, out of order %d, skipped %d, not shown %d, unanswered %d; refused and sent again %d, slowest answer %v; sockets %d, closed by code %v; delivery %s",
 		w.Name(), c.sent, seen, c.acked, c.lost, c.doubled, c.disordered, c.skipped, c.missing, c.unanswered, c.refusals, c.slowest.Round(time.Millisecond), c.sockets, c.closed, percentiles(delays))
+	w.Logf("%s: presence told %d times, %d times as offline, twice in a row %d; receipts told %d, marks that went back %d",
+		w.Name(), c.presences, c.offlines, c.presenceTwice, c.receipts, c.marksBack)
+	if c.presences == 0 || c.receipts == 0 || c.presenceTwice+c.marksBack > 0 {
+		w.Errorf("presence and receipts are not as promised:\n%s", strings.Join(c.faults[:min(len(c.faults), 10)], "\n"))
+	}
 	if c.lost+c.doubled+c.disordered+c.skipped+c.missing+c.unanswered+len(c.faults) > 0 || c.sent == 0 || c.sent != c.acked {
 		w.Errorf("not as promised:\n%s", strings.Join(c.faults[:min(len(c.faults), 10)], "\n"))
 	}
