@@ -2,16 +2,7 @@ package broker_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"livesupport/broker"
+	"livesupport/broker/brokertest"
 )
 
 // startGuardedNATS starts a server that does not let everybody in, and returns its
@@ -51,13 +43,13 @@ func startGuardedNATS(t *testing.T, guard func(*server.Options)) string {
 }
 
 func TestNATSAuthentication(t *testing.T) {
-	pki := newPKI(t)
+	pki := brokertest.NewPKI(t)
 	creds, operator := newCredentials(t)
 	password := startGuardedNATS(t, func(o *server.Options) { o.Username, o.Password = "livesupport", "s3cret!" })
 	token := startGuardedNATS(t, func(o *server.Options) { o.Authorization = "s3cret-token" })
-	mutual := startGuardedNATS(t, func(o *server.Options) { o.TLSConfig = pki.server })
+	mutual := startGuardedNATS(t, func(o *server.Options) { o.TLSConfig = pki.Server() })
 	keys := startGuardedNATS(t, operator)
-	stranger := newPKI(t)
+	stranger := brokertest.NewPKI(t)
 	for name, test := range map[string]struct {
 		cfg     broker.NATSConfig
 		refused string // what is wrong, if it is
@@ -67,10 +59,10 @@ func TestNATSAuthentication(t *testing.T) {
 		"no password":          {broker.NATSConfig{URLs: "nats://" + password}, "Authorization"},
 		"token":                {cfg: broker.NATSConfig{URLs: "nats://s3cret-token@" + token}},
 		"wrong token":          {broker.NATSConfig{URLs: "nats://s3cret@" + token}, "Authorization"},
-		"client certificate":   {cfg: broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.ca, Cert: pki.cert, Key: pki.key}},
-		"no certificate":       {broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.ca}, "tls"},
-		"another CA":           {broker.NATSConfig{URLs: "tls://" + mutual, CA: stranger.ca, Cert: pki.cert, Key: pki.key}, "certificate"},
-		"a stranger":           {broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.ca, Cert: stranger.cert, Key: stranger.key}, "tls"},
+		"client certificate":   {cfg: broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.CA, Cert: pki.Cert, Key: pki.Key}},
+		"no certificate":       {broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.CA}, "tls"},
+		"another CA":           {broker.NATSConfig{URLs: "tls://" + mutual, CA: stranger.CA, Cert: pki.Cert, Key: pki.Key}, "certificate"},
+		"a stranger":           {broker.NATSConfig{URLs: "tls://" + mutual, CA: pki.CA, Cert: stranger.Cert, Key: stranger.Key}, "tls"},
 		"credentials":          {cfg: broker.NATSConfig{URLs: "nats://" + keys, Credentials: creds}},
 		"no credentials":       {broker.NATSConfig{URLs: "nats://" + keys}, "Authorization"},
 		"nobody there, secret": {broker.NATSConfig{URLs: "nats://u:s3cret@127.0.0.1:1"}, "connection refused"},
@@ -119,7 +111,7 @@ func TestNATSAuthentication(t *testing.T) {
 
 // TestNewNATSRefuses checks what is no question of whether the server is there.
 func TestNewNATSRefuses(t *testing.T) {
-	pki := newPKI(t)
+	pki := brokertest.NewPKI(t)
 	for name, cfg := range map[string]broker.NATSConfig{
 		"no URL":         {},
 		"scheme":         {URLs: "redis://u:s3cret@h"},
@@ -128,9 +120,9 @@ func TestNewNATSRefuses(t *testing.T) {
 		"second of two":  {URLs: "nats://h,s3cret@h2"},
 		"no credentials": {URLs: "nats://h", Credentials: filepath.Join(t.TempDir(), "none")},
 		"no CA":          {URLs: "nats://h", CA: filepath.Join(t.TempDir(), "none")},
-		"key is no CA":   {URLs: "nats://h", CA: pki.key},
-		"half a pair":    {URLs: "nats://h", Cert: pki.cert},
-		"pair mixed up":  {URLs: "nats://h", Cert: pki.key, Key: pki.cert},
+		"key is no CA":   {URLs: "nats://h", CA: pki.Key},
+		"half a pair":    {URLs: "nats://h", Cert: pki.Cert},
+		"pair mixed up":  {URLs: "nats://h", Cert: pki.Key, Key: pki.Cert},
 	} {
 		b, err := broker.NewNATS(cfg)
 		if err == nil {
@@ -153,62 +145,6 @@ func (l locked) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.to.Write(line)
-}
-
-// pki is a certificate authority with a server's and a client's certificate.
-type pki struct {
-	server        *tls.Config // asks for a client certificate
-	ca, cert, key string      // files
-}
-
-func newPKI(t *testing.T) pki {
-	t.Helper()
-	dir := t.TempDir()
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(dir, name)
-		check(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-		return file
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(err)
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
-	check(err)
-	issue := func(name string, usage x509.ExtKeyUsage) (cert, key string) {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		check(err)
-		der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
-			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		}, authority, k.Public(), caKey)
-		check(err)
-		keyDER, err := x509.MarshalPKCS8PrivateKey(k)
-		check(err)
-		return write(name+".pem", "CERTIFICATE", der), write(name+"-key.pem", "PRIVATE KEY", keyDER)
-	}
-	p := pki{ca: write("ca.pem", "CERTIFICATE", caDER)}
-	serverCert, serverKey := issue("server", x509.ExtKeyUsageServerAuth)
-	p.cert, p.key = issue("client", x509.ExtKeyUsageClientAuth)
-	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
-	check(err)
-	pool := x509.NewCertPool()
-	ca, err := x509.ParseCertificate(caDER)
-	check(err)
-	pool.AddCert(ca)
-	p.server = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
-	return p
 }
 
 // newCredentials makes a credentials file, and what a server needs to accept it.

@@ -24,9 +24,9 @@ type RedisSentinel struct {
 // waits until they know each other.
 func StartRedisSentinel(t testing.TB) *RedisSentinel {
 	t.Helper()
-	g := &RedisSentinel{t: t, primary: startRedisServer(t, "--repl-diskless-sync-delay", "0")}
+	g := &RedisSentinel{t: t, primary: StartRedisServer(t, "--repl-diskless-sync-delay", "0")}
 	primary := strconv.Itoa(port(t, g.primary.addr))
-	g.replica = startRedisServer(t, "--replicaof", "127.0.0.1", primary)
+	g.replica = StartRedisServer(t, "--replicaof", "127.0.0.1", primary)
 	eventually(t, 10*time.Second, "the replica follows the primary", func() bool {
 		return strings.Contains(g.replica.info("replication"), "master_link_status:up")
 	})
@@ -35,7 +35,7 @@ func StartRedisSentinel(t testing.TB) *RedisSentinel {
 		check(t, os.WriteFile(file, []byte("sentinel monitor main 127.0.0.1 "+primary+" 2\n"+
 			"sentinel down-after-milliseconds main 2000\n"+
 			"sentinel failover-timeout main 5000\n"), 0o600))
-		g.sentinels = append(g.sentinels, startRedisServer(t, file, "--sentinel"))
+		g.sentinels = append(g.sentinels, StartRedisServer(t, file, "--sentinel"))
 	}
 	g.agree("address=" + g.primary.addr + ",slaves=1,sentinels=3")
 	return g
@@ -89,7 +89,7 @@ func StartRedisCluster(t testing.TB) *RedisCluster {
 	c := &RedisCluster{}
 	create := []string{"--cluster", "create"}
 	for range 3 {
-		node := startRedisServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port(t, FreeAddr(t))))
+		node := StartRedisServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port(t, FreeAddr(t))))
 		c.nodes = append(c.nodes, node)
 		create = append(create, node.addr)
 	}

@@ -31,14 +31,9 @@ type RedisServer struct {
 }
 
 // StartRedisServer starts the redis-server that is installed, on a free port of
-// 127.0.0.1; it ends with the test. Without one the test is skipped: see
-// RequireRedis. The methods of the result are for the test's goroutine.
-func StartRedisServer(t testing.TB) *RedisServer {
-	t.Helper()
-	return startRedisServer(t)
-}
-
-func startRedisServer(t testing.TB, args ...string) *RedisServer {
+// 127.0.0.1, with arguments if need be; it ends with the test. Without one the test
+// is skipped: see RequireRedis. The methods of the result are for the test's goroutine.
+func StartRedisServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if os.Getenv(RequireRedis) == "0" {
 		t.Skipf("%s=0", RequireRedis)
@@ -71,6 +66,9 @@ func (s *RedisServer) URL() string { return "redis://" + s.addr }
 
 // Addr is 127.0.0.1:port.
 func (s *RedisServer) Addr() string { return s.addr }
+
+// Dir is the folder of its files.
+func (s *RedisServer) Dir() string { return s.dir }
 
 // Kill ends the process at once, as kill -9 does.
 func (s *RedisServer) Kill() {

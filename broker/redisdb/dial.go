@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -57,20 +58,53 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 	}
 }
 
-// farewell is a connection whose write error is what the server has said before it
-// hung up, if anything: "max number of clients reached", and not a broken pipe.
-type farewell struct{ net.Conn }
+// farewell is a connection whose error is what the server has said before it hung up,
+// if anything: "max number of clients reached", and not a broken pipe.
+type farewell struct {
+	net.Conn
+	heard bool // something has been read; of the goroutine that reads
+	full  atomic.Bool
+}
+
+const tooMany = "ERR max number of clients reached"
+
+// Read keeps in mind whether the server is full: go-redis takes that for an answer to
+// its HELLO, and goes on.
+func (c *farewell) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.heard && n > 0 {
+		c.heard = true
+		c.full.Store(bytes.HasPrefix(b[:n], []byte("-"+tooMany)))
+	}
+	return n, c.told(err)
+}
+
+// told is err, unless the server has told why it hangs up.
+func (c *farewell) told(err error) error {
+	if err != nil && c.full.Load() {
+		return fmt.Errorf("the server hung up: %s", tooMany)
+	}
+	return err
+}
 
 func (c *farewell) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
+	if told := c.told(err); told != err {
+		return n, told
+	}
 	said := make([]byte, 512)
 	_ = c.Conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // what it has said is there
-	if m, _ := c.Conn.Read(said); m > 0 && said[0] == '-' {
+	m, readErr := c.Conn.Read(said)
+	if m > 0 && said[0] == '-' {
 		line, _, _ := strings.Cut(string(said[1:m]), "\r\n")
 		return n, fmt.Errorf("the server hung up: %s", line)
+	}
+	// With TLS 1.3 a client learns only now that its certificate is refused.
+	if alert := (*net.OpError)(nil); errors.As(readErr, &alert) && alert.Op == "remote error" {
+		return n, readErr
 	}
 	return n, err
 }

@@ -26,7 +26,11 @@ func TestScenarioStoreTakesNothing(t *testing.T) {
 		undo []string
 	}
 	all := scenarios{}
+	// Its next save fails, since the folder is gone; and a script runs until it is killed.
+	const cannotSave, busy = "RMDIR", "EVAL while(true)do;end 0"
 	for name, h := range map[string]harm{
+		"cannot save":           {"MISCONF", true, []string{cannotSave, "CONFIG SET save 3600,1", "BGSAVE"}, []string{"CONFIG SET stop-writes-on-bgsave-error no"}},
+		"busy":                  {"BUSY", true, []string{"CONFIG SET busy-reply-threshold 10", busy}, []string{"SCRIPT KILL"}},
 		"replica":               {"READONLY", true, []string{"REPLICAOF 127.0.0.1 1"}, []string{"REPLICAOF NO ONE"}},
 		"full":                  {"OOM", true, []string{"CONFIG SET maxmemory 1"}, []string{"CONFIG SET maxmemory 0"}},
 		"too few replicas":      {"NOREPLICAS", true, []string{"CONFIG SET min-replicas-to-write 1"}, []string{"CONFIG SET min-replicas-to-write 0"}},
@@ -44,9 +48,19 @@ func TestScenarioStoreTakesNothing(t *testing.T) {
 			w.Cleanup(func() { _ = admin.Close() })
 			tell := func(lines []string) {
 				for _, line := range lines {
+					if line == cannotSave {
+						if err := os.RemoveAll(server.Dir()); err != nil {
+							w.Fatal(err)
+						}
+						continue
+					}
 					var words []any
 					for word := range strings.FieldsSeq(line) {
-						words = append(words, word)
+						words = append(words, strings.NewReplacer(",", " ", ";", " ").Replace(word))
+					}
+					if line == busy {
+						_ = admin.Do(w.Context(), words...).Err() // no answer in time, for it runs
+						continue
 					}
 					if err := admin.Do(w.Context(), words...).Err(); err != nil {
 						w.Fatalf("%s: %v", line, err)
