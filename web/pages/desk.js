@@ -12,9 +12,10 @@ const NEWS = ["typing", "presence", "rated"];
  * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: the participant; another
  * agent has the chat. It is gone from here, unless there is something of it to read).
  *
- * @typedef {{chat: Chat, read: number, unread: number, ending: boolean}} Entry read: the number of
- *          the last message that the agent has read, as far as this browser knows; unread: on no
- *          device; ending: the agent has asked for its end, here
+ * @typedef {{chat: Chat, read: number, unread: number, ending: boolean, rejoining: boolean}} Entry
+ *          read: the number of the last message that the agent has read, as far as this browser
+ *          knows; unread: on no device; ending: the agent has asked for its end, here; rejoining:
+ *          on the way back to it by who the token is about
  */
 export class Desk extends EventTarget {
   /** @type {Map<string, Entry>} by chatId, in the order of their beginning */
@@ -200,13 +201,13 @@ export class Desk extends EventTarget {
     this.entries.get(participant.chatId)?.chat.close();
     const outbox = new Outbox(this.#shared, participant.chatId);
     const chat = new Chat(this.#base, participant, outbox.load(), this.#token);
-    const entry = { chat, read: Number(read) || 0, get unread() { return chat.receipts.unread; }, ending: false };
+    const entry = { chat, read: Number(read) || 0, get unread() { return chat.receipts.unread; }, ending: false, rejoining: false };
     this.entries.set(participant.chatId, entry);
     const here = () => this.entries.get(participant.chatId) === entry;
     let refused = false;
     chat.addEventListener("change", () => {
       if (!here()) return;
-      if ((chat.problem === "already_taken" || chat.problem === "forbidden") && this.#rejoins(chat)) return;
+      if ((chat.problem === "already_taken" || chat.problem === "forbidden") && this.#rejoins(entry)) return;
       if (chat.problem === "already_taken" && !refused) {
         refused = true;
         this.#lost(chat);
@@ -234,8 +235,10 @@ export class Desk extends EventTarget {
    * The agent may have the chat by another supportId, from another machine: without one, the server
    * goes by who their token is about.
    */
-  #rejoins(chat) {
-    if (!this.#token() || !chat.participant.supportId) return false;
+  #rejoins(entry) {
+    const { chat } = entry;
+    entry.rejoining = Boolean(this.#token() && chat.participant.supportId);
+    if (!entry.rejoining) return false;
     delete chat.participant.supportId;
     chat.open();
     return true;
@@ -272,9 +275,9 @@ export class Desk extends EventTarget {
   #save(left = false) {
     if (!this.#window) return;
     const chats = [];
-    for (const { chat: { state, ended, participant }, read } of this.entries.values()) {
+    for (const { chat: { state, ended, participant }, read, rejoining } of this.entries.values()) {
       const over = state === "ended"; // one that somebody has ended can be read, and rated, for some time
-      const stays = participant.supportId && (!over || ended.from);
+      const stays = (participant.supportId || rejoining) && (!over || ended.from);
       if (stays || this.#draft(participant.chatId)) chats.push({ ...participant, read, over });
     }
     const record = { owner: this.#owner, left, selected: this.selected, chats };

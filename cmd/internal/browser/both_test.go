@@ -19,6 +19,8 @@ func TestFirefox(t *testing.T) {
 		{"Accessibility", TestAccessibility},
 		{"Arabic", TestArabic},
 		{"ClicksCountOnce", TestClicksCountOnce},
+		{"ConsoleCloses", TestConsoleCloses},
+		{"ConsolePresence", TestConsolePresence},
 		{"HostilePage", TestHostilePage},
 		{"Keyboard", TestKeyboard},
 		{"KeysStayInside", TestKeysStayInside},
@@ -32,6 +34,10 @@ func TestFirefox(t *testing.T) {
 	if os.Getenv(requireBrowser) == "1" {
 		list = append(list, tests{
 			{"ClaimRace", TestClaimRace},
+			{"ConsoleOnPhone", TestConsoleOnPhone},
+			{"ConsoleReads", TestConsoleReads},
+			{"ConsoleReceipts", TestConsoleReceipts},
+			{"ConsoleUnreadEverywhere", TestConsoleUnreadEverywhere},
 			{"Corner", TestCorner},
 			{"Expiry", TestExpiry},
 			{"HiddenByThePage", TestHiddenByThePage},

@@ -375,6 +375,7 @@ func TestConsoleOnPhone(t *testing.T) {
 		agent.shot("agent-phone-arabic-" + state)
 	}
 	agent.says("two")
+	visitor.until("two is there", `chat.messages.length === 2`)
 	visitor.run(`(chat.receipts.read(), chat.typing.preview = true)`)
 	agent.fate("تمت القراءة")
 	visitor.types(strings.Repeat("Donaudampfschifffahrt", 20))
