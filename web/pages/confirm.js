@@ -2,6 +2,8 @@ import { h, write } from "./dom.js";
 
 /** A question before something that cannot be undone. Enter chooses the last answer, Escape none. */
 export class Confirm {
+  #settle = () => {};
+
   /**
    * @param {string} no what the button says that chooses none
    * @param {Record<string, string>} answers what the others say, by the answer
@@ -13,18 +15,27 @@ export class Confirm {
     const last = buttons.at(-1);
     last.className = "primary";
     last.autofocus = true;
-    this.element = h("dialog", { role: "alertdialog", "aria-labelledby": "confirm-question", "aria-describedby": "confirm-note" },
-      this.question, this.note, h("form", { method: "dialog", class: "choice" }, h("button", { value: "" }, no), ...buttons));
+    this.element = h("dialog", {
+      role: "alertdialog", "aria-labelledby": "confirm-question", "aria-describedby": "confirm-note",
+      onclose: () => this.#closed(),
+      // A key that is held down for too long must not answer the question that it has asked.
+      onkeydown: (event) => event.repeat && event.key === "Enter" && event.preventDefault(),
+    }, this.question, this.note, h("form", { method: "dialog", class: "choice" }, h("button", { value: "" }, no), ...buttons));
   }
 
   /** @param {string} question @param {string} note @returns {Promise<string>} the answer, or "" */
-  async ask(question, note) {
+  ask(question, note) {
+    this.#settle(""); // the last question is gone, if its dialog has not said so yet
     write(this.question, question);
     write(this.note, note);
     this.element.returnValue = "";
     this.element.showModal();
-    await new Promise((resolve) => this.element.addEventListener("close", resolve, { once: true }));
+    return new Promise((resolve) => { this.#settle = resolve; });
+  }
+
+  #closed() {
+    if (this.element.open) return; // browsers tell late, and the next question has been asked
+    this.#settle(this.element.returnValue);
     for (const part of [this.question, this.note]) write(part, ""); // no name stays in the page
-    return this.element.returnValue;
   }
 }
