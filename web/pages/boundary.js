@@ -45,15 +45,22 @@ function take(root, event) {
   event.composedPath()[0].dispatchEvent(copy);
 }
 
-/** What the copy of a key's event says of the key. */
+/** What the copies of a key's event and of a click say of it. */
 const KEY = ["key", "code", "location", "repeat", "isComposing", "keyCode", "charCode", "which", "altKey", "ctrlKey", "metaKey", "shiftKey"];
+const CLICK = ["button", "buttons", "clientX", "clientY", "altKey", "ctrlKey", "metaKey", "shiftKey"];
 
 function copied(event) {
   const values = new Proxy(event, { get: (of, name) => (name === "composed" ? false : of[name]) });
+  // A click that is a MouseEvent would check a radio button or a checkbox, and when it is prevented
+  // take that back, with what the original has done.
+  if (event.type === "click") return plain(event, values, CLICK);
   const copy = new event.constructor(event.type, values);
-  if (!copy.composed) return copy;
   // In Firefox every KeyboardEvent leaves the shadow root, whatever it is told.
-  const plain = new UIEvent(event.type, values);
-  for (const name of KEY) Object.defineProperty(plain, name, { value: event[name] });
-  return plain;
+  return copy.composed ? plain(event, values, KEY) : copy;
+}
+
+function plain(event, values, names) {
+  const copy = new UIEvent(event.type, values);
+  for (const name of names) Object.defineProperty(copy, name, { value: event[name] });
+  return copy;
 }

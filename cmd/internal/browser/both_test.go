@@ -30,6 +30,16 @@ func TestFirefox(t *testing.T) {
 		{"Talk", TestTalk},
 		{"Token", TestToken},
 		{"Verified", TestVerified},
+		{"WidgetEnd", TestWidgetEnd},
+		{"WidgetEndWaiting", TestWidgetEndWaiting},
+		{"WidgetOfOldServer", TestWidgetOfOldServer},
+		{"WidgetPlace", TestWidgetPlace},
+		{"WidgetPresence", TestWidgetPresence},
+		{"WidgetPreview", TestWidgetPreview},
+		{"WidgetReads", TestWidgetReads},
+		{"WidgetReceipts", TestWidgetReceipts},
+		{"WidgetStates", TestWidgetStates},
+		{"WidgetTyping", TestWidgetTyping},
 	}
 	if os.Getenv(requireBrowser) == "1" {
 		list = append(list, tests{

@@ -262,10 +262,13 @@ func TestWidgetEnd(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
 	as := desktop
-	as.script = `const create = URL.createObjectURL;
-		URL.createObjectURL = (blob) => {
-			blob.text().then((text) => { window.saved = text; });
-			return create.call(URL, blob);
+	// What is saved stays in the page.
+	as.script = `URL.createObjectURL = (blob) => {
+			window.blob = blob;
+			return "data:,";
+		};
+		HTMLAnchorElement.prototype.click = function () {
+			blob.text().then((text) => { window.saved = this.download + "\n" + text; });
 		};`
 	visitor := s.visitor(as)
 	visitor.asks("Nika", "one")
@@ -323,7 +326,7 @@ func TestWidgetEnd(t *testing.T) {
 
 	visitor.press(kb.Tab)
 	visitor.press(kb.Enter)
-	visitor.until("all of it is in the file", `/^Nika, \w+day, \w+ \d+, \d{4} at \d+:\d\d.[AP]M\none\n\nVika, \w+day, \w+ \d+, \d{4} at \d+:\d\d.[AP]M\ntwo\nlines\n$/.test(window.saved)`)
+	visitor.until("all of it is in the file", `/^chat-\d{4}-\d\d-\d\d\.txt\nNika, \w+day, \w+ \d+, \d{4} at \d+:\d\d.[AP]M\none\n\nVika, \w+day, \w+ \d+, \d{4} at \d+:\d\d.[AP]M\ntwo\nlines\n$/.test(window.saved)`)
 
 	visitor.press(kb.Tab, kb.ModifierShift)
 	visitor.press(kb.Enter)
@@ -371,6 +374,21 @@ func TestWidgetEndWaiting(t *testing.T) {
 	tab.visit(s.chat)
 	tab.click(".launcher")
 	tab.until("a fresh start", `shown($("#name"))`)
+
+	// Without a connection it ends as soon as there is one again.
+	tab.fill("#name", "Nika")
+	tab.fill("#first", "two")
+	tab.click(".start .primary")
+	agent.shows(".queue .name", "Nika")
+	tab.offline(true)
+	tab.shows(".status", "Connection lost")
+	tab.click(".line button")
+	tab.click(".question .primary")
+	tab.shows(".question .primary", "Ending…")
+	tab.accessible("ending")
+	tab.offline(false)
+	tab.shows(".status", "You ended this chat.")
+	agent.shows(".waiting .empty", "No one is waiting.")
 }
 
 // TestWidgetRatesInTime: a chat takes a rating until it is gone.
