@@ -275,9 +275,9 @@ export class Desk extends EventTarget {
   #save(left = false) {
     if (!this.#window) return;
     const chats = [];
-    for (const { chat: { state, ended, participant }, read, rejoining } of this.entries.values()) {
+    for (const { chat: { state, ended, gone, participant }, read, rejoining } of this.entries.values()) {
       const over = state === "ended"; // one that somebody has ended can be read, and rated, for some time
-      const stays = (participant.supportId || rejoining) && (!over || ended.from);
+      const stays = (participant.supportId || rejoining) && (!over || (ended.from && !gone));
       if (stays || this.#draft(participant.chatId)) chats.push({ ...participant, read, over });
     }
     const record = { owner: this.#owner, left, selected: this.selected, chats };
