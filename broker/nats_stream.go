@@ -57,7 +57,10 @@ func (b *NATS) streamConfig() jetstream.StreamConfig {
 // is configured; later it may be somebody else who knows better.
 func (b *NATS) openStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
 	want := b.streamConfig()
-	stream, err := js.Stream(ctx, want.Name)
+	// A server that has switched JetStream off, or is switching it on, may not answer.
+	lookup, cancel := context.WithTimeout(ctx, linkTimeout)
+	defer cancel()
+	stream, err := js.Stream(lookup, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		stream, err = js.CreateStream(ctx, want)

@@ -3,11 +3,13 @@ package backend_test
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"livesupport/broker/brokertest"
@@ -84,6 +86,63 @@ func TestScenarioNATSAway(t *testing.T) {
 		}
 	}
 	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
+}
+
+// fullDisk is a NATS server whose disk is full while it is cut: it switches JetStream
+// off by itself then, and has it again when its operator has made room.
+type fullDisk struct {
+	brokertest.Fault
+	w      *world
+	server *server.Server
+	config server.JetStreamConfig
+}
+
+func startNATSOnDisk(w *world) *fullDisk {
+	w.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: w.TempDir(),
+		JetStreamMaxMemory: 160 << 20, JetStreamMaxStore: 512 << 20, NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	s.Start()
+	w.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(10 * time.Second) {
+		w.Fatal("the server does not start")
+	}
+	return &fullDisk{w: w, server: s, config: *s.JetStreamConfig()}
+}
+
+func (d *fullDisk) Cut() {
+	if err := d.server.DisableJetStream(); err != nil {
+		d.w.Fatal(err)
+	}
+}
+
+func (d *fullDisk) Heal() {
+	config := d.config
+	config.StoreDir = filepath.Dir(config.StoreDir) // enabling adds a folder of its own
+	if err := d.server.EnableJetStream(&config); err != nil {
+		d.w.Fatal(err)
+	}
+}
+
+// TestScenarioNATSDiskFull: messages are taken while NATS stores nothing, and what
+// is late arrives when it stores again.
+func TestScenarioNATSDiskFull(t *testing.T) {
+	t.Parallel()
+	w := &world{T: t}
+	disk := startNATSOnDisk(w)
+	p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
+		embeddedRedis(t, cfg)
+		cfg.Broker, cfg.NATSURL = "nats", disk.server.ClientURL()
+	}}
+	w.deployment = p.start(t, func(cfg *backend.Config) { cfg.MetricsAddr = "127.0.0.1:0" })
+	natsAway(w, disk, brokertest.Fault.Cut)
 }
 
 func natsAway(w *world, wire brokertest.Fault, harm func(brokertest.Fault)) {
