@@ -271,7 +271,7 @@ export class Widget {
   /** Asks who is there, while somebody waits and looks. */
   async #ask() {
     const chat = this.#chat;
-    const wanted = chat?.extended && this.#isOpen && (chat.state === "waiting" || this.#asked === -Infinity);
+    const wanted = chat?.extended && this.#isOpen && !document.hidden && (chat.state === "waiting" || this.#asked === -Infinity);
     if (!wanted || Date.now() - this.#asked < ASKING) return;
     this.#asked = Date.now();
     this.#status = await status(this.#base);
