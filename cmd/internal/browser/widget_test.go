@@ -379,7 +379,7 @@ func TestWidgetEndWaiting(t *testing.T) {
 	tab.fill("#name", "Nika")
 	tab.fill("#first", "two")
 	tab.click(".start .primary")
-	agent.shows(".queue .name", "Nika")
+	tab.shows(".line button", "End chat")
 	tab.offline(true)
 	tab.shows(".status", "Connection lost")
 	tab.click(".line button")
