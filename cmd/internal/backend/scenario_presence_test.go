@@ -46,6 +46,7 @@ func TestScenarioPresence(t *testing.T) {
 			third := w.rejoined(v, "User", nil) // one of the original README is online
 			support.expect("Presence", present("User", "online"))
 			third.expectNothing()
+			support.close() // it would be told that the third one goes
 		},
 		"offline is told after three seconds, so that a reload is not seen": func(w *world) {
 			v, user, support := w.liveCouple("presence")
