@@ -166,7 +166,7 @@ func TestLinks(t *testing.T) {
 		"(see " + plain + "_(b))":            plain + "_(b)",
 		"https://shop.example/Musée_d’Orsay": "https://shop.example/Musée_d’Orsay",
 		"https://shop.example/日本・語":          "https://shop.example/日本・語",
-		"https://shop.example/می\u200cخواهم":      "https://shop.example/می\u200cخواهم",
+		"https://shop.example/می\u200cخواهم": "https://shop.example/می\u200cخواهم",
 	} {
 		found := get[[]string](w, fmt.Sprintf(`%s.then(({ linked }) => [...linked(%q).querySelectorAll("a")].map((one) => one.textContent))`, module("text.js"), text))
 		if len(found) != 1 || found[0] != address {
