@@ -184,14 +184,18 @@ function run.remove(chat)
   drop(chat)
 end
 
--- taken chatId: the same, because a support has joined. When that was is kept while
--- somebody asks how users stand: else nothing is left of a queue that is empty.
+-- The times of takes are kept for long only where somebody asks how users stand: else
+-- they live no longer than a chat.
+local function keep_takes(time)
+  if redis.call('PTTL', takes) < time then redis.call('PEXPIRE', takes, int(time)) end
+end
+
+-- taken chatId: the same, because a support has joined.
 function run.taken(chat)
-  local wanted = redis.call('HEXISTS', meta, 'asked') == 1 or redis.call('EXISTS', takes) == 1
-  if wanted and redis.call('HEXISTS', users, chat) == 1 then
+  if redis.call('HEXISTS', users, chat) == 1 then
     redis.call('LPUSH', takes, int(now))
     redis.call('LTRIM', takes, 0, takes_kept - 1)
-    redis.call('PEXPIRE', takes, takes_kept_for)
+    keep_takes(redis.call('HEXISTS', meta, 'asked') == 1 and takes_kept_for or ttl)
   end
   drop(chat)
 end
@@ -200,6 +204,7 @@ end
 -- or -1 if there are too few, position...}: 1 is next, 0 is claimed, -1 not there.
 function run.stand(...)
   if epoch ~= '' then redis.call('HSET', meta, 'asked', 1) end
+  keep_takes(takes_kept_for)
   local claimed = {} -- their places, in order
   for _, chat in ipairs(redis.call('ZRANGE', claims, 0, -1)) do
     claimed[#claimed + 1] = tonumber(redis.call('ZSCORE', places, chat) or 0)

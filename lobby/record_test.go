@@ -276,10 +276,14 @@ func TestTakes(t *testing.T) {
 		if err := q.Taken(ctx, user(0).ChatID); err != nil {
 			t.Fatal(err)
 		}
-		if n := store.LLen(ctx, takes).Val(); n != 0 {
-			t.Fatalf("%d takes are kept though nobody has asked", n)
+		if left := store.PTTL(ctx, takes).Val(); left <= 0 || left > slow.ChatTTL {
+			t.Fatalf("a take lives for %v though nobody has asked", left)
 		}
 		interval()
+		if left := store.PTTL(ctx, takes).Val(); left <= 29*time.Minute {
+			t.Fatalf("a take lives for %v once somebody has asked", left)
+		}
+		store.Del(ctx, takes)
 		for n := range 2 {
 			for range 3 {
 				if err := q.Taken(ctx, user(n).ChatID); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -181,8 +182,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestFailedListenerEndsTheBackend(t *testing.T) {
 	b, err := Start(t.Context(), testConfig(t, startRedis(t)), Chat|Lobby)
 	require.NoError(t, err)
-	require.Equal(t, []string{"log", "listener"}, []string{b.steps[0].name, b.steps[1].name})
-	require.NoError(t, b.steps[1].run(t.Context()), "the chat server's listener breaks")
+	first := slices.IndexFunc(b.steps, func(s step) bool { return s.name == "listener" })
+	require.NoError(t, b.steps[first].run(t.Context()), "the chat server's listener breaks")
 
 	ended := make(chan error, 1)
 	go func() { ended <- b.run(t.Context()) }()

@@ -180,6 +180,7 @@ func TestScenarioLeastRights(t *testing.T) {
 	late.rejoins("User")
 	late.expectHistory(said...)
 
+	each(agents, (*client).ignoreRest)
 	_, user, support = w.liveCouple("receipts", "presence", "typing", "close")
 	support.expect("Presence", present("User", "online"))
 	user.expect("Presence", present("Support", "online"))
