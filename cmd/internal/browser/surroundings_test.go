@@ -3,8 +3,10 @@ package browser_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,9 +88,9 @@ func TestReplacedBuiltIns(t *testing.T) {
 		"frames":                      `new MutationObserver(() => document.querySelectorAll("iframe, html > div").forEach((one) => one.remove())).observe(document, { childList: true, subtree: true }); fetch = setTimeout = undefined;`,
 	}
 	var all strings.Builder
-	for name, script := range scripts {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(scripts))) { // what stands on WebSocket comes before what replaces it
 		if name != "frames" {
-			fmt.Fprintf(&all, "{ %s }\n", script)
+			fmt.Fprintf(&all, "{ %s }\n", scripts[name])
 		}
 	}
 	scripts["all of them"] = all.String()
