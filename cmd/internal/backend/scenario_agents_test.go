@@ -289,7 +289,7 @@ func closedTo(good signer, bad map[string]string) scenarios {
 		},
 		"only a supervisor may look on": func(w *world) {
 			v := w.register("Nika")
-			w.user(v)
+			w.user(v).ignoreRest()
 			observe := with(without(v.asSupport(""), "supportUserName"), "from", "Observer")
 			for _, role := range []any{nil, "", "agent", "Supervisor", []string{"supervisor"}, true} {
 				claims := claimsOf("ada", "Ada")

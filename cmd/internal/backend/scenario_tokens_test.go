@@ -79,7 +79,7 @@ var tokenRows = []tokenRow{
 	{"Join as Support, by a name that is nobody's", claimed, inChat(joins("Support", "Boss")),
 		"unauthorized 1008", "401", "forbidden 1008", "forbidden 1008"},
 	{"Join as Support of a chat that has one", joined, inChat(joins("Support", "")),
-		"unauthorized 1008", "401", "already_taken 1008", "already_taken 1008"},
+		"unauthorized 1008", "401", "already_taken 1008", "SupportJoinedUser ChatHistory"},
 	{"Join as Support again", joined, inChat(rejoins("Support")),
 		"unauthorized 1008", "401", "forbidden 1008", "ChatHistory"},
 	{"ChatMessage as Support", joined, inChat(rejoins("Support"), writes("Support")),
