@@ -64,8 +64,15 @@ type frameReader struct {
 	raw   syscall.RawConn // of conn; nil if it has none
 	clock func() int64    // monotonic, in nanoseconds
 	last  int64           // when the last read ended
-	full  bool            // it has filled the buffer, so there may have been more
 	since int64           // since when what it brought may have been there to be read
+	// What was there at the looks before and is still to be read, the oldest first.
+	waiting []arrival
+}
+
+// arrival is so many bytes that may have been there to be read since a time.
+type arrival struct {
+	bytes int
+	since int64
 }
 
 const (
@@ -123,7 +130,8 @@ func (r *frameReader) next() (op ws.OpCode, fin bool, payload []byte, err error)
 
 // fill reads once, with room for a frame of need bytes.
 func (r *frameReader) fill(need int) error {
-	since, late := r.late()
+	r.look()
+	late := len(r.waiting) > 0
 	if late {
 		need = max(need, lateBuffer)
 	}
@@ -138,24 +146,47 @@ func (r *frameReader) fill(need int) error {
 	}
 	n, err := r.conn.Read(r.buf[r.to:])
 	r.to += n
-	r.last, r.full, r.since = r.heard(), r.to == len(r.buf), since
-	if !late {
-		r.since = r.last
+	r.last = r.heard()
+	r.since = r.last
+	if late {
+		r.since = r.waiting[0].since
 	}
+	r.take(n)
 	if n > 0 {
 		return nil
 	}
 	return err
 }
 
-// late reports whether there is something to be read already, and since when it may
-// have been there: not before the last read, unless that has left something.
-func (r *frameReader) late() (since int64, late bool) {
-	since = r.last
-	if r.full {
-		since = r.since
+// look notes what has come since the last read, if that is long ago or has left
+// something behind: a client that goes on sending is not late for that.
+func (r *frameReader) look() {
+	if len(r.waiting) == 0 && r.clock()-r.last <= lateAfter {
+		return
 	}
-	return since, r.clock()-since > lateAfter && readable(r.raw)
+	fresh := readable(r.raw)
+	for _, a := range r.waiting {
+		fresh -= a.bytes
+	}
+	if fresh > 0 {
+		r.waiting = append(r.waiting, arrival{fresh, r.last})
+	}
+}
+
+// take notes that n bytes have been read.
+func (r *frameReader) take(n int) {
+	for n > 0 && len(r.waiting) > 0 {
+		first := &r.waiting[0]
+		if n < first.bytes {
+			first.bytes -= n
+			return
+		}
+		n -= first.bytes
+		r.waiting = r.waiting[1:]
+	}
+	if len(r.waiting) == 0 {
+		r.waiting = nil
+	}
 }
 
 // skipFrame passes over the frame that was too big.

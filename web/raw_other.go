@@ -15,4 +15,4 @@ func (writeAttempt) write(_ syscall.RawConn, out []byte) (rest []byte, err error
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 // readable cannot tell: what comes counts from when it is read.
-func readable(syscall.RawConn) bool { return false }
+func readable(syscall.RawConn) int { return 0 }

@@ -4,6 +4,7 @@ package web
 
 import (
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -58,15 +59,22 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	return nil
 }
 
-// readable reports whether something can be read at once.
-func readable(raw syscall.RawConn) bool {
+// readable returns how many bytes can be read at once, up to the size of peeked.
+func readable(raw syscall.RawConn) int {
 	if raw == nil {
-		return false
+		return 0
 	}
+	buf := peeked.Get().(*[64 << 10]byte)
+	defer peeked.Put(buf)
 	n := 0
 	err := raw.Read(func(fd uintptr) bool {
-		n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK) // an error means that there is nothing
+		n, _, _ = syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK) // an error means that there is nothing
 		return true
 	})
-	return err == nil && n > 0
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
+
+var peeked = sync.Pool{New: func() any { return new([64 << 10]byte) }}

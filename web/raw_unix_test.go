@@ -91,6 +91,9 @@ func TestReadableSince(t *testing.T) {
 		{at: 11, during: []string{"h"}, want: "h", since: 11},
 		{at: 99, during: []string{long}, want: long, since: 99},
 		{at: 100, during: []string{"i"}, want: "i", since: 100},
+		{at: 101, before: []string{long, "j"}, want: long, since: 100},
+		{at: 102, before: []string{long}, want: "j", since: 100},
+		{at: 103, want: long, since: 101}, // of a client that goes on sending, each has its own time
 	} {
 		now = step.at
 		if step.before != nil {
