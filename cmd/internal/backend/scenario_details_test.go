@@ -232,7 +232,7 @@ func TestScenarioDetails(t *testing.T) {
 			largest := `{"details":{"language":"de"}}`
 			largest += strings.Repeat(" ", 8192-len(largest))
 			w.expectJSON(w.post(w.nextChat(), "/user/join/Largest", largest), 200)
-			for _, size := range []int{1, 5000, 100_000} {
+			for _, size := range []int{1, 5000} { // of far more a client may see the connection end before the answer
 				w.expectFailure(w.post(w.nextChat(), "/user/join/Nobody", largest+strings.Repeat(" ", size)), 413, "too_large")
 			}
 			if w.natsURL == "" {
