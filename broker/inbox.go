@@ -2,16 +2,16 @@ package broker
 
 import "sync"
 
-// Bounds of what may wait for a slow handler.
+// Bounds of the queue of a slow handler.
 const (
 	maxWaiting      = 1024
 	maxWaitingBytes = 16 << 20
-	// maxPassing is the same for signals, of which the newest count.
+	// maxPassing is the maximum number of waiting signals, of which the newest are kept.
 	maxPassing = 64
 )
 
-// inbox calls a handler with payloads and gaps, in order and one at a time, from
-// a goroutine that exists only while there are some.
+// inbox calls a handler with payloads and gaps, in order and one at a time, from a goroutine that
+// only exists while something waits.
 type inbox struct {
 	handler Handler
 	passing bool // of signals: drops the oldest when it is full
@@ -31,7 +31,7 @@ func (i *inbox) put(payload []byte) {
 	defer i.mu.Unlock()
 	i.metrics.received.Inc()
 	if i.passing && len(i.items) >= maxPassing {
-		if i.items[0] == nil { // a gap stays, what is behind it goes
+		if i.items[0] == nil { // keeps a gap and drops the item after it
 			i.bytes -= len(i.items[1])
 			i.items[1] = nil
 		}
@@ -83,7 +83,7 @@ func (i *inbox) run() {
 	}
 }
 
-// next takes the oldest item; false ends the goroutine.
+// next takes the oldest item. It returns false to end the goroutine.
 func (i *inbox) next() (item []byte, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -96,14 +96,14 @@ func (i *inbox) next() (item []byte, ok bool) {
 	return item, true
 }
 
-// shift takes off the oldest item.
+// shift removes the oldest item.
 func (i *inbox) shift() {
 	i.bytes -= len(i.items[0])
 	i.items[0] = nil
 	i.items = i.items[1:]
 }
 
-// close drops what waits. A handler that is running is not waited for.
+// close drops the waiting items. It does not wait for a running handler.
 func (i *inbox) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

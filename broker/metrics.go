@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what a broker tells of itself, the same for each kind.
+// metrics are a broker's metrics, the same for each kind of broker.
 type metrics struct {
 	publish  prometheus.Histogram
 	failed   prometheus.Counter
@@ -24,7 +24,7 @@ func newMetrics() metrics {
 	return metrics{
 		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "livesupport_broker_publish_seconds",
-			Help:    "Time until the broker has taken a publication.",
+			Help:    "Time until the broker has accepted a publication.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
@@ -33,19 +33,19 @@ func newMetrics() metrics {
 		}),
 		received: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_received_total",
-			Help: "Events that the broker has brought, one for each subscription of a topic.",
+			Help: "Events received from the broker, counted for each subscription of the topic.",
 		}),
 		gaps: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_gaps_total",
-			Help: "Times that a subscription was told that it may have missed events.",
+			Help: "Times that a subscription may have missed events.",
 		}),
 		connects: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_connects_total",
-			Help: "Connections made for subscriptions; the first one is the start.",
+			Help: "Connections made for subscriptions, including the first one.",
 		}),
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "livesupport_broker_up",
-			Help: "1 while subscriptions are connected to the broker, else 0.",
+			Help: "1 while subscriptions are connected to the broker, otherwise 0.",
 		}),
 		signalsSent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_signals_sent_total",
@@ -53,16 +53,16 @@ func newMetrics() metrics {
 		}),
 		signalsReceived: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_signals_received_total",
-			Help: "Signals that the broker has brought, one for each listener of a topic.",
+			Help: "Signals received from the broker, counted for each listener of the topic.",
 		}),
 		signalsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_broker_signals_dropped_total",
-			Help: "Signals given up by this process, because the broker was away or there were too many.",
+			Help: "Signals dropped by this process because the broker was unavailable or there were too many.",
 		}),
 	}
 }
 
-// published notes the end of a publication that began then.
+// published records the end of a publication that began at a time.
 func (m *metrics) published(began time.Time, err error) {
 	if err != nil {
 		m.failed.Inc()
@@ -71,8 +71,8 @@ func (m *metrics) published(began time.Time, err error) {
 	m.publish.Observe(time.Since(began).Seconds())
 }
 
-// ofSignals are the metrics of what listens to signals, which are counted in m but
-// for those that m has for subscriptions alone.
+// ofSignals returns metrics for signals: those of m, except for the ones that m has only for
+// subscriptions.
 func (m *metrics) ofSignals() metrics {
 	s := newMetrics()
 	s.received, s.signalsDropped = m.signalsReceived, m.signalsDropped

@@ -23,19 +23,18 @@ var (
 
 // NATSConfig says where the NATS servers are and how to keep events there.
 type NATSConfig struct {
-	// URLs are the servers, comma-separated. A user and password, or a token, may
-	// stand in them.
+	// URLs are the servers, comma-separated. They can contain a user and password, or a token.
 	URLs string
-	// Credentials, CA, Cert and Key are names of files, all optional: a credentials
-	// file, the certificates to trust, and the client's own certificate. They are
-	// read again at every connect.
+	// Credentials, CA, Cert and Key are names of files, all optional: a credentials file, the
+	// certificates to trust, and the client's own certificate and key. They are read again
+	// for every connection.
 	Credentials, CA, Cert, Key string
-	// Prefix sets the deployment apart from others on the same servers: its stream
-	// is LIVESUPPORT-prefix, its subjects begin with "prefix.". Letters, digits, - and _,
-	// but not "chat", which would make subjects of the deployment without a prefix;
-	// empty for none.
+	// Prefix separates the deployment from others on the same servers: its stream is
+	// LIVESUPPORT-prefix, and its subjects begin with "prefix.". It has letters, digits, - and
+	// _, but must not be "chat", which would make subjects of the deployment without a prefix.
+	// It may be empty.
 	Prefix string
-	// Replicas of the stream, 1 to 5; 0 is 1.
+	// Replicas is the number of replicas of the stream, 1 to 5; 0 means 1.
 	Replicas int
 	// Memory keeps the stream in memory instead of in files.
 	Memory bool
@@ -43,40 +42,40 @@ type NATSConfig struct {
 	Log *slog.Logger
 }
 
-// NATS is the Broker on NATS JetStream: every publication is stored in one
-// stream, acknowledged, and passed on by the stream to those who listen.
+// NATS is the Broker on NATS JetStream. One stream stores every publication, acknowledges it, and
+// passes it on to the subscribers.
 //
-// The stream republishes what it has stored with its sequence number and that of
-// the topic's message before it. Live delivery is by core subscriptions to these
-// copies, one per topic on a shared channel: what is missing shows in the numbers,
-// wherever it was lost. After a lost connection, or when the stream has got a new
-// leader, a short-lived consumer reads from the stream what was missed.
+// The stream republishes each stored message with its sequence number and that of the topic's
+// previous message. Core subscriptions to these copies, one per topic on a shared channel, deliver
+// them live; the numbers show missing messages, wherever they were lost. After a lost connection,
+// or when the stream has a new leader, a replay reads the missed messages from the stream.
 //
 // Signals are core messages on subjects that the stream does not have.
 type NATS struct {
 	cfg     NATSConfig
 	log     *slog.Logger
-	prefix  string // of all subjects: empty, or with its dot
+	prefix  string // of all subjects; empty, or with a dot at the end
 	topics  *topics
 	signals *topics
 	outbox  outbox
 	servers []string // as configured, with credentials
 	options []nats.Option
 
-	link    atomic.Pointer[link] // nil while there is none
+	link    atomic.Pointer[link] // nil while disconnected
 	pending chan struct{}
-	id      string // in the ids of this process's messages
+	id      string // part of the ids of this process's messages
 	count   atomic.Uint64
 
-	// Of the goroutine that owns the link:
-	discovered []string // servers that the cluster has told of
-	checked    bool     // the stream was seen to be as configured
-	verified   mark     // everything before it has been delivered
+	// Used only by the goroutine that owns the link:
+	discovered []string // servers that the cluster has announced
+	checked    bool     // the stream is configured as required
+	verified   mark     // everything before it was delivered
+	stuck      int      // number of consecutive links in which the stream stored nothing
 }
 
-// NewNATS returns a Broker on the servers of cfg. Only a malformed URL or an
-// unreadable file is an error, without secrets: the Broker connects by itself, for
-// a server may start before its broker does. See Ready.
+// NewNATS returns a Broker on the servers of cfg. Only a malformed URL or an unreadable file is an
+// error, whose text has no secrets. The Broker connects in the background, because a server may
+// start before its broker does. See Ready.
 func NewNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -156,10 +155,10 @@ func (b *NATS) Subscribe(ctx context.Context, topic string, h Handler) (Subscrip
 	return b.topics.subscribe(ctx, topic, h)
 }
 
-// Ready implements Broker. The stream itself must answer, once a second.
+// Ready implements Broker. It checks that the stream itself answers, once a second.
 func (b *NATS) Ready() error { return b.topics.err() }
 
-// Metrics are the Broker's figures, to be registered once.
+// Metrics returns the Broker's metrics. Register them once.
 func (b *NATS) Metrics() []prometheus.Collector { return b.topics.metrics.collectors() }
 
 // Close implements Broker, and closes the connection.

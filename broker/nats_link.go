@@ -18,32 +18,30 @@ import (
 )
 
 const (
-	// linkTimeout bounds a connect to one server, and one request: a round trip and a
-	// half for the former, once there is a connection.
+	// linkTimeout bounds connecting to one server, and one request.
 	linkTimeout = 2500 * time.Millisecond
-	// openTimeout bounds all that is done before a new link counts as ready.
+	// openTimeout bounds everything that is done before a new link counts as ready.
 	openTimeout = 15 * time.Second
-	// Every beatEvery the stream is asked for a sign of life, which must come
-	// within markTimeout; together less than 5 s.
+	// Every beatEvery the stream is asked for a sign of life, which must come within
+	// markTimeout. Together that is less than 5 s.
 	beatEvery   = time.Second
 	markTimeout = 2500 * time.Millisecond
 	markAgain   = 250 * time.Millisecond
-	// maxLive bounds what may wait for the dispatching goroutine.
+	// maxLive bounds the queue of the dispatching goroutine.
 	maxLive = 8192
-	// maxLiveSignals is the same for signals.
+	// maxLiveSignals bounds the queue of signals.
 	maxLiveSignals = 4096
 )
 
 var (
 	errNoAnswer = errors.New("broker: no answer from the stream")
-	errNewPast  = errors.New("broker: the stream has begun anew")
+	errNewPast  = errors.New("broker: the stream was created again")
 )
 
-// link is one connection. It is never connected a second time: nats.go's own
-// reconnecting does not tell which messages came before a loss and which after,
-// and this is what decides about order and replay.
+// link is one connection, which never reconnects. Order and replay depend on which messages came
+// before a loss and which after it, and nats.go's own reconnecting does not tell that.
 type link struct {
-	ctx  context.Context // ends, with the cause, when the link has failed
+	ctx  context.Context // ends, with the cause, when the link fails
 	fail context.CancelCauseFunc
 
 	prefix  string // of all subjects
@@ -62,20 +60,20 @@ type link struct {
 	inbox   string         // what their subjects begin with
 	waiting sync.Map       // of publications: chan error by the rest of the subject
 
-	// Of the goroutine that writes:
+	// Used only by the writing goroutine:
 	subs   map[string]*nats.Subscription
 	leader string
 	id     string
 	count  int
 }
 
-// mark is a message of our own that has come back from the stream.
+// mark is a message from this link that has come back from the stream.
 type mark struct {
 	seq  uint64
 	time time.Time
 }
 
-// session makes a link and uses it until it fails.
+// session makes a link, and uses it until it fails.
 func (b *NATS) session() error {
 	number := b.count.Add(1)
 	l := &link{
@@ -85,7 +83,7 @@ func (b *NATS) session() error {
 		dropped: make(chan struct{}, 1),
 		marks:   make(chan *nats.Msg, 16),
 		signals: make(chan *nats.Msg, maxLiveSignals),
-		answers: make(chan *nats.Msg, 2*maxPending), // and some that nobody waits for any more
+		answers: make(chan *nats.Msg, 2*maxPending), // including late ones
 		subs:    make(map[string]*nats.Subscription),
 		id:      b.id + strconv.FormatUint(number, 36),
 	}
@@ -99,10 +97,10 @@ func (b *NATS) session() error {
 	defer l.close()
 	if err := b.open(l); err != nil {
 		if l.ctx.Err() != nil {
-			err = context.Cause(l.ctx) // such as a permission that is missing, which comes by itself
+			err = context.Cause(l.ctx) // such as a missing permission, which is reported separately
 		}
 		b.unreachable(err)
-		return err // what has come live meanwhile is left to the next link's replay
+		return err // the next link replays what has come live meanwhile
 	}
 	b.link.Store(l)
 	b.topics.setUp()
@@ -117,7 +115,7 @@ func (b *NATS) session() error {
 	b.link.Store(nil)
 	b.topics.setDown(err)
 	if b.topics.ctx.Err() == nil {
-		b.log.Warn("lost NATS", "err", err)
+		b.log.Warn("lost NATS", "error", err)
 	}
 	others.Wait()
 	b.finish(l)
@@ -127,7 +125,7 @@ func (b *NATS) session() error {
 // unreachable logs why a link was not made.
 func (b *NATS) unreachable(err error) {
 	if b.topics.ctx.Err() == nil {
-		b.log.Warn("cannot use NATS", "err", err) // told once a minute, while it lasts
+		b.log.Warn("cannot use NATS", "error", err) // logged once a minute while it lasts
 	}
 }
 
@@ -138,7 +136,7 @@ func (b *NATS) connect(l *link) error {
 		func(o *nats.Options) error { o.Servers = servers; return nil },
 		nats.Name("livesupport"),
 		nats.NoReconnect(),
-		nats.SkipHostLookup(), // the dialer resolves, and gives up with the link
+		nats.SkipHostLookup(), // the dialer resolves names, and ends with the link
 		nats.SetCustomDialer(l),
 		nats.Timeout(linkTimeout),
 		nats.FlusherTimeout(2 * time.Second),
@@ -146,7 +144,7 @@ func (b *NATS) connect(l *link) error {
 		nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if sub != nil && strings.HasPrefix(sub.Subject, signalSubjects) && errors.Is(err, nats.ErrSlowConsumer) {
-				return // signals came faster than they could be taken
+				return // signals came faster than they could be handled
 			}
 			l.troubled(err)
 		}),
@@ -188,7 +186,7 @@ func orClosed(err error) error {
 	return err
 }
 
-// withUser adds to discovered servers the user of the configured ones.
+// withUser adds the user of the configured servers to discovered ones.
 func (b *NATS) withUser(servers []string) []string {
 	first, err := url.Parse(b.servers[0])
 	if err != nil {
@@ -204,8 +202,8 @@ func (b *NATS) withUser(servers []string) []string {
 	return with
 }
 
-// Dial implements nats.CustomDialer: a connection that ends with the link,
-// whatever nats.go is doing with it.
+// Dial implements nats.CustomDialer. Its connections end with the link, whatever nats.go is doing
+// with them.
 func (l *link) Dial(network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, linkTimeout)
 	defer cancel()
@@ -219,7 +217,7 @@ func (l *link) Dial(network, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// troubled is told of what goes wrong while the connection lives.
+// troubled handles errors of a live connection.
 func (l *link) troubled(err error) {
 	if !errors.Is(err, nats.ErrSlowConsumer) {
 		l.fail(fmt.Errorf("broker: %w", err))
@@ -231,15 +229,15 @@ func (l *link) troubled(err error) {
 	}
 }
 
-// close ends the connection. Afterwards nothing more comes to the channels. A
-// second call does nothing.
+// close ends the connection. Afterwards nothing more arrives in the channels. A second call does
+// nothing.
 func (l *link) close() {
 	l.fail(nats.ErrConnectionClosed)
 	l.nc.Close()
 	<-l.ended
 }
 
-// finish takes what has come on an open link before it ended.
+// finish handles the messages that have arrived on an open link before it ended.
 func (b *NATS) finish(l *link) {
 	l.close()
 	for len(l.live) > 0 {
@@ -250,8 +248,8 @@ func (b *NATS) finish(l *link) {
 	}
 }
 
-// open brings a new link to where the last one was: all topics subscribed to, and
-// what they missed delivered. The live messages wait in their channel meanwhile.
+// open brings a new link to the state of the last one: it subscribes to all topics, and delivers
+// what they have missed. Live messages wait in their channel meanwhile.
 func (b *NATS) open(l *link) error {
 	ctx, cancel := context.WithTimeout(l.ctx, openTimeout)
 	defer cancel()
@@ -266,6 +264,9 @@ func (b *NATS) open(l *link) error {
 		return err
 	}
 	here, err := l.mark(ctx)
+	if errors.Is(err, errNoAnswer) {
+		return b.discardStuck(ctx, l)
+	}
 	if err != nil {
 		return err
 	}
@@ -275,26 +276,27 @@ func (b *NATS) open(l *link) error {
 			if l.ctx.Err() != nil {
 				return context.Cause(l.ctx)
 			}
-			b.log.Warn("what was missed cannot be replayed", "err", err)
+			b.log.Warn("cannot replay missed events", "error", err)
 			gap = true
 		}
 	}
+	b.stuck = 0
 	b.topics.resumed(names, here.seq, gap)
 	b.verified = here
 	return nil
 }
 
-// dispatch hands on live messages until the link fails.
+// dispatch delivers live messages until the link fails.
 func (b *NATS) dispatch(l *link) {
 	for {
 		select {
 		case msg := <-l.live:
 			b.take(msg)
 		case <-l.dropped:
-			for range len(l.live) { // all that came before the loss
+			for range len(l.live) { // everything that came before the loss
 				b.take(<-l.live)
 			}
-			b.log.Warn("events came faster than they could be taken")
+			b.log.Warn("events came faster than they could be handled")
 			b.topics.gapAll()
 		case <-l.ctx.Done():
 			return
@@ -305,13 +307,13 @@ func (b *NATS) dispatch(l *link) {
 func (b *NATS) take(msg *nats.Msg) {
 	n, err := numbersOf(msg)
 	if err != nil {
-		b.log.Debug("not from the stream", "err", err)
+		b.log.Debug("a message is not from the stream", "error", err)
 		return
 	}
 	b.topics.arrived(topicOf(strings.TrimPrefix(n.subject, b.prefix)), n.seq, n.previous, msg.Data)
 }
 
-// write subscribes and unsubscribes, and watches whether the stream lives.
+// write subscribes and unsubscribes, and checks that the stream answers.
 func (b *NATS) write(l *link) error {
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
@@ -358,8 +360,8 @@ func (b *NATS) write(l *link) error {
 	}
 }
 
-// beat looks whether the stream has got another leader: the old one may have
-// stored something that it could not pass on any more.
+// beat checks whether the stream has a new leader, because the old one may have stored messages that
+// it could not pass on.
 func (b *NATS) beat(l *link, here mark) error {
 	if l.leader != "" {
 		ctx, cancel := context.WithTimeout(l.ctx, markTimeout)
@@ -374,7 +376,7 @@ func (b *NATS) beat(l *link, here mark) error {
 				if l.ctx.Err() != nil {
 					return context.Cause(l.ctx) // the next link will replay
 				}
-				b.log.Warn("what was missed cannot be replayed", "err", err)
+				b.log.Warn("cannot replay missed events", "error", err)
 				b.topics.gapAll()
 			}
 		}
@@ -394,11 +396,10 @@ func (l *link) subscribe(names []string) error {
 	return nil
 }
 
-// mark sends a message through the stream and waits until it comes back, on a
-// subscription that is younger than those of the topics. This proves that the
-// stream stores, and that the server which leads it passes on what the topics
-// want: in a cluster, the own server's word would not prove that. The sequence
-// number says from where on the topics are served.
+// mark sends a message through the stream and waits until it comes back, on a subscription that is
+// newer than those of the topics. This proves that the stream stores messages, and that its leader
+// passes them on to the topics' subscriptions; in a cluster, an answer of the connected server would
+// not prove that. The sequence number says from where on the topics are served.
 func (l *link) mark(ctx context.Context) (mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
@@ -419,7 +420,7 @@ func (l *link) mark(ctx context.Context) (mark, error) {
 			select {
 			case msg := <-l.marks:
 				if msg.Subject != liveSubjects+subject {
-					continue // a late one
+					continue // a late answer
 				}
 				n, err := numbersOf(msg)
 				return mark{n.seq, n.time}, err

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// maxPending bounds the publications of one process that wait for an
-	// acknowledgement; further ones wait for their turn.
+	// maxPending bounds the publications of one process that wait for an acknowledgement.
+	// Further ones wait for their turn.
 	maxPending = 4096
 	// publishPatience is how long Publish waits when its context has no deadline.
 	publishPatience = 5 * time.Second
-	// noStreamPause is the pause before a publication is repeated that found no
-	// stream, as happens while a cluster elects a leader.
+	// noStreamPause is the pause before a publication that found no stream is repeated, as
+	// happens while a cluster elects a leader.
 	noStreamPause = 100 * time.Millisecond
 )
 
@@ -99,7 +99,7 @@ func (b *NATS) publish(ctx context.Context, topic string, payload []byte) error 
 	}
 }
 
-// unpublished is the error of a publication that has failed.
+// unpublished returns the error of a failed publication.
 func (b *NATS) unpublished(err error) error {
 	if b.topics.ctx.Err() != nil {
 		return ErrClosed
@@ -107,9 +107,9 @@ func (b *NATS) unpublished(err error) error {
 	return fmt.Errorf("broker: publish: %w", err)
 }
 
-// acknowledge hands the answers to the publications that wait for them. (The
-// asynchronous publishing of package jetstream leaves a goroutine behind when the
-// connection ends too early, and may use the payload after Publish has returned.)
+// acknowledge passes the answers on to the waiting publications. Package jetstream's asynchronous
+// publishing is no alternative: it leaves a goroutine behind if the connection ends too early, and
+// may use the payload after Publish has returned.
 func (l *link) acknowledge() {
 	for {
 		select {
@@ -126,7 +126,7 @@ func (l *link) acknowledge() {
 	}
 }
 
-// acknowledgement is nil if the stream has stored the message.
+// acknowledgement returns nil if the stream has stored the message.
 func acknowledgement(msg *nats.Msg) error {
 	if msg.Header.Get("Status") == "503" {
 		return jetstream.ErrNoStreamResponse

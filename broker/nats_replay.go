@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxReplay is how many messages a replay may read. Beyond it the subscribers
-	// rather look at the store.
+	// maxReplay is how many messages a replay may read. Beyond it, subscribers read the store
+	// instead.
 	maxReplay   = 20_000
 	replayFetch = 500
 	// replayTimeout bounds a replay with all its attempts.
@@ -24,19 +24,18 @@ const (
 
 var (
 	errTooMuch = errors.New("broker: replay: too much was missed")
-	errGone    = errors.New("broker: replay: the stream does not hold it any more")
+	errGone    = errors.New("broker: replay: the stream no longer has the missed messages")
 	errBehind  = errors.New("broker: replay: this copy of the stream is not up to date")
 	errSkipped = errors.New("broker: replay: a message was lost on the way")
 )
 
-// replay delivers what the stream has stored between two marks, as far as it has
-// not been delivered yet. The first mark must still be there, the very same: this
-// tells that nothing has been lost from the stream, and that it is no new one.
+// replay delivers what the stream has stored between two marks and was not delivered yet. The first
+// mark must still be in the stream, which proves that the stream has lost nothing and is not a new
+// one.
 //
-// It reads by direct gets in batches instead of a consumer: any server that has a
-// copy answers, also in a cluster that has just lost its leaders and could not
-// create a consumer for seconds; and nothing is there that could be left behind.
-// What goes wrong is tried again; what comes twice is dropped by its number.
+// It reads by direct gets in batches rather than with a consumer. Any server with a copy answers
+// those, even in a cluster that has just lost its leaders and cannot create a consumer for seconds,
+// and they leave nothing behind. replay retries failures, and drops duplicates by their number.
 func (b *NATS) replay(ctx context.Context, l *link, from, to mark) error {
 	switch {
 	case to.seq <= from.seq:
@@ -53,12 +52,12 @@ func (b *NATS) replay(ctx context.Context, l *link, from, to mark) error {
 		case errors.Is(err, errGone):
 			return err
 		case next > to.seq:
-			b.log.Info("replayed what was missed", "messages", to.seq-from.seq, "took", time.Since(start))
+			b.log.Info("replayed missed events", "messages", to.seq-from.seq, "took", time.Since(start))
 			return nil
 		case err == nil:
 			continue
 		}
-		b.log.Debug("replaying again", "err", err)
+		b.log.Debug("replay failed, trying again", "error", err)
 		select {
 		case <-ctx.Done():
 			return err
@@ -67,7 +66,7 @@ func (b *NATS) replay(ctx context.Context, l *link, from, to mark) error {
 	}
 }
 
-// replayBatch delivers some messages from next on, which it moves.
+// replayBatch delivers some messages from next on, and advances next.
 func (b *NATS) replayBatch(ctx context.Context, l *link, next *uint64, from, to mark) error {
 	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
@@ -118,7 +117,7 @@ func (b *NATS) replayBatch(ctx context.Context, l *link, next *uint64, from, to 
 	}
 }
 
-// numbers is what the stream says of a message that it passes on.
+// numbers has the sequence numbers that the stream adds to a message.
 type numbers struct {
 	subject       string
 	seq, previous uint64 // previous: of the subject if live, of the batch if replayed
@@ -137,8 +136,7 @@ func numbersOf(msg *nats.Msg) (numbers, error) {
 	return n, nil
 }
 
-// stamp is the header that the stream has added, behind any that the publisher
-// may have sent.
+// stamp returns the header that the stream has added, which follows any from the publisher.
 func stamp(msg *nats.Msg, key string) string {
 	values := msg.Header[key]
 	if len(values) == 0 {

@@ -14,17 +14,18 @@ import (
 	"livesupport/broker/brokertest"
 )
 
-// leastRights is the configuration that the README gives, as nats-server reads it.
+// leastRights is the configuration that the page of operation gives, as nats-server
+// reads it.
 func leastRights(t *testing.T) *server.Permissions {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../cmd/deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rights, found := strings.Cut(string(readme), "    permissions: {\n")
+	_, rights, found := strings.Cut(string(page), "    permissions: {\n")
 	rights, _, closed := strings.Cut(rights, "\n    }\n")
 	if !found || !closed {
-		t.Fatal("the README has no permissions for nats-server")
+		t.Fatal("cmd/deploy/README.md has no permissions for nats-server")
 	}
 	file := filepath.Join(t.TempDir(), "nats.conf")
 	config := "authorization { users: [ { user: livesupport, password: s3cret, permissions: {\n" + rights + "\n} } ] }"
@@ -55,12 +56,12 @@ func without(t *testing.T, rights *server.Permissions, subject string) *server.P
 		*list = some
 	}
 	if !found {
-		t.Fatalf("%s is not in the README", subject)
+		t.Fatalf("%s is not in cmd/deploy/README.md", subject)
 	}
 	return &left
 }
 
-// TestNATSLeastRights: the rights of the README are enough, also after a lost
+// TestNATSLeastRights: the rights of that page are enough, also after a lost
 // connection, and what is missing of them is named.
 func TestNATSLeastRights(t *testing.T) {
 	rights := leastRights(t)

@@ -25,8 +25,8 @@ func (b *NATS) Signal(topic string, payload []byte) error {
 	return b.outbox.put(topic, payload)
 }
 
-// sendSignals only fills the connection's buffer, which nats.go writes: within
-// seconds, or the connection counts as dead.
+// sendSignals only fills the connection's buffer. nats.go writes it within seconds, or the connection
+// counts as dead.
 func (b *NATS) sendSignals(_ context.Context, batch []signal) error {
 	l := b.link.Load()
 	if l == nil {
@@ -48,8 +48,7 @@ func (b *NATS) Listen(topic string, f func(payload []byte), stands func()) Subsc
 	return b.signals.listen(topic, f, stands)
 }
 
-// passSignals listens to the signals that are wanted, and hands them on, until the
-// link fails.
+// passSignals subscribes to the wanted signals and delivers them until the link fails.
 func (b *NATS) passSignals(l *link) error {
 	b.signals.connected()
 	defer b.signals.disconnected()

@@ -8,22 +8,21 @@ import (
 const (
 	chatTopics   = "chat:"
 	chatSubjects = "chat."
-	// liveSubjects is where the stream republishes what it has stored.
+	// liveSubjects is the prefix of the subjects of republished messages.
 	liveSubjects = "livesupport.live."
-	// signalSubjects are those of signals. The stream must not have them.
+	// signalSubjects is the prefix of the subjects of signals. The stream must not have them.
 	signalSubjects = "livesupport.signal."
-	// markSubjects are the broker's own messages. No topic has such a subject: a
-	// percent sign of a topic's is followed by two digits.
+	// markSubjects is the prefix of the broker's own messages. No topic has such a subject,
+	// because two digits follow a percent sign in a topic's subject.
 	markSubjects = chatSubjects + "%%"
-	// maxTopic keeps what a subject makes of a topic below the 4 KiB that a server
-	// allows for a line.
+	// maxTopic keeps the subject of a topic below the 4 KiB that a server allows for a line.
 	maxTopic = 1000
 )
 
 var errTopic = errors.New("broker: topic too long")
 
-// subject is where a topic is published. What has a meaning in subjects, and
-// whatever is not plain ASCII, is percent-encoded; chat ids stay as they are.
+// subject returns the subject of a topic. Characters with a meaning in subjects, and all but plain
+// ASCII, are percent-encoded; chat ids stay unchanged.
 func subject(topic string) string {
 	rest, ok := strings.CutPrefix(topic, chatTopics)
 	switch {
@@ -55,7 +54,7 @@ func isPlain(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_' || c == '-'
 }
 
-// topicOf is the topic of a subject, or "" if there is none.
+// topicOf returns the topic of a subject, or "" if there is none.
 func topicOf(subject string) string {
 	token, ok := strings.CutPrefix(subject, chatSubjects)
 	switch {

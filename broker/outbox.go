@@ -7,27 +7,26 @@ import (
 	"time"
 )
 
-// Bounds of signals on their way out.
+// Bounds of outgoing signals.
 const (
 	maxSignals = 16384 // that wait to be sent
 	// maxSignalBytes bounds them, too.
 	maxSignalBytes = 4 << 20
-	// signalPause is how long signals are collected. Nobody sees it, and sending
-	// them together costs the server and us a fraction.
+	// signalPause is how long signals are collected. Nobody notices it, and sending them
+	// together costs a fraction.
 	signalPause = 20 * time.Millisecond
-	// signalBatch is how many are sent at a time. What is published meanwhile waits
-	// for no more than these. When there are more, the next follow after batchPause.
+	// signalBatch is how many are sent at a time, so that a publication waits for no more than
+	// these. Further ones follow after batchPause.
 	signalBatch = 256
 	batchPause  = 5 * time.Millisecond
-	// signalTimeout bounds the sending of one batch.
+	// signalTimeout bounds sending one batch.
 	signalTimeout = time.Second
 )
 
-// outbox sends signals a batch at a time, from a goroutine that exists only while
-// there are some.
+// outbox sends signals in batches, from a goroutine that only exists while signals wait.
 type outbox struct {
 	send    func(ctx context.Context, batch []signal) error
-	ctx     context.Context // ends what is being sent
+	ctx     context.Context // ends a send in progress
 	wg      *sync.WaitGroup // counts the goroutine; not waited for before close
 	metrics *metrics
 
@@ -43,7 +42,7 @@ type signal struct {
 	payload []byte
 }
 
-// put queues a copy of the payload, in place of the oldest if there is no room.
+// put queues a copy of the payload. If there is no room, it replaces the oldest signal.
 func (o *outbox) put(topic string, payload []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -94,8 +93,8 @@ func (o *outbox) run() {
 	}
 }
 
-// next takes the oldest that wait, and tells whether there are as many more. None ends
-// the goroutine.
+// next takes the next batch, and reports whether there is another full one. An empty batch ends the
+// goroutine.
 func (o *outbox) next() (batch []signal, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -110,8 +109,7 @@ func (o *outbox) next() (batch []signal, more bool) {
 	return batch, len(o.waiting) >= signalBatch
 }
 
-// drop gives up all that wait, for they would come too late, and returns how many
-// there were.
+// drop drops all waiting signals, which would come too late, and returns their number.
 func (o *outbox) drop() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -127,8 +125,8 @@ func (o *outbox) close() {
 	o.drop()
 }
 
-// listener is what listens to signals, as a Handler: a gap is before what comes when
-// the connection has the topic, for the first time or again.
+// listener is a listener to signals as a Handler. Its Gap is called when the connection has the topic,
+// for the first time or again.
 type listener struct {
 	f      func(payload []byte)
 	stands func() // may be nil

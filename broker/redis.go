@@ -13,15 +13,13 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-// Redis is the Broker on Redis pub/sub. Channels are called like topics, behind the
-// prefix of the DB.
+// Redis is the Broker on Redis pub/sub. The name of a channel is the topic with the prefix of the DB.
 //
-// Publications go through the shared pipelines of the DB. All subscriptions share
-// one connection; after it has been lost every topic gets a Gap, for Redis keeps
-// nothing for those who are away.
+// Publications go through the shared pipelines of the DB. All subscriptions share one connection.
+// After a lost connection every topic gets a Gap, because Redis stores no messages for subscribers.
 //
-// Signals have channels of their own, pipelines of their own, and another
-// connection for those who listen, so that no number of them can delay an event.
+// Signals have their own channels and pipelines, and another connection for listeners, so that
+// signals never delay events.
 type Redis struct {
 	db     *redisdb.DB
 	log    *slog.Logger
@@ -33,11 +31,11 @@ type Redis struct {
 	listens   func()        // closes it
 }
 
-// signalChannels is what the channels of signals begin with. No topic does.
+// signalChannels is the prefix of the channels of signals. No topic begins with it.
 const signalChannels = "signal:"
 
-// NewRedis returns a Broker on db, which must outlive it. It connects by itself:
-// see Ready. log may be nil.
+// NewRedis returns a Broker on db, which must outlive it. It connects in the background, see Ready.
+// log may be nil.
 func NewRedis(db *redisdb.DB, log *slog.Logger) *Redis {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -75,7 +73,7 @@ func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error
 	if err := b.db.Ready(); err != nil {
 		return fmt.Errorf("broker: publish: %w", err)
 	}
-	// A string, because Do may return before the pipeline is done with it.
+	// A string, because Do may return before the pipeline has used it.
 	cmd := redis.NewIntCmd(ctx, "publish", b.db.Key(topic), string(payload))
 	err := b.db.Do(ctx, cmd)
 	if err == nil {
@@ -129,7 +127,7 @@ func (b *Redis) Ready() error {
 	return b.db.Ready()
 }
 
-// Metrics are the Broker's figures, to be registered once.
+// Metrics returns the Broker's metrics. Register them once.
 func (b *Redis) Metrics() []prometheus.Collector { return b.topics.metrics.collectors() }
 
 // Close implements Broker. It does not close the DB.

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// A connection on which nothing has come for pingAfter is asked for a sign of
-	// life, and is dead if there is still none at deadAfter.
+	// A connection that was silent for pingAfter is pinged, and counts as dead if it is still
+	// silent at deadAfter.
 	pingAfter = 2 * time.Second
 	deadAfter = 4 * time.Second
 	lookEvery = 250 * time.Millisecond
@@ -26,8 +26,8 @@ const (
 
 var errSilent = errors.New("broker: no answer on the subscriptions' connection")
 
-// session makes a connection for all topics of ts, which the log calls what, and
-// uses it until it fails.
+// session makes a connection for all topics of ts, and uses it until it fails. The log calls the
+// topics what.
 func (b *Redis) session(ts *topics, what string) error {
 	listener, err := b.db.Listen(ts.ctx)
 	if err == nil {
@@ -35,7 +35,7 @@ func (b *Redis) session(ts *topics, what string) error {
 	}
 	if err != nil {
 		if ts.ctx.Err() == nil {
-			b.log.Warn(what+" cannot be made", "err", err) // told once a minute
+			b.log.Warn("cannot connect for "+what, "error", err) // logged once a minute
 		}
 		return err
 	}
@@ -44,15 +44,15 @@ func (b *Redis) session(ts *topics, what string) error {
 	b.log.Info(what+" connected", "topics", n)
 	err = serve(ts, listener)
 	if ts.ctx.Err() == nil {
-		b.log.Warn(what+" lost their connection", "err", err)
+		b.log.Warn(what+" lost their connection", "error", err)
 	}
 	ts.setDown(err)
 	ts.disconnected()
 	return err
 }
 
-// confirm sees to it that Redis lets us subscribe and publish, before anybody counts
-// on the connection: it may refuse the channels to its user.
+// confirm checks that Redis allows its user to subscribe and publish on the channels, before the
+// connection counts as ready.
 func (b *Redis) confirm(ts *topics, l *redisdb.Listener) (err error) {
 	users, chat := b.db.Key("users"), b.db.Key("chat:ready")
 	defer func() {
@@ -64,7 +64,7 @@ func (b *Redis) confirm(ts *topics, l *redisdb.Listener) (err error) {
 	if err := confirmChannels(ts, l, users, chat); err != nil {
 		return err
 	}
-	// This waits for the store as long as a request would: it may still be connecting.
+	// This waits for the store as long as a request would, because it may still be connecting.
 	publish := redis.NewIntCmd(ts.ctx, "publish", chat, "")
 	if err := b.db.Do(ts.ctx, publish); err != nil {
 		return err
@@ -94,7 +94,7 @@ func confirmChannels(ts *topics, l *redisdb.Listener, channels ...string) error 
 	return nil
 }
 
-// orTimeout is err, unless ctx has ended before.
+// orTimeout returns err, or the cause of ctx if that has ended before.
 func orTimeout(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errSilent
@@ -102,8 +102,8 @@ func orTimeout(ctx context.Context, err error) error {
 	return err
 }
 
-// serve uses a connection until it fails, and tells why. Its goroutine is the one
-// that reads, so that Redis never has to wait for us.
+// serve uses a connection until it fails, and returns the reason. Its goroutine reads, so that Redis
+// never has to wait for this process.
 func serve(ts *topics, l *redisdb.Listener) error {
 	ctx, fail := context.WithCancelCause(ts.ctx)
 	var heard atomic.Bool
@@ -117,7 +117,7 @@ func serve(ts *topics, l *redisdb.Listener) error {
 	return context.Cause(ctx)
 }
 
-// write sends what the topics need, and watches whether anything is heard.
+// write sends subscriptions and unsubscriptions, and checks that the connection is not silent.
 func write(ctx context.Context, ts *topics, l *redisdb.Listener, heard *atomic.Bool) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -156,7 +156,7 @@ func write(ctx context.Context, ts *topics, l *redisdb.Listener, heard *atomic.B
 	}
 }
 
-// receive takes everything that comes, until the connection fails.
+// receive handles everything that arrives until the connection fails.
 func receive(ts *topics, l *redisdb.Listener, heard *atomic.Bool) error {
 	for {
 		msg, err := l.Receive()

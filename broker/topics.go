@@ -12,46 +12,45 @@ import (
 	"time"
 )
 
-// Pauses between attempts to connect, plus or minus a half.
+// Pauses between attempts to connect, plus or minus half of them.
 const (
 	minPause = 20 * time.Millisecond
 	maxPause = 600 * time.Millisecond
-	// A connection that has held for steady is followed by the shortest pause.
+	// After a connection that lasted for steady, the pause is the shortest one.
 	steady = 4 * time.Second
 )
 
-// topics keeps the subscriptions of a broker, and what its present connection
-// knows of them.
+// topics has the subscriptions of a broker, and their state on its current connection.
 type topics struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup        // the broker's goroutines and running handlers
 	down    atomic.Pointer[error] // why there is no connection, nil if there is one
-	wake    chan struct{}         // todo is not empty
+	wake    chan struct{}         // signals that todo is not empty
 	metrics metrics
 
 	mu     sync.Mutex
 	closed bool
 	online bool // there is a connection
 	byName map[string]*topic
-	todo   []*topic // those that may need a command on it
+	todo   []*topic // topics that may need a command on the connection
 }
 
-// topic is one channel on the connection. At most one command is on its way for
-// it, so that every confirmation is unambiguous.
+// topic is one channel on the connection. It has at most one command in flight, so that every
+// confirmation is unambiguous.
 type topic struct {
 	name   string
 	subs   []*subscription
 	state  channelState
 	queued bool   // in todo
-	last   uint64 // up to which sequence number it has been delivered, if there are any
+	last   uint64 // the last delivered sequence number, if messages are numbered
 }
 
 type channelState uint8
 
 const (
-	off         channelState = iota // the connection knows nothing of it
-	subscribing                     // asked for, not confirmed
+	off         channelState = iota // not subscribed
+	subscribing                     // requested, not confirmed
 	on                              // confirmed
 	unsubscribing
 )
@@ -61,7 +60,7 @@ type subscription struct {
 	topics   *topics
 	topic    *topic
 	inbox    inbox
-	standing bool          // it gets what is published; guarded by topics.mu
+	standing bool          // gets what is published; guarded by topics.mu
 	ready    chan struct{} // closed when standing becomes true, then nil
 }
 
@@ -78,8 +77,8 @@ func newTopics() *topics {
 	return ts
 }
 
-// keep calls session, which uses a connection until it fails and tells why, again
-// and again until close.
+// keep calls session again and again until close. session uses a connection until it fails, and returns
+// the reason.
 func (ts *topics) keep(session func() error) {
 	pause := minPause
 	for ts.ctx.Err() == nil {
@@ -96,7 +95,7 @@ func (ts *topics) keep(session func() error) {
 	}
 }
 
-// err is ErrClosed after close, else why there is no connection.
+// err returns ErrClosed after close, otherwise the reason why there is no connection, or nil.
 func (ts *topics) err() error {
 	if ts.ctx.Err() != nil {
 		return ErrClosed
@@ -155,7 +154,7 @@ func (ts *topics) subscribe(ctx context.Context, name string, h Handler) (Subscr
 	}
 }
 
-// listen implements Broker.Listen: a subscription that does not wait to stand.
+// listen implements Broker.Listen. It does not wait until the subscription is established.
 func (ts *topics) listen(name string, f func(payload []byte), stands func()) Subscription {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -172,10 +171,10 @@ func (ts *topics) listen(name string, f func(payload []byte), stands func()) Sub
 	return s
 }
 
-// nothing is a subscription that brings nothing.
+// nothing returns a subscription that never gets anything.
 func nothing(ts *topics) Subscription { return &subscription{topics: ts, topic: new(topic)} }
 
-// add adds a subscription to a topic; ts.mu is held.
+// add adds a subscription to a topic. The caller holds ts.mu.
 func (ts *topics) add(name string, h Handler) *subscription {
 	t := ts.byName[name]
 	if t == nil {
@@ -187,7 +186,7 @@ func (ts *topics) add(name string, h Handler) *subscription {
 	return s
 }
 
-// leave takes s off its topic.
+// leave removes s from its topic.
 func (ts *topics) leave(s *subscription) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -206,7 +205,7 @@ func (ts *topics) leave(s *subscription) {
 	}
 }
 
-// connected asks for every topic on a new connection, and returns their number.
+// connected schedules a subscription to every topic on a new connection, and returns their number.
 func (ts *topics) connected() int {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -217,7 +216,7 @@ func (ts *topics) connected() int {
 	return len(ts.byName)
 }
 
-// disconnected forgets what the lost connection knew.
+// disconnected resets the state of a lost connection.
 func (ts *topics) disconnected() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -230,8 +229,8 @@ func (ts *topics) disconnected() {
 	}
 }
 
-// attend has the connection's owner look at t; ts.mu is held. Without a connection
-// there is nothing to be done: connected will attend to all.
+// attend makes the connection's owner check t. Without a connection it does nothing, because connected
+// will attend to all topics. The caller holds ts.mu.
 func (ts *topics) attend(t *topic) {
 	if !ts.online || t.queued {
 		return
@@ -248,7 +247,7 @@ func (ts *topics) wakeUp() {
 	}
 }
 
-// commands decides what to ask for next, for at most limit topics.
+// commands returns the next topics to subscribe to and to unsubscribe from, at most limit.
 func (ts *topics) commands(limit int) (join, leave []string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -271,8 +270,8 @@ func (ts *topics) commands(limit int) (join, leave []string) {
 	return join, leave
 }
 
-// joined confirms a subscription; with gap, subscriptions that stood already on a
-// former connection are told that they may have missed something.
+// joined confirms a subscription. With gap, subscriptions that were established on a former connection
+// get a Gap.
 func (ts *topics) joined(name string, gap bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -281,7 +280,7 @@ func (ts *topics) joined(name string, gap bool) {
 	}
 }
 
-// stand makes t's subscriptions stand; ts.mu is held.
+// stand marks t's subscriptions as established. The caller holds ts.mu.
 func (ts *topics) stand(t *topic, gap bool) {
 	t.state = on
 	for _, s := range t.subs {
@@ -315,7 +314,7 @@ func (ts *topics) left(name string) {
 	}
 }
 
-// deliver hands on a payload, a copy for each subscription.
+// deliver passes a payload on, with a copy for each subscription.
 func (ts *topics) deliver(name string, payload []byte) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -348,7 +347,7 @@ func (ts *topics) close() {
 		return
 	}
 	ts.closed = true
-	byName := ts.byName // from now on nobody else's
+	byName := ts.byName // no longer shared
 	ts.byName, ts.todo = nil, nil
 	ts.mu.Unlock()
 
@@ -361,10 +360,10 @@ func (ts *topics) close() {
 	ts.wg.Wait()
 }
 
-// The rest is for a broker whose messages of a topic are numbered, with gaps in
-// the numbers.
+// The rest is for a broker that numbers messages, so that a topic's messages have increasing numbers
+// with gaps.
 
-// joinedAt confirms a subscription from which on everything after base comes.
+// joinedAt confirms a subscription that gets everything after base.
 func (ts *topics) joinedAt(name string, base uint64) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -374,8 +373,8 @@ func (ts *topics) joinedAt(name string, base uint64) {
 	}
 }
 
-// resumed confirms the subscriptions of a new connection. Everything up to base
-// has been delivered, or is missing if gap is set.
+// resumed confirms the subscriptions of a new connection. Everything up to base was delivered or, with
+// gap, may be missing.
 func (ts *topics) resumed(names []string, base uint64, gap bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -387,8 +386,8 @@ func (ts *topics) resumed(names []string, base uint64, gap bool) {
 	}
 }
 
-// arrived hands on the message seq of a topic, whose message before it was
-// previous, unless it has come already.
+// arrived passes on the message seq of a topic, unless it has already come. previous is the number of
+// the topic's message before it.
 func (ts *topics) arrived(name string, seq, previous uint64, payload []byte) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -403,7 +402,7 @@ func (ts *topics) arrived(name string, seq, previous uint64, payload []byte) {
 	t.deliver(payload)
 }
 
-// gapAll tells all subscriptions that they may have missed something.
+// gapAll gives all subscriptions a Gap.
 func (ts *topics) gapAll() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"livesupport/broker/redisdb"
 	"livesupport/chat/log"
+	"livesupport/lobby"
 	"livesupport/lobby/wire"
 )
 
@@ -20,6 +21,15 @@ type appending struct {
 	applied func(log.Outcome)
 	late    time.Time // when whoever waits is answered though it is not applied yet
 	done    chan appended
+	taking  *taking // nil unless a support takes a chat that seems to be free
+}
+
+// taking is what goes with the event that a support takes a chat: the queue follows in the
+// same step, if the chat is free.
+type taking struct {
+	attends *log.Event // stands before the event, if not nil
+	queued  bool       // the queue has followed
+	told    bool       // the other servers have been told
 }
 
 // appended is what has become of an event.
@@ -40,6 +50,8 @@ func (a appended) refusal() error {
 		return wire.ErrUnavailable
 	case a.outcome == log.Refused:
 		return errNotYours
+	case a.outcome == log.Missing:
+		return errNoFile
 	case a.outcome == log.Full:
 		return errFull
 	case a.outcome == log.Over:
@@ -53,6 +65,11 @@ func (a appended) refusal() error {
 // step. Then it tells the sessions and the other servers. ctx bounds nothing: it
 // says below which span this happens.
 func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, applied func(log.Outcome)) appended {
+	return r.put(ctx, deadline, e, &appending{applied: applied})
+}
+
+// put is append, with what else goes with the event in a.
+func (r *room) put(ctx context.Context, deadline time.Time, e *log.Event, a *appending) appended {
 	began := time.Now()
 	switch {
 	case r.service.outage.Load():
@@ -61,7 +78,7 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 		return appended{err: wire.ErrUnavailable}
 	}
 	entry := e.Encode()
-	a := &appending{id: e.ID, applied: applied, late: deadline.Add(lastTry), done: make(chan appended, 1)}
+	a.id, a.late, a.done = e.ID, deadline.Add(lastTry), make(chan appended, 1)
 	r.mu.Lock()
 	if r.gone {
 		r.mu.Unlock()
@@ -72,13 +89,18 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 	r.mu.Unlock()
 	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
 	showEvent(span, e, entry)
-	r.service.logs.Append(deadline, r.chatID, e.Kind, entry, registration, func(seq int64, err error) {
-		r.appended(a, e, seq, err)
-	})
+	if a.taking != nil {
+		r.putTaking(a, e, entry)
+	} else {
+		r.service.logs.Append(deadline, r.chatID, e.Kind, entry, registration, func(seq int64, err error) {
+			r.appended(a, e, seq, err)
+		})
+	}
 	result := <-a.done
 	endSpan(span, result.err)
-	if (e.Kind == log.SupportJoined || e.Kind == log.Closed) && result.outcome == log.Applied {
-		r.dequeue(a.late, e.Kind == log.SupportJoined) // whoever is told of it now finds the user in no lobby
+	queued, told := a.taking != nil && a.taking.queued, a.taking != nil && a.taking.told
+	if result.outcome == log.Applied && !queued {
+		r.requeue(a.late, e) // whoever is told of it now finds it so in every lobby
 	}
 	if result.outcome == log.Applied { // else span is the one that has ended
 		_, span = r.service.tracer.Begin(ctx, spanDeliver, trace.SpanKindInternal)
@@ -97,10 +119,51 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 			r.service.storeFailed(r.chatID)
 		}
 	}
-	if result.err == nil {
+	if result.err == nil && !told {
 		r.publish(ctx, e.Kind, result, entry)
 	}
+	if r.service.cfg.Appended != nil && tells(e.Kind) {
+		r.service.cfg.Appended(r.chatID)
+	}
 	return result
+}
+
+// tells reports whether those who follow living chats want to know of it at once.
+func tells(k log.Kind) bool {
+	switch k {
+	case log.Announced, log.Messaged, log.SupportJoined, log.Released, log.Closed, log.Rated:
+		return true
+	}
+	return false
+}
+
+// putTaking puts the event that a support takes the chat, and the queue follows in the
+// same step if the room is up to date.
+func (r *room) putTaking(a *appending, e *log.Event, entry []byte) {
+	s := r.service
+	events := []*log.Event{e}
+	if a.taking.attends != nil {
+		events = []*log.Event{a.taking.attends, e}
+	}
+	r.mu.Lock()
+	after := r.last
+	if !r.free() || r.state.Had(e.SupportID) {
+		after = -1 // then the fold decides, and the queue follows that
+	}
+	held := r.heldBy(log.Support{ID: e.SupportID, Name: e.SupportName, Agent: e.Agent, Since: e.At})
+	r.mu.Unlock()
+	var news *lobby.News
+	if s.tracer.Tracer == nil { // else it is published in a span
+		news = &lobby.News{Topic: topic(r.chatID), Payload: encodeNews(after+int64(len(events)), entry, "")}
+	}
+	ctx, cancel := context.WithDeadline(s.ctx, a.late)
+	defer cancel()
+	took, err := s.queue.Take(ctx, *held, r.entries(ctx, after, events...), news)
+	if took.Lost {
+		err = errTaken
+	}
+	a.taking.queued, a.taking.told = took.Taken, took.Told
+	r.appended(a, e, took.Length, err)
 }
 
 // appended takes the store's answer. It is called in the order of the log's
@@ -114,7 +177,13 @@ func (r *room) appended(a *appending, e *log.Event, seq int64, err error) {
 	}
 	if err != nil {
 		r.settle(a, appended{err: err})
+		if r.known > r.last && !errors.Is(err, log.ErrGone) { // news has said that it is in the log
+			r.startReading()
+		}
 		return
+	}
+	if a.taking != nil && a.taking.attends != nil {
+		r.offer(seq-1, *a.taking.attends)
 	}
 	r.offer(seq, *e)
 	if !e.Kind.Soft() {
@@ -140,32 +209,45 @@ func (r *room) settle(a *appending, result appended) {
 // write appends a session's message, below the span of ctx and by the deadline of
 // append. nil means that the session has its receipt. After ErrUnavailable it may
 // still come.
-func (r *room) write(ctx context.Context, deadline time.Time, s *Session, content, messageID string) error {
+func (r *room) write(ctx context.Context, deadline time.Time, s *Session, content, messageID string, files *log.Files) error {
 	r.mu.Lock()
 	first, repeated := r.state.Find(s.role, messageID, "")
 	full := len(r.state.Messages) >= r.service.cfg.MaxMessages
-	closed := r.closed()
-	if repeated {
-		s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
+	closed, has := r.closed(), r.state.HasFiles(files)
+	stale := s.role == log.RoleSupport && r.state.Had(s.supportID)
+	if repeated && !stale {
+		s.peer.Queue(r.service.messageFrame(&r.state, &first, s.features))
 	}
 	r.mu.Unlock()
+	if !has && !repeated && !stale && !closed { // it may have come to another server just now
+		if err := r.catchUp(ctx); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		has = r.state.HasFiles(files)
+		r.mu.Unlock()
+	}
 	switch {
+	case stale:
+		return errNotYours
 	case repeated:
 		s.peer.Flush()
 		return nil
 	case closed:
 		return errClosed
+	case !has:
+		return errNoFile
 	case full:
 		return errFull
 	}
 	e := &log.Event{
 		Kind: log.Messaged, ID: r.service.eventID(), At: r.service.now(),
-		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID,
+		From: s.role, SupportID: s.supportID, Content: content, MessageID: messageID, Files: files,
 	}
 	result := r.append(ctx, deadline, e, func(outcome log.Outcome) {
 		if outcome == log.Repeated {
 			first, _ := r.state.Find(e.From, e.MessageID, e.ID)
-			s.peer.Queue(r.service.messageFrame(r.state.UserID, &first, s.features))
+			s.peer.Queue(r.service.messageFrame(&r.state, &first, s.features))
 		}
 	})
 	if err := result.refusal(); err != nil {

@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	errClosed   = wire.NewError(wire.ChatClosed, "This chat has been ended.")
+	errClosed   = wire.NewError(wire.ChatClosed, "This chat has ended.")
 	errNotYours = wire.NewError(wire.Forbidden, "This chat is not yours.")
-	// errEnded: the chat has been closed, and this session has to be told that it has
-	// expired: it has not listed the feature, or wants to take the chat.
+	// errEnded means that the chat was closed and that this session gets ChatExpired,
+	// because it has not listed the feature or wants to take the chat.
 	errEnded = errors.New("chat: has been closed")
 )
 
-// closeChat ends the chat for both sides (PROTOCOL.md, "close").
+// closeChat ends the chat for both sides (web/api/README.md, "close").
 func (r *room) closeChat(ctx context.Context, deadline time.Time, s *Session) error {
 	r.mu.Lock()
 	closed := r.closed()
@@ -30,23 +30,30 @@ func (r *room) closeChat(ctx context.Context, deadline time.Time, s *Session) er
 	case !owns:
 		return errNotYours
 	case !known:
-		return wire.ErrUnavailable // until the servers with an older fold are gone
+		return wire.ErrUnavailable // as long as there are servers with an older fold
 	}
 	return r.append(ctx, deadline, &log.Event{
 		Kind: log.Closed, ID: r.service.eventID(), At: r.service.now(), From: s.role, SupportID: s.supportID,
 	}, nil).refusal()
 }
 
-// owns reports whether a session speaks for its side. The caller holds mu.
+// owns reports whether a session may act for its side. The caller holds mu.
 func (r *room) owns(s *Session) bool {
 	return s.role != log.RoleSupport || s.supportID != "" && s.supportID == r.state.Support.ID
 }
 
-// closed reports whether the chat has been ended. The caller holds mu.
+// isOf is owns for callers that do not hold mu.
+func (r *room) isOf(s *Session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.owns(s)
+}
+
+// closed reports whether the chat was closed. The caller holds mu.
 func (r *room) closed() bool { return r.state.Closed.From != "" }
 
-// end takes leave of the sessions when the chat has been closed: who has not listed
-// the feature learns that the chat has expired. The caller holds mu.
+// end informs the sessions that the chat was closed. Sessions without the feature get
+// ChatExpired. The caller holds mu.
 func (r *room) end() {
 	left := r.sessions[:0]
 	for _, s := range r.sessions {
@@ -62,37 +69,42 @@ func (r *room) end() {
 	if r.waiting {
 		r.waiting = false
 		r.service.stopWaiting(r)
-		r.service.endInTime(r) // the wait may have renewed the chat since
+		r.service.endInTime(r) // waiting may have renewed the chat since
 	}
 	r.deadline = r.renewal()
+	r.supportMoved(now())
+	if r.held && r.service.watched.Load() {
+		r.service.unhold(r.chatID)
+	}
+	r.letGo()
 }
 
-// renewal is when the chat expires that has just been renewed in the store: a closed
-// one lives for the time to live from its closing. It is a local reading, independent
-// of the wall clock. The caller holds mu.
-func (r *room) renewal() time.Time {
+// renewal returns when the chat, which was just renewed in the store, expires. A closed chat
+// expires its time to live after the closing. The result is a local reading that does not
+// depend on the wall clock. The caller holds mu.
+func (r *room) renewal() moment {
 	ttl := r.service.logs.TTL()
 	if r.closed() {
 		ttl -= time.Duration(r.service.now()-r.state.Closed.At) * time.Microsecond
 	}
-	return time.Now().Add(ttl)
+	return now().add(ttl)
 }
 
-// renewedNow notes that a message or a Join has renewed the chat. The caller holds mu.
+// renewedNow records that a message or a Join has renewed the chat. The caller holds mu.
 func (r *room) renewedNow() {
-	r.active = time.Now()
+	r.active = now()
 	r.deadline = r.renewal()
 }
 
-// endInTime takes back what an append or a renewal has done to a closed chat that
-// was not known to be closed. It does not block.
+// endInTime undoes a renewal of a chat by a server that did not know yet that it was
+// closed. It does not block.
 func (s *Service) endInTime(r *room) {
 	end := r.renewal()
 	s.start(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		if err := s.logs.KeepFor(ctx, r.chatID, time.Until(end)); err != nil {
-			s.logger.Debug("the end of a closed chat", "chat", wire.ShortID(r.chatID), "error", err)
+		if err := s.logs.KeepFor(ctx, r.chatID, end.until()); err != nil {
+			s.logger.Debug("cannot reset the expiry of a closed chat", "chat", wire.ShortID(r.chatID), "error", err)
 		}
 	})
 }

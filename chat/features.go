@@ -2,12 +2,14 @@ package chat
 
 import "livesupport/chat/log"
 
-// features are what a session has listed in its Join (PROTOCOL.md, "Extensions").
+// features are the features that a session has listed in its Join (web/api/README.md,
+// "Extensions").
 type features uint16
 
 const (
 	featureMessageID features = 1 << iota
 	featureReceipts
+	featureFiles
 	featureTyping
 	featurePreview
 	featurePresence
@@ -15,11 +17,13 @@ const (
 	featureRating
 	featureQueue
 	featureNotes
+	featureTransfer
 )
 
 var featureNames = map[string]features{
 	"messageId": featureMessageID,
 	"receipts":  featureReceipts,
+	"files":     featureFiles,
 	"typing":    featureTyping,
 	"preview":   featurePreview,
 	"presence":  featurePresence,
@@ -27,17 +31,16 @@ var featureNames = map[string]features{
 	"rating":    featureRating,
 	"queue":     featureQueue,
 	"notes":     featureNotes,
+	"transfer":  featureTransfer,
 }
 
-// ofMessages are the features that change how a message looks.
-const ofMessages = featureMessageID | featureReceipts
+// ofMessages are the features that change the form of a message. They are the lowest bits.
+const ofMessages = featureMessageID | featureReceipts | featureFiles
 
-// ofSignals are the features that need the passing signals of the chat's other
-// servers.
+// ofSignals are the features that need signals from the chat's other servers.
 const ofSignals = featureReceipts | featureTyping | featurePresence
 
-// parseFeatures ignores the names that this server does not know, and those that are
-// not for the role.
+// parseFeatures ignores unknown names and features that the role cannot have.
 func parseFeatures(names []string, role log.Role) (f features) {
 	for _, name := range names {
 		f |= featureNames[name]
@@ -48,5 +51,5 @@ func parseFeatures(names []string, role log.Role) (f features) {
 	return f
 }
 
-// has reports whether all of the wanted features are listed.
+// has reports whether f has all of the wanted features.
 func (f features) has(wanted features) bool { return f&wanted == wanted }

@@ -10,77 +10,179 @@ import (
 	"livesupport/lobby/wire"
 )
 
+// opened is what has been done for a Join when its room is open.
+type opened struct {
+	// trusted: the room is as this server knows it. The append that must follow tells
+	// whether it is up to date.
+	trusted bool
+	queued  bool // the user is in the queue
+}
+
 // open makes the room ready for a Join and brings it up to date with the store:
-// whatever was acknowledged anywhere before the Join is in the state after it.
-// It renews the chat, and has
-// the signals come that the features f need. A stranger, who does not know the user's id, costs one
-// read and changes nothing.
-func (r *room) open(ctx context.Context, userID string, s *Session) error {
+// whatever was acknowledged anywhere before the Join is in the state after it, unless the
+// Join takes a chat that seems to be free. It renews the chat, and has
+// the signals come that the session's features need. A stranger, who does not know the
+// user's id, costs one read at most and changes nothing.
+func (r *room) open(ctx context.Context, userID string, s *Session, takes bool) (done opened, err error) {
 	select {
 	case r.entering <- struct{}{}:
 		defer func() { <-r.entering }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return done, ctx.Err()
 	}
 	if err := r.service.db.AwaitTime(ctx); err != nil {
-		return err
+		return done, err
 	}
+	r.recall()
 	if err := r.load(ctx); err != nil {
-		return err
+		return done, err
 	}
 	if !wire.SameID(userID, r.userID()) {
-		return errStranger
+		return done, errStranger
 	}
+	r.service.newcomers.joined(r.chatID)
 	r.subscribe(ctx)
 	r.mu.Lock()
-	after, gone, closed := r.last, r.gone, r.closed()
-	var entry []byte
+	gone := r.gone
+	attends := r.attends(s)
+	done.trusted = takes && r.free() && r.state.Released().Support.ID == ""
+	enters := attends != nil && s.role == log.RoleUser && r.enters()
+	r.mu.Unlock()
+	switch {
+	case gone:
+		return done, log.ErrGone
+	case done.trusted:
+		return done, nil
+	case enters:
+		done.queued, err = r.enterQueue(ctx, attends)
+		return done, err
+	}
+	return done, r.visit(ctx, s)
+}
+
+// visit is the rest of open where nothing else tells whether the room is up to date.
+func (r *room) visit(ctx context.Context, s *Session) error {
+	r.mu.Lock()
+	after, closed := r.last, r.closed()
+	attends := r.attends(s)
+	r.mu.Unlock()
 	renews := s.role != log.RoleObserver
+	var err error
+	if attends != nil {
+		var seq int64
+		if seq, err = r.service.logs.Attend(ctx, r.chatID, renews && !closed, attends.Encode()); err == nil {
+			err = r.follow(ctx, after, seq, attends)
+		}
+	} else {
+		var entries []string
+		if entries, err = r.service.logs.Visit(ctx, r.chatID, renews && !closed, after); err == nil {
+			r.mu.Lock()
+			r.take(after, entries)
+			r.mu.Unlock()
+		}
+	}
+	if errors.Is(err, log.ErrGone) {
+		r.expire()
+	}
+	if err == nil {
+		r.visited(renews, closed)
+	}
+	return err
+}
+
+// attends is what the log must say before a session can take part: that this server
+// attends, and wants signals if the session needs them. It is nil if the log says so. The
+// caller holds mu.
+func (r *room) attends(s *Session) *log.Event {
 	signals := s.features&ofSignals != 0
 	if signals {
 		r.listen() // before the others can hear that this server wants signals
 	}
-	if own := r.state.Server(r.service.id); own.ID == "" || signals && !own.Signals {
-		entry = (&log.Event{Kind: log.Attended, At: r.service.now(), Server: r.service.id, Fold: log.Version, Signals: signals}).Encode()
+	own := r.state.Server(r.service.id)
+	if own.ID != "" && (own.Signals || !signals) {
+		return nil
 	}
-	r.mu.Unlock()
-	if gone {
-		return log.ErrGone
-	}
-	entries, err := r.service.logs.Visit(ctx, r.chatID, renews && !closed, entry, after)
-	if err != nil {
-		if errors.Is(err, log.ErrGone) {
-			r.expire()
+	return &log.Event{Kind: log.Attended, At: r.service.now(), Server: r.service.id, Fold: log.Version, Signals: signals}
+}
+
+// free reports whether a support can take the chat. The caller holds mu.
+func (r *room) free() bool { return r.state.Support.ID == "" && !r.closed() }
+
+// follow applies events of this server, which have been put behind position after and
+// the last of which is at seq now, and what has come before them.
+func (r *room) follow(ctx context.Context, after, seq int64, events ...*log.Event) error {
+	if seq == after+int64(len(events)) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i, e := range events {
+			r.offer(after+1+int64(i), *e)
 		}
+		return nil
+	}
+	entries, err := r.fetch(ctx, after)
+	if errors.Is(err, log.ErrDiverged) {
+		after = 0
+		entries, err = r.fetch(ctx, after)
+	}
+	if err != nil {
 		return err
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.take(after, entries)
-	watched := r.watched
-	r.watched = true
+	return nil
+}
+
+// visited notes that the room is up to date, renewed or not, and has others made so.
+// closed says that the chat was known to be closed before.
+func (r *room) visited(renewed, closed bool) {
+	r.mu.Lock()
 	switch {
-	case renews:
+	case renewed:
 		r.renewedNow()
-	case !watched:
-		r.deadline = time.Now() // the store knows how long the chat lives
+	case !r.watched:
+		r.deadline = now() // the store knows how long the chat lives
 	}
 	if r.closed() && !closed {
 		r.service.endInTime(r)
 	}
-	deadline, last, others := r.deadline, r.last, r.state.AttendedByOthers(r.service.id)
+	last, others := r.last, r.state.AttendedByOthers(r.service.id)
 	r.mu.Unlock()
 	r.flush()
-	if !watched {
-		r.service.watch(r, deadline)
-	}
+	r.watch()
 	if others {
 		// A server that died may not have told of what it had appended.
 		r.service.tellLater(r.chatID, last)
+		if r.service.cfg.Appended != nil {
+			r.service.cfg.Appended(r.chatID)
+		}
 	}
-	return nil
 }
 
-// load reads the whole log unless some of it has been read already.
+// watch has the room looked at when its deadline comes, once.
+func (r *room) watch() {
+	r.mu.Lock()
+	watched, deadline := r.watched, r.deadline
+	r.watched = true
+	r.mu.Unlock()
+	if !watched {
+		r.service.watch(r, deadline)
+	}
+}
+
+// recall makes the state what this server has registered, if it has done so a moment ago.
+func (r *room) recall() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state.ChatID != "" {
+		return
+	}
+	for i, e := range r.service.newcomers.log(r.chatID) {
+		r.apply(int64(i)+1, e)
+	}
+}
+
+// load reads the whole log unless some of it is known already.
 func (r *room) load(ctx context.Context) error {
 	r.mu.Lock()
 	loaded := r.state.ChatID != ""
@@ -88,9 +190,18 @@ func (r *room) load(ctx context.Context) error {
 	if loaded {
 		return nil
 	}
-	entries, err := r.service.logs.Read(ctx, r.chatID, 0)
+	entries, over, err := r.service.logs.Load(ctx, r.chatID)
 	if err != nil {
 		return err
+	}
+	if over {
+		rest, err := r.service.rest(ctx, []string{r.chatID})
+		if err != nil {
+			return err
+		}
+		if rest[0] == 0 {
+			return log.ErrGone
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +235,7 @@ func (r *room) trySubscribe(ctx context.Context, limit time.Duration) bool {
 	defer cancel()
 	subscription, err := r.service.cfg.Broker.Subscribe(ctx, topic(r.chatID), (*roomHandler)(r))
 	if err != nil {
-		r.service.logger.Debug("subscribing to a chat", "chat", r.chatID, "error", err)
+		r.service.logger.Debug("subscribing to a chat", "chat", wire.ShortID(r.chatID), "error", err)
 		return false
 	}
 	r.mu.Lock()
@@ -167,7 +278,10 @@ func (r *room) close() {
 	r.state = log.State{} // the expiry's heap may hold the room for a while
 	subscription, signals := r.subscription, r.signals.subscription
 	r.subscription, r.signals.subscription = nil, nil
+	r.letGo()
+	r.watchServers(nil)
 	r.mu.Unlock()
+	r.service.deaf(r)
 	if subscription != nil {
 		subscription.Close()
 	}
@@ -180,8 +294,8 @@ func (r *room) close() {
 func (r *room) user() lobby.User {
 	return lobby.User{
 		Username: r.state.Username, UserID: r.state.UserID, ChatID: r.chatID, Verified: r.state.Verified,
-		Team: r.state.Team, Details: r.state.Details,
-		Message: latestMessage(r.state.Messages), Messages: len(r.state.Messages),
+		Team: r.state.Team, Details: r.state.Details, Since: r.state.Since,
+		Message: latestMessage(&r.state), Messages: len(r.state.Messages),
 	}
 }
 
@@ -192,7 +306,7 @@ func (r *room) userID() string {
 }
 
 // expiresAt returns when the room must be looked at, and whether it is open.
-func (r *room) expiresAt() (time.Time, bool) {
+func (r *room) expiresAt() (moment, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.deadline, !r.gone
@@ -205,27 +319,38 @@ func (r *room) renewed() {
 	r.mu.Unlock()
 }
 
-// joinUser lets a user in: into the queue while nobody has taken the chat.
-func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error {
+// joinUser lets a user in: into the queue while nobody has taken the chat, unless open
+// has done that.
+func (r *room) joinUser(ctx context.Context, s *Session, supportID string, queued bool) error {
 	r.mu.Lock()
-	queued := r.state.Support.ID == "" && !r.closed()
-	user := r.user()
+	var put func(context.Context) error
+	if !queued && r.free() {
+		put = r.enqueue(true)
+	}
 	r.mu.Unlock()
-	if queued {
-		if err := r.service.queue.Add(ctx, user); err != nil {
+	if put != nil {
+		if err := r.announceJoined(ctx); err != nil {
 			return err
 		}
+		if err := put(ctx); err != nil {
+			return err
+		}
+		r.announced(false)
+		queued = true
 	}
 	r.mu.Lock()
 	if r.gone {
 		r.mu.Unlock()
 		if queued {
-			r.service.unqueue(r.chatID, false)
+			r.service.unqueue(r.chatID, nil)
 		}
 		return log.ErrGone
 	}
 	if err := r.admits(s); err != nil {
 		r.mu.Unlock()
+		if queued {
+			r.service.unqueue(r.chatID, nil)
+		}
 		return err
 	}
 	taken := r.state.Support.ID != ""
@@ -239,98 +364,19 @@ func (r *room) joinUser(ctx context.Context, s *Session, supportID string) error
 		r.queueTo(s, historyPayload(&r.state, s.features))
 	}
 	r.admit(s)
-	over := taken || r.closed()
-	if !over && !r.waiting {
-		r.waiting = true
-		r.service.startWaiting(r)
+	if r.waits() && !r.waiting {
+		r.wait()
 	}
 	if s.asksQueue() {
 		r.service.standing.joined(r)
 	}
+	over, held := taken || r.closed(), r.heldNow()
 	r.mu.Unlock()
 	if queued && over {
 		// A support has joined, or the user has left, while they were put into the queue.
-		r.service.unqueue(r.chatID, taken)
+		r.service.unqueue(r.chatID, held)
 	}
 	r.flush() // the others may have been told of it, too
-	return nil
-}
-
-// joinSupport takes the chat for a support, unless another has it: the log
-// decides. Where it is known who the agents are, a claim keeps the others out,
-// and who comes without one claims the user first.
-func (r *room) joinSupport(ctx context.Context, deadline time.Time, s *Session, name string) error {
-	r.mu.Lock()
-	owner, userID, closed := r.state.Support, r.state.UserID, r.closed()
-	r.mu.Unlock()
-	agent := s.subject()
-	switch {
-	case agent != "" && agent == owner.Agent: // on whatever machine
-		return r.rejoinSupport(s, owner.ID, true)
-	case closed:
-		return errEnded
-	case owner.ID != "" && owner.ID != s.supportID:
-		return errTaken
-	}
-	if agent != "" {
-		free, err := r.service.queue.Reserve(ctx, r.chatID, userID, agent)
-		if err != nil {
-			return err
-		}
-		if !free {
-			return errTaken
-		}
-	}
-	entered := false
-	result := r.append(ctx, deadline, &log.Event{
-		Kind: log.SupportJoined, ID: r.service.eventID(), At: r.service.now(),
-		SupportID: s.supportID, SupportName: name, Agent: agent,
-	}, func(outcome log.Outcome) {
-		if outcome != log.Applied || r.gone {
-			return
-		}
-		entered = true
-		r.queueTo(s, supportJoinedPayload(&r.state))
-		if len(r.state.Messages) > 0 {
-			r.queueTo(s, historyPayload(&r.state, s.features))
-		}
-		r.admit(s)
-	})
-	switch {
-	case result.err != nil:
-		return result.err
-	case result.late:
-		return wire.ErrUnavailable // to be tried again, with the same supportId
-	case result.outcome == log.Over:
-		return errEnded
-	case !entered:
-		return errTaken
-	}
-	r.flush()
-	return nil
-}
-
-// rejoinSupport lets the chat's support in again, and with tell says first which
-// supportId is theirs.
-func (r *room) rejoinSupport(s *Session, supportID string, tell bool) error {
-	r.mu.Lock()
-	defer r.flush()
-	defer r.mu.Unlock()
-	switch {
-	case r.gone:
-		return log.ErrGone
-	case !wire.SameID(supportID, r.state.Support.ID), s.subject() != r.state.Support.Agent:
-		return errStranger
-	}
-	if err := r.admits(s); err != nil {
-		return err
-	}
-	s.supportID = supportID
-	if tell {
-		r.queueTo(s, supportJoinedPayload(&r.state))
-	}
-	r.queueTo(s, historyPayload(&r.state, s.features))
-	r.admit(s)
 	return nil
 }
 
@@ -375,6 +421,8 @@ func (r *room) admit(s *Session) {
 		r.queueTo(s, ratedPayload(r.state.Rating))
 	}
 	r.sessions = append(r.sessions, s)
+	s.knows = r.state.Support.ID
+	r.supportMoved(now())
 	if s.seesPresence() {
 		for _, role := range sides {
 			r.presenceChanged(role)

@@ -8,11 +8,12 @@ import (
 	"livesupport/chat/log"
 	"livesupport/lobby/wire"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The messages of port 9000 (PROTOCOL.md, "Chat server"). Types of requests
-// carry what is used of them; other fields are ignored.
+// This file has the messages of port 9000 (web/api/README.md, "Chat server, port 9000").
+// The types of requests only have the fields that are used.
 
 const (
 	kindJoin        = "Join"
@@ -23,11 +24,12 @@ const (
 	kindCloseChat   = "CloseChat"
 	kindRate        = "Rate"
 	kindNote        = "Note"
+	kindTransfer    = "Transfer"
 )
 
 type joinArgs struct {
 	UserID          string         `json:"userId"`
-	Username        string         `json:"username"` // the registered one counts
+	Username        string         `json:"username"` // ignored: the registered name is used
 	SupportID       string         `json:"supportId"`
 	SupportUserName string         `json:"supportUserName"`
 	From            log.Role       `json:"from"`
@@ -37,10 +39,11 @@ type joinArgs struct {
 
 type messageArgs struct {
 	UserID    string   `json:"userId"`
-	SupportID string   `json:"supportId"` // the chat's own counts
+	SupportID string   `json:"supportId"` // ignored: the chat's supportId is used
 	Content   string   `json:"content"`
 	From      log.Role `json:"from"`
 	MessageID *string  `json:"messageId"`
+	Files     []string `json:"files"`
 }
 
 type receiptArgs struct {
@@ -66,6 +69,13 @@ type noteArgs struct {
 	Content string `json:"content"`
 }
 
+type transferArgs struct {
+	To    string  `json:"to"`
+	Agent string  `json:"agent"`
+	Team  string  `json:"team"`
+	Note  *string `json:"note"`
+}
+
 func userJoinedPayload(s *log.State) []byte {
 	return wire.Encode("UserJoined", struct {
 		Username string `json:"username"`
@@ -82,6 +92,25 @@ func supportJoinedPayload(s *log.State) []byte {
 		UserID          string `json:"userId"`
 		ChatID          string `json:"chatId"`
 	}{s.Support.ID, s.Support.Name, s.Username, s.UserID, s.ChatID})
+}
+
+// Reasons why a support has left.
+const (
+	reasonTransfer = "transfer"
+	reasonLost     = "lost"
+)
+
+// supportLeftPayload encodes a SupportLeft. It leaves out the note.
+func supportLeftPayload(r log.Release) []byte {
+	reason := reasonTransfer
+	if r.Lost {
+		reason = reasonLost
+	}
+	return wire.Encode("SupportLeft", struct {
+		SupportID       string `json:"supportId"`
+		SupportUserName string `json:"supportUserName"`
+		Reason          string `json:"reason"`
+	}{r.Support.ID, r.Support.Name, reason})
 }
 
 func chatExpiredPayload(chatID string) []byte {
@@ -129,21 +158,20 @@ func ratedPayload(r log.Rating) []byte {
 	}{r.Score, r.Comment, timestamp(r.At)})
 }
 
-// messageFrame makes a ChatMessage for peers that have listed f. It is on the way of
-// every message, so it encodes by hand, into memory that is used again: the frame is
-// a copy.
-func (s *Service) messageFrame(userID string, m *log.Message, f features) []byte {
+// messageFrame makes a ChatMessage for peers that have listed f. Every message passes here,
+// so it encodes by hand, into reused memory, and returns a copy.
+func (s *Service) messageFrame(state *log.State, m *log.Message, f features) []byte {
 	b := scratch.Get().(*[]byte)
 	defer scratch.Put(b)
-	*b = appendMessagePayload((*b)[:0], userID, m, f)
+	*b = appendMessagePayload((*b)[:0], state, m, f)
 	return s.frame(*b)
 }
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-func appendMessagePayload(b []byte, userID string, m *log.Message, f features) []byte {
+func appendMessagePayload(b []byte, s *log.State, m *log.Message, f features) []byte {
 	b = append(b, `{"type":"ChatMessage","args":`...)
-	b = appendMessage(b, userID, m, f)
+	b = appendMessage(b, s, m, f)
 	return append(b, '}')
 }
 
@@ -158,28 +186,36 @@ func historyPayload(s *log.State, f features) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendMessage(b, s.UserID, &s.Messages[i], f)
+		b = appendMessage(b, s, &s.Messages[i], f)
 	}
 	return append(b, `]}}`...)
 }
 
-// looks is what makes a message look different to a session that has listed f.
-func looks(m *log.Message, f features) features {
+// looks returns the features of f that change the form of a message.
+func looks(s *log.State, m *log.Message, f features) features {
 	f &= ofMessages
+	if s.Files(m) == nil {
+		f &^= featureFiles
+	}
 	if m.MessageID == "" {
 		f &^= featureMessageID
 	}
 	return f
 }
 
-func appendMessage(b []byte, userID string, m *log.Message, f features) []byte {
-	f = looks(m, f)
+func appendMessage(b []byte, s *log.State, m *log.Message, f features) []byte {
+	files := s.Files(m)
+	content := m.Content
+	if files != nil && !f.has(featureFiles) {
+		content = log.WithLines(content, files)
+	}
+	f = looks(s, m, f)
 	b = append(b, `{"userId":"`...)
-	b = append(b, userID...)
+	b = append(b, s.UserID...)
 	b = append(b, `","supportId":"`...)
 	b = append(b, m.SupportID...)
 	b = append(b, `","content":`...)
-	b = appendString(b, m.Content)
+	b = appendString(b, content)
 	b = append(b, `,"timestamp":"`...)
 	b = appendTimestamp(b, m.At)
 	b = append(b, `","from":"`...)
@@ -193,7 +229,20 @@ func appendMessage(b []byte, userID string, m *log.Message, f features) []byte {
 		b = append(b, `,"seq":`...)
 		b = strconv.AppendInt(b, m.Seq, 10)
 	}
+	if f.has(featureFiles) {
+		b = append(b, `,"files":`...)
+		b = appendFiles(b, files)
+	}
 	return append(b, '}')
+}
+
+// appendFiles encodes the files of a message, for sessions with the feature.
+func appendFiles(b []byte, files []log.File) []byte {
+	encoded, err := json.Marshal(log.Shown(files))
+	if err != nil {
+		panic(err) // names were checked to be valid UTF-8
+	}
+	return append(b, encoded...)
 }
 
 func appendTimestamp(b []byte, at int64) []byte {
@@ -205,7 +254,7 @@ func timestamp(at int64) string { return string(appendTimestamp(nil, at)) }
 func appendString(b []byte, s string) []byte {
 	b, err := jsontext.AppendQuote(b, s)
 	if err != nil {
-		panic(err) // checked to be valid UTF-8 when it was decoded
+		panic(err) // was checked to be valid UTF-8 when it was decoded
 	}
 	return b
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what a Service tells of itself. Labels are resolved here, once.
+// metrics are a Service's metrics. Their labels are resolved once, here.
 type metrics struct {
 	messages prometheus.Counter
 	refusals wire.Refusals
@@ -23,6 +23,9 @@ type metrics struct {
 	rereads       prometheus.Counter
 	unstored      prometheus.Counter
 	unregistered  prometheus.Counter
+
+	released    *prometheus.CounterVec
+	given, lost prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -43,7 +46,7 @@ func newMetrics() metrics {
 		}, []string{"origin"}),
 		receipt: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "livesupport_broker_receipt_seconds",
-			Help:    "Time from another server's accepting an event to its receipt through the broker, by the store's clock.",
+			Help:    "Time from the moment another server accepted an event to its arrival through the broker, by the store's clock.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		answer: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -57,23 +60,28 @@ func newMetrics() metrics {
 		}),
 		unstored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_appends_failed_total",
-			Help: "Entries that the store could not take in time.",
+			Help: "Entries that the store did not accept in time.",
 		}),
 		unregistered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_registrations_failed_total",
-			Help: "Registrations that the store did not take.",
+			Help: "Registrations that the store did not accept.",
 		}),
 	}
+	m.released = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "livesupport_chats_released_total",
+		Help: "Chats that this server has released, by reason: transferred (transfer), or the support was gone for too long (lost).",
+	}, []string{"reason"})
+	m.given, m.lost = m.released.WithLabelValues(reasonTransfer), m.released.WithLabelValues(reasonLost)
 	m.local = m.delivery.WithLabelValues("local")
 	m.remote = m.delivery.WithLabelValues("remote")
 	return m
 }
 
-// waits are the buckets, in seconds, of what people wait for.
+// waits are the buckets, in seconds, for the waits of people.
 var waits = []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600}
 
-// Metrics are the Service's figures, to be registered once; without the counter
-// of messages, which New registers.
+// Metrics returns the Service's metrics except for the counter of messages, which New
+// registers. Register them once.
 func (s *Service) Metrics() []prometheus.Collector {
 	m := &s.metrics
 	gauge := func(name, help string, value func() int) prometheus.Collector {
@@ -84,13 +92,13 @@ func (s *Service) Metrics() []prometheus.Collector {
 		})
 	}
 	return append(m.refusals.Metrics(),
-		m.joining, m.user, m.support, m.observer, m.delivery, m.receipt, m.answer, m.rereads, m.unstored, m.unregistered,
+		m.joining, m.user, m.support, m.observer, m.delivery, m.receipt, m.answer, m.rereads, m.unstored, m.unregistered, m.released,
 		gauge("livesupport_chats_open", "Chats with a socket at this server.", func() int { return len(s.rooms) }),
 		gauge("livesupport_users_waiting_here", "Users in the queue because of a socket at this server.", func() int { return len(s.waiting) }),
 	)
 }
 
-// of is the gauge of a role's connections.
+// of returns the gauge of a role's connections.
 func (m *metrics) of(role log.Role) prometheus.Gauge {
 	switch role {
 	case log.RoleSupport:
@@ -101,7 +109,7 @@ func (m *metrics) of(role log.Role) prometheus.Gauge {
 	return m.user
 }
 
-// since is the time from an event, by the store's clock.
+// since returns the seconds since an event, by the store's clock.
 func (s *Service) since(e log.Event) float64 {
 	return max(0, (time.Duration(s.now()-e.At) * time.Microsecond).Seconds())
 }

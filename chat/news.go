@@ -6,11 +6,10 @@ import (
 	"strconv"
 )
 
-// News is what servers tell each other about a chat, on its topic: that the log
-// has an entry at position seq, and usually which. The payload is the position
-// in decimal, then a space and the entry. Its header is the W3C trace context of
-// the publication, if that is traced: the first member of the entry, where servers
-// that do not know it ignore it. The log has none.
+// News is a message between the servers of a chat, on the chat's topic: it says that the log
+// has an entry at position seq, and usually brings the entry. The payload is the position in
+// decimal, a space, and the entry. If the publication is traced, the entry's first member is
+// the W3C trace context, which older servers ignore. The log has no trace contexts.
 func encodeNews(seq int64, entry []byte, traceparent string) []byte {
 	b := make([]byte, 0, 20+len(entry)+len(header)+2+len(traceparent))
 	b = strconv.AppendInt(b, seq, 10)
@@ -27,8 +26,7 @@ func encodeNews(seq int64, entry []byte, traceparent string) []byte {
 
 const header = `{"traceparent":"`
 
-// traceparentOf returns the trace context in the entry that news has brought; it
-// is empty if there is none.
+// traceparentOf returns the trace context in an entry from news, empty without one.
 func traceparentOf(entry []byte) string {
 	rest, found := bytes.CutPrefix(entry, []byte(header))
 	if !found {
@@ -40,7 +38,7 @@ func traceparentOf(entry []byte) string {
 
 var errNews = errors.New("chat: malformed news")
 
-// decodeNews returns a nil entry if the news does not bring it.
+// decodeNews returns a nil entry if the news has only a position.
 func decodeNews(payload []byte) (seq int64, entry []byte, err error) {
 	for i, c := range payload {
 		switch {

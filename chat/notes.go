@@ -10,14 +10,13 @@ import (
 )
 
 var (
-	errObserver  = wire.NewError(wire.Forbidden, "An observer may leave notes and end the chat, and nothing else.")
-	errNoteUser  = wire.NewError(wire.Forbidden, "Notes are for agents alone.")
+	errObserver  = wire.NewError(wire.Forbidden, "An observer can only write notes, transfer the chat and end it.")
+	errNoteUser  = wire.NewError(wire.Forbidden, "Only agents can write notes.")
 	errNoteLong  = wire.NewError(wire.TooLarge, "A note can have at most 8,000 characters.")
-	errNotesFull = wire.NewError(wire.ChatFull, "This chat takes no more notes.")
+	errNotesFull = wire.NewError(wire.ChatFull, "This chat cannot take any more notes.")
 )
 
-// note takes what a support or an observer writes for their own side (PROTOCOL.md,
-// "notes").
+// note handles a Note of a support or an observer (web/api/README.md, "notes").
 func (r *room) note(ctx context.Context, deadline time.Time, s *Session, content string) error {
 	r.mu.Lock()
 	owns, closed := r.owns(s), r.closed()
@@ -50,12 +49,12 @@ func (r *room) note(ctx context.Context, deadline time.Time, s *Session, content
 	return result.refusal()
 }
 
-// tellNote tells the sessions that have listed notes of one. The caller holds mu.
+// tellNote sends a note to the sessions that have listed notes. The caller holds mu.
 func (r *room) tellNote(n log.Note) {
 	r.tell(featureNotes, nil, func() []byte { return notePayload(n) })
 }
 
-// showNotes tells a session that has just joined all of them, as one piece. The caller
+// showNotes sends all notes, in one piece, to a session that has just joined. The caller
 // holds mu.
 func (r *room) showNotes(s *Session) {
 	var frames []byte
@@ -67,8 +66,8 @@ func (r *room) showNotes(s *Session) {
 	}
 }
 
-// notePayload is the only one that has a note: no history, and no message, is made of
-// it.
+// notePayload makes the only payload that has a note. Notes never become part of a message
+// or a history.
 func notePayload(n log.Note) []byte {
 	return wire.Encode("Note", struct {
 		Content         string `json:"content"`

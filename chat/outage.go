@@ -8,18 +8,17 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// errOutage refuses at once what would only wait for its turn to fail.
-var errOutage = errors.New("chat: the store takes nothing at present")
+// errOutage refuses at once an append that would wait only to fail.
+var errOutage = errors.New("chat: the store accepts no writes at present")
 
-// storeFailed notes that an append to a chat has waited in vain. From then on
-// appends are refused at once, lest the messages of one socket wait for each
-// other longer than a sender may be left without an answer, until the store
-// takes a write again.
+// storeFailed records that an append to a chat has waited in vain. From then on, appends are
+// refused at once until the store accepts a write again. Otherwise the messages of one socket
+// would wait for each other, and their sender too long for an answer.
 func (s *Service) storeFailed(chatID string) {
 	if !s.outage.CompareAndSwap(false, true) {
 		return
 	}
-	s.logger.Warn("the store takes no messages", "chat", wire.ShortID(chatID))
+	s.logger.Warn("the store accepts no messages", "chat", wire.ShortID(chatID))
 	if !s.start(func(ctx context.Context) { s.awaitStore(ctx, chatID) }) {
 		s.outage.Store(false)
 	}
@@ -32,7 +31,7 @@ func (s *Service) awaitStore(ctx context.Context, chatID string) {
 		cancel()
 		if err == nil {
 			s.outage.Store(false)
-			s.logger.Info("the store takes messages again")
+			s.logger.Info("the store accepts messages again")
 			return
 		}
 		sleep(ctx, 100*time.Millisecond)

@@ -103,7 +103,7 @@ func TestNewsDuringAGap(t *testing.T) {
 // cannot be read, keeps its sender waiting no longer than one that is not, and is
 // applied in its turn.
 func TestStoredButNotReadable(t *testing.T) {
-	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, logs: log.NewStore(nil, time.Minute)}
+	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, logs: log.NewStore(nil, time.Minute, 0)}
 	r := &room{service: service, chatID: "c"}
 	r.take(0, []string{string(logtest.Registered.Encode())})
 	hidden, e := logtest.UserSays("1", "a"), logtest.UserSays("2", "b")

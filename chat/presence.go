@@ -8,29 +8,42 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// presence is whether a role is there (PROTOCOL.md, "presence"); "" while that is
-// not known, or where there is no socket.
-type presence string
+// presence says whether a role is online, away or offline (web/api/README.md, "presence").
+// Its text form is that of the protocol.
+type presence uint8
 
 const (
-	online  presence = "online"
-	away    presence = "away" // every socket has said so
-	offline presence = "offline"
+	unknown presence = iota // or no socket
+	online
+	away // all sockets have said so
+	offline
 )
 
-// absence is how long a role has no socket before it is told to be offline: a reload
-// is not seen.
+var presences = [...]string{"", "online", "away", "offline"}
+
+func (p presence) String() string { return presences[p] }
+
+func (p presence) MarshalText() ([]byte, error) { return []byte(presences[p]), nil }
+
+// UnmarshalText maps unknown words to unknown.
+func (p *presence) UnmarshalText(text []byte) error {
+	*p = presence(max(0, slices.Index(presences[:], string(text))))
+	return nil
+}
+
+// absence is how long a role must have no socket before it is shown as offline. A reload of
+// the page is shorter.
 const absence = 3 * time.Second
 
-// roomPresence is what a room's sessions are told. It is guarded by room.mu.
+// roomPresence is the presence that a room's sessions see. room.mu guards it.
 type roomPresence struct {
-	shown [2]presence  // by side
-	left  [2]time.Time // since when a side has no socket, as far as is known; zero if it has
+	shown [2]presence // by side
+	left  [2]moment   // since when a side has no socket, as far as is known; zero if it has
 }
 
 var errPresence = wire.NewError(wire.BadRequest, `The field "state" must be "online" or "away".`)
 
-// setPresence takes what a session says of itself.
+// setPresence handles a session's Presence.
 func (r *room) setPresence(s *Session, state presence) error {
 	if state != online && state != away {
 		return errPresence
@@ -44,8 +57,8 @@ func (r *room) setPresence(s *Session, state presence) error {
 	return nil
 }
 
-// presentHere is how a role is there by the sockets of this server. The caller holds
-// mu.
+// presentHere returns a role's presence according to the sockets of this server. The caller
+// holds mu.
 func (r *room) presentHere(role log.Role) (state presence) {
 	for _, s := range r.sessions {
 		switch {
@@ -59,39 +72,39 @@ func (r *room) presentHere(role log.Role) (state presence) {
 	return state
 }
 
-// present is how a role is there by all that is known. The caller holds mu.
+// present returns a role's presence according to all servers. The caller holds mu.
 func (r *room) present(role log.Role) presence {
 	state := r.presentHere(role)
 	for _, other := range r.signals.others {
-		if there := other.Present[side(role)]; state != online && there != "" {
+		if there := other.Present[side(role)]; state != online && there != unknown {
 			state = there
 		}
 	}
 	return state
 }
 
-// presenceChanged tells the other role's sessions how a role is there now: that it is
-// gone once that has lasted. The caller holds mu.
+// presenceChanged sends a role's new presence to the other role's sessions. It sends offline
+// only after absence. The caller holds mu.
 func (r *room) presenceChanged(role log.Role) {
-	i, now := side(role), r.present(role)
+	i, there := side(role), r.present(role)
 	left := &r.presence.left[i]
 	if role == log.RoleSupport && r.state.Support.ID == "" {
-		r.presence.shown[i], *left = "", time.Time{}
+		r.presence.shown[i], *left = unknown, 0
 		return
 	}
-	if now != "" {
-		*left = time.Time{}
-		r.presence.shown[i] = now
+	if there != unknown {
+		*left = 0
+		r.presence.shown[i] = there
 		r.showPresence(role)
 		return
 	}
-	if left.IsZero() && (r.presence.shown[i] != "" || r.state.AttendedByOthers(r.service.id)) {
-		*left = time.Now()
+	if left.isNone() && (r.presence.shown[i] != unknown || r.state.AttendedByOthers(r.service.id)) {
+		*left = now()
 	}
 	if r.presence.shown[i] == offline || !slices.ContainsFunc(r.sessions, (*Session).seesPresence) {
 		return
 	}
-	if wait := time.Until(left.Add(absence)); wait > 0 {
+	if wait := left.add(absence).until(); wait > 0 {
 		r.service.timers.after(wait, func() {
 			r.mu.Lock()
 			if !r.gone {
@@ -106,20 +119,20 @@ func (r *room) presenceChanged(role log.Role) {
 	r.showPresence(role)
 }
 
-// supportCame begins the presence of a new support, whose server may tell of its
-// socket a little later, or have done so already. The caller holds mu.
+// supportCame begins the presence of a new support. The support's server may report the
+// socket later or may have done so already. The caller holds mu.
 func (r *room) supportCame() {
-	r.presence.left[side(log.RoleSupport)] = time.Now()
+	r.presence.left[side(log.RoleSupport)] = now()
 	r.presenceChanged(log.RoleSupport)
 }
 
 func (s *Session) seesPresence() bool { return s.features.has(featurePresence) }
 
-// showPresence tells the other role's sessions what they do not know yet. The caller
-// holds mu.
+// showPresence sends a role's presence to those sessions of the other role that do not know
+// it yet. The caller holds mu.
 func (r *room) showPresence(role log.Role) {
 	state := r.presence.shown[side(role)]
-	if state == "" {
+	if state == unknown {
 		return
 	}
 	for _, s := range r.sessions {

@@ -90,7 +90,7 @@ func TestPresenceConverges(t *testing.T) {
 		want := string(away) // the watcher
 		for _, s := range sockets {
 			if s.role == role && !s.away {
-				want = string(online)
+				want = online.String()
 			}
 		}
 		other := watchers[sides[1-side(role)]]
@@ -112,16 +112,16 @@ func TestPresenceOfADeadServer(t *testing.T) {
 	u := d.register()
 	d.services[1].connect(u.ChatID).joinUserWith(u, allFeatures)
 	support := d.services[0].connect(u.ChatID).joinSupportWith(u, "", allFeatures)
-	eventually(t, "the user is there", func() bool { return support.lastState() == string(online) })
+	eventually(t, "the user is there", func() bool { return support.lastState() == online.String() })
 	room := support.session.room
 	room.mu.Lock()
 	for server, told := range room.signals.others {
-		told.heard = time.Now().Add(-2 * serverLease)
+		told.heard = now().add(-2 * serverLease)
 		room.signals.others[server] = told
 	}
 	room.mu.Unlock()
 	room.bury(&servers{})
 	// It was only slow: its lease is there, so it is asked anew.
-	want := []string{string(online), string(offline), string(online)}
+	want := []string{online.String(), offline.String(), online.String()}
 	eventually(t, "the user is gone, and is back", func() bool { return slices.Equal(support.states(), want) })
 }

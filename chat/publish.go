@@ -6,22 +6,21 @@ import (
 	"livesupport/chat/log"
 )
 
-// news is an entry that the other servers are to be told of, or, with a nil entry,
-// only how far the log goes.
+// news is an entry to publish to the other servers. With a nil entry, it is only the position
+// that the log has reached.
 type news struct {
-	traced context.Context // says below which span it is published
+	traced context.Context // context with the parent span of the publication
 	seq    int64
 	entry  []byte
 }
 
-// maxNews bounds what waits to be published of a chat. When it is reached, the
-// position alone is told, and the others read the log.
+// maxNews bounds the queue of a chat's news. When it is full, only the position is published,
+// and the other servers read the log.
 const maxNews = 8
 
-// publish tells the other servers that attend the chat of a new entry, behind what
-// is still being told of it: whoever wrote the entry need not wait for the broker.
-// That a support has joined is told in any case: it is rare, and observers may
-// want to know.
+// publish queues a new entry for the other servers that attend the chat, so that the writer
+// of the entry need not wait for the broker. It publishes the Join of a support even without
+// other servers: that is rare, and outside observers may want to know it.
 func (r *room) publish(ctx context.Context, kind log.Kind, a appended, entry []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,7 +41,7 @@ func (r *room) publish(ctx context.Context, kind log.Kind, a appended, entry []b
 	}
 }
 
-// publishNews publishes until nothing is left.
+// publishNews publishes until the queue is empty.
 func (r *room) publishNews(context.Context) {
 	for {
 		r.mu.Lock()

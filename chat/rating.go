@@ -9,15 +9,15 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// maxComment is the largest number of characters in the comment of a rating.
+// maxComment is the maximum number of characters in the comment of a rating.
 const maxComment = 1000
 
 var (
-	errNotRatable = wire.NewError(wire.Forbidden, "The user of a chat may rate it once a support has joined.")
-	errRated      = wire.NewError(wire.ChatFull, "This chat has been rated as often as it can.")
+	errNotRatable = wire.NewError(wire.Forbidden, "Only the user can rate a chat, once a support has joined it.")
+	errRated      = wire.NewError(wire.ChatFull, "This chat cannot be rated any more often.")
 )
 
-// rate takes the user's opinion of the chat (PROTOCOL.md, "rating").
+// rate handles the user's Rate (web/api/README.md, "rating").
 func (r *room) rate(ctx context.Context, deadline time.Time, s *Session, args *rateArgs) error {
 	r.mu.Lock()
 	supported := r.state.Supported
@@ -28,7 +28,7 @@ func (r *room) rate(ctx context.Context, deadline time.Time, s *Session, args *r
 	case args.Score < 1 || args.Score > 5:
 		return wire.NewError(wire.BadRequest, `The field "score" must be a whole number from 1 to 5.`)
 	case utf8.RuneCountInString(args.Comment) > maxComment:
-		return wire.NewError(wire.BadRequest, `The field "comment" holds at most 1,000 characters.`)
+		return wire.NewError(wire.BadRequest, `The field "comment" must have at most 1,000 characters.`)
 	}
 	result := r.append(ctx, deadline, &log.Event{
 		Kind: log.Rated, ID: r.service.eventID(), At: r.service.now(), Score: uint8(args.Score), Content: args.Comment,

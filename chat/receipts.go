@@ -8,14 +8,14 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// mark is how far a role has got with the messages, by their numbers (PROTOCOL.md,
-// "receipts"). Reading implies delivery.
+// mark is the numbers of the last messages that a role has received and read
+// (web/api/README.md, "receipts"). Reading implies delivery.
 type mark struct {
 	Delivered int64 `json:"delivered"`
 	Read      int64 `json:"read"`
 }
 
-// raise lets a mark grow, and reports whether it has.
+// raise raises a mark, and reports whether it has changed.
 func (m *mark) raise(by mark) bool {
 	before := *m
 	m.Read = max(m.Read, by.Read)
@@ -23,11 +23,11 @@ func (m *mark) raise(by mark) bool {
 	return *m != before
 }
 
-// marks are those of a chat's two sides, as its sessions have been told. What is read
-// is in the log, too, or will be within keepMarksEvery.
+// marks are the marks of a chat's two sides, as its sessions know them. Read marks are also
+// in the log, or will be within keepMarksEvery.
 type marks [2]mark
 
-// side is the index of a role that takes part in a chat.
+// side returns the index of a role that takes part in a chat.
 func side(r log.Role) int {
 	if r == log.RoleSupport {
 		return 1
@@ -37,13 +37,13 @@ func side(r log.Role) int {
 
 var sides = [2]log.Role{log.RoleUser, log.RoleSupport}
 
-// keepMarksEvery is how long marks are told before they are logged, at most: those
-// of that time become one entry.
+// keepMarksEvery is the maximum time from a mark to its log entry. The marks of that time
+// become one entry.
 const keepMarksEvery = 500 * time.Millisecond
 
-var errMark = wire.NewError(wire.BadRequest, `The fields "delivered" and "read" must be numbers of messages in this chat; one of them must be there.`)
+var errMark = wire.NewError(wire.BadRequest, `The fields "delivered" and "read" must be numbers of messages in this chat; at least one of them is required.`)
 
-// receipt takes what a session says that its role has got and read.
+// receipt handles a session's Receipt.
 func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error {
 	if args.Delivered == nil && args.Read == nil {
 		return errMark
@@ -78,8 +78,8 @@ func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error
 	return nil
 }
 
-// has returns nil if the chat has a message of this number; a client may have it
-// from another server, before this one has heard of it.
+// has returns nil if the chat has a message with this number. A client may know it from
+// another server before this server does.
 func (r *room) has(ctx context.Context, number int64) error {
 	r.mu.Lock()
 	after, n := r.last, int64(len(r.state.Messages))
@@ -102,8 +102,8 @@ func (r *room) has(ctx context.Context, number int64) error {
 	return nil
 }
 
-// raise lets a role's mark grow and tells the sessions that have listed receipts, but
-// for the one that has said so. The caller holds mu.
+// raise raises a role's mark and informs the sessions that have listed receipts, except for
+// the one that has sent it. The caller holds mu.
 func (r *room) raise(role log.Role, by mark, except *Session) bool {
 	m := &r.marks[side(role)]
 	if !m.raise(by) {
@@ -113,7 +113,7 @@ func (r *room) raise(role log.Role, by mark, except *Session) bool {
 	return true
 }
 
-// showMarks tells a session that has just joined what is read. The caller holds mu.
+// showMarks sends the marks to a session that has just joined. The caller holds mu.
 func (r *room) showMarks(s *Session) {
 	for i, role := range sides {
 		if m := r.marks[i]; m.Delivered > 0 {
@@ -122,8 +122,8 @@ func (r *room) showMarks(s *Session) {
 	}
 }
 
-// keepMarks sees to it that what has been read is logged, soon. The room stays until
-// then, whoever leaves.
+// keepMarks makes keepMarksLoop log the read marks soon. The room stays open until then, even
+// if all sessions leave.
 func (s *Service) keepMarks(r *room) {
 	s.mu.Lock()
 	if _, known := s.marked[r]; !known {
@@ -137,7 +137,7 @@ func (s *Service) keepMarks(r *room) {
 	}
 }
 
-// keepMarksLoop logs what has been read, of all chats at once.
+// keepMarksLoop logs the read marks of all chats together.
 func (s *Service) keepMarksLoop(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
@@ -149,11 +149,10 @@ func (s *Service) keepMarksLoop(ctx context.Context) {
 	}
 }
 
-// markWriters is how many chats' marks are logged at once.
+// markWriters is how many chats' marks are logged concurrently.
 const markWriters = 128
 
-// logMarks logs what has been read by now. What cannot be logged in time is tried
-// again.
+// logMarks logs the current read marks. It retries those that it cannot log in time.
 func (s *Service) logMarks(ctx context.Context, within time.Duration) {
 	s.mu.Lock()
 	rooms := s.marked
@@ -170,12 +169,12 @@ func (s *Service) logMarks(ctx context.Context, within time.Duration) {
 			<-writers
 		}()
 	}
-	for range markWriters { // all have ended
+	for range markWriters { // wait for all writers
 		writers <- struct{}{}
 	}
 }
 
-// logMarks appends what each role has read, and reports whether nothing is left.
+// logMarks appends each role's read mark, and reports whether nothing is left to log.
 func (r *room) logMarks(ctx context.Context, within time.Duration) bool {
 	for i, role := range sides {
 		r.mu.Lock()

@@ -12,12 +12,12 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// room is a chat on this server: its state as far as the log has been read, and
-// the sessions that take part here. It exists while a session needs it.
+// room is a chat on this server: its state as far as the log was read, and its sessions here.
+// It exists while a session needs it.
 type room struct {
 	service *Service
 	chatID  string
-	// What holds it, guarded by Service.mu: sessions, and what is still to be done.
+	// What keeps the room open, guarded by Service.mu: sessions and pending work.
 	users, errands int
 
 	// entering is held by the Join that opens or renews the room; capacity 1.
@@ -26,32 +26,36 @@ type room struct {
 	mu           sync.Mutex
 	state        log.State
 	last         int64 // position of the last entry applied
-	known        int64 // the furthest position heard of
-	reading      bool  // a goroutine reads what lies between
-	stale        bool  // there was a Gap: what has been read by now does not count
+	known        int64 // the highest position seen in news
+	reading      bool  // a goroutine reads the entries in between
+	stale        bool  // there was a Gap: the current read may be incomplete
 	subscription broker.Subscription
-	subscribing  bool // a goroutine tries to get one
+	subscribing  bool // a goroutine is trying to subscribe
 	sessions     []*Session
-	pending      []*appending // events of this server that are not applied yet
+	pending      []*appending // events of this server that were not applied yet
+	uploading    int          // files being uploaded to the chat here
 	waiting      bool         // its user is connected here and in the queue
-	deadline     time.Time    // when the chat expires, as far as this server knows
+	saidWaiting  bool         // the log says that the user is about to enter the queue
+	deadline     moment       // when the chat expires, as far as this server knows
 	watched      bool         // Service.watch has been called
 	gone         bool
-	registered   int64 // when the user came, by the store's clock
-	answered     bool  // a support has written
+	registered   int64 // time of the registration, by the store's clock
+	answered     bool  // a support has sent a message
 	traced       []tracedNews
-	news         []news // to be published, in their order
-	publishing   bool   // a goroutine publishes them
+	news         []news // to be published, in this order
+	publishing   bool   // a goroutine is publishing them
 	marks        marks
 	signals      signals
 	presence     roomPresence
-	active       time.Time // when the last message or Join came, as far as this server knows
+	active       moment // time of the last message or Join, as far as this server knows
 	typed        typed
+	absence      supportAbsence
+	held         bool // is in Service.held
 }
 
-// offer takes an entry of the log at its position, from wherever it comes: it
-// is applied if it is the next one, and fetched in order if it is not. The
-// caller holds mu.
+// offer takes an entry of the log with its position, from any source. It applies the next
+// entry, and reads the missing ones in order if the entry is further ahead. The caller holds
+// mu.
 func (r *room) offer(seq int64, e log.Event) {
 	switch {
 	case r.gone:
@@ -60,14 +64,13 @@ func (r *room) offer(seq int64, e log.Event) {
 	case seq > r.last:
 		r.read(seq)
 	case !r.isKnown(e):
-		// An entry where another one was: the log has lost its end and grown again.
+		// Another entry at a known position: the log has lost its end and grown again.
 		r.last = 0
 		r.read(seq)
 	}
 }
 
-// isKnown reports whether an event that stands at a position already passed has
-// been taken into account. The caller holds mu.
+// isKnown reports whether an event at an earlier position was applied. The caller holds mu.
 func (r *room) isKnown(e log.Event) bool {
 	if slices.ContainsFunc(r.pending, func(a *appending) bool { return a.id == e.ID }) {
 		return false
@@ -76,10 +79,10 @@ func (r *room) isKnown(e log.Event) bool {
 		return true
 	}
 	_, found := r.state.Find(e.From, e.MessageID, e.ID)
-	return found || len(r.state.Messages) >= log.MaxMessages || r.closed() || e.From == log.RoleSupport && e.SupportID != r.state.Support.ID
+	return found || len(r.state.Messages) >= log.MaxMessages || r.closed() || e.From == log.RoleSupport && e.SupportID != r.state.Support.ID || !r.state.HasFiles(e.Files)
 }
 
-// apply folds the next entry and tells the sessions. The caller holds mu.
+// apply folds the next entry and informs the sessions. The caller holds mu.
 func (r *room) apply(seq int64, e log.Event) {
 	own := slices.IndexFunc(r.pending, func(a *appending) bool { return e.ID != "" && a.id == e.ID })
 	support, waiting := r.state.Support, r.waiting
@@ -93,7 +96,7 @@ func (r *room) apply(seq int64, e log.Event) {
 		case log.Messaged:
 			if e.From == log.RoleSupport && !r.answered {
 				r.answered = true
-				if own >= 0 { // counted where it was written
+				if own >= 0 { // the server that wrote it counts it
 					r.service.metrics.answer.Observe(float64(e.At-r.registered) / 1e6)
 				}
 			}
@@ -106,9 +109,13 @@ func (r *room) apply(seq int64, e log.Event) {
 			if support != r.state.Support {
 				r.supportJoined()
 				if waiting && own < 0 {
-					r.service.unqueue(r.chatID, true) // append does it for our own
+					r.service.unqueue(r.chatID, r.heldNow()) // append does this for our own events
 				}
 			}
+		case log.Released:
+			r.released(own >= 0)
+		case log.Connected, log.Disconnected:
+			r.supportMoved(r.service.local(e.At))
 		case log.Attended:
 			if e.Signals && e.Server != r.service.id {
 				r.listen()
@@ -134,27 +141,30 @@ func (r *room) apply(seq int64, e log.Event) {
 		}
 		r.settle(a, appended{outcome: outcome, seq: seq})
 	}
+	if e.Kind == log.SupportJoined {
+		r.supportMoved(now()) // now that a session that has joined is in the list
+	}
 }
 
 // deliver queues a message to all sessions. The caller holds mu.
 func (r *room) deliver(m log.Message) {
-	var frames [ofMessages + 1][]byte // each encoded once, when first needed
+	var frames [ofMessages + 1][]byte // each encoded once, on first use
 	for _, s := range r.sessions {
-		if s.role == m.From { // which ends the typing of this role, without a word
+		if s.role == m.From { // a message implies the end of this role's typing
 			s.typing.says = false
 		} else {
 			s.typing.told[side(m.From)] = false
 		}
-		frame := &frames[looks(&m, s.features)]
+		frame := &frames[looks(&r.state, &m, s.features)]
 		if *frame == nil {
-			*frame = r.service.messageFrame(r.state.UserID, &m, s.features)
+			*frame = r.service.messageFrame(&r.state, &m, s.features)
 		}
 		s.peer.Queue(*frame)
 	}
 }
 
-// tell queues a payload, made when first needed, to the sessions that have listed f,
-// but for one of them. The caller holds mu.
+// tell queues a payload, made on first use, to the sessions that have listed f, except for
+// one of them. The caller holds mu.
 func (r *room) tell(f features, except *Session, payload func() []byte) {
 	var frame []byte
 	for _, s := range r.sessions {
@@ -168,38 +178,32 @@ func (r *room) tell(f features, except *Session, payload func() []byte) {
 	}
 }
 
-// supportJoined tells the sessions who has taken the chat. The caller holds mu.
+// supportJoined informs the sessions who has taken the chat. The caller holds mu.
 func (r *room) supportJoined() {
-	frame := r.service.frame(supportJoinedPayload(&r.state))
+	var frame []byte
 	for _, s := range r.sessions {
+		if s.knows == r.state.Support.ID { // a lost support is back, and this session does not know that it was lost
+			continue
+		}
+		if frame == nil {
+			frame = r.service.frame(supportJoinedPayload(&r.state))
+		}
+		s.knows = r.state.Support.ID
 		s.peer.Queue(frame)
 	}
 	r.supportCame()
+	r.hold()
 	if r.waiting {
 		r.waiting = false
 		r.deadline = r.renewal()
 		r.service.stopWaiting(r)
 		for _, s := range r.sessions {
-			s.stands = stands{} // should it wait again, that is told from the beginning
+			s.stands = stands{} // a later wait is reported from the beginning
 		}
 	}
 }
 
-// dequeue takes the chat's user out of the queue, whom a support has taken or not: by
-// the deadline, or else as soon as the store can be reached.
-func (r *room) dequeue(deadline time.Time, taken bool) {
-	ctx, cancel := context.WithDeadline(r.service.ctx, deadline)
-	defer cancel()
-	remove := r.service.queue.Remove
-	if taken {
-		remove = r.service.queue.Taken
-	}
-	if err := remove(ctx, r.chatID); err != nil {
-		r.service.unqueue(r.chatID, taken)
-	}
-}
-
-// flush sends what is queued to the sessions, and returns how many there are.
+// flush sends the queued frames to the sessions, and returns how many sessions there are.
 func (r *room) flush() int {
 	var buf [4]*Session
 	r.mu.Lock()
@@ -215,14 +219,14 @@ func (r *room) flush() int {
 	return len(sessions)
 }
 
-// read sees to it that the log is read up to seq, where somebody has seen an
-// entry. The caller holds mu.
+// read makes the room read the log up to seq, where another server has seen an entry. The
+// caller holds mu.
 func (r *room) read(seq int64) {
 	r.known = max(r.known, seq)
 	r.startReading()
 }
 
-// startReading reads the log once more, at least. The caller holds mu.
+// startReading makes the room read the log at least once more. The caller holds mu.
 func (r *room) startReading() {
 	if !r.reading && !r.gone {
 		r.reading = true
@@ -250,7 +254,7 @@ func (r *room) readMissing(ctx context.Context) {
 		if err == nil {
 			r.take(after, entries)
 			if r.known == known {
-				r.known = r.last // what was heard of and is not there was lost with the log's end
+				r.known = r.last // entries in news that are not in the log were lost with its end
 			}
 		}
 		if r.gone || ctx.Err() != nil || err == nil && r.known <= r.last && !r.stale {
@@ -264,7 +268,7 @@ func (r *room) readMissing(ctx context.Context) {
 		if err == nil {
 			continue
 		}
-		r.service.logger.Warn("reading a chat's log", "chat", wire.ShortID(r.chatID), "error", err)
+		r.service.logger.Warn("cannot read a chat's log", "chat", wire.ShortID(r.chatID), "error", err)
 		sleep(ctx, pause)
 		pause = min(2*pause, time.Second)
 	}
@@ -283,7 +287,7 @@ func (r *room) fetch(ctx context.Context, after int64) ([]string, error) {
 	return entries, err
 }
 
-// take applies entries that stand behind position after. The caller holds mu.
+// take applies the entries that follow position after. The caller holds mu.
 func (r *room) take(after int64, entries []string) {
 	if after == 0 && r.state.ChatID != "" && r.last == 0 {
 		r.rebuild(entries)
@@ -296,45 +300,7 @@ func (r *room) take(after int64, entries []string) {
 	}
 }
 
-// rebuild starts anew from a log whose end was lost: sessions get what they have
-// not seen. The caller holds mu.
-func (r *room) rebuild(entries []string) {
-	r.service.logger.Error("the store has lost the end of a chat's log", "chat", wire.ShortID(r.chatID))
-	seen := r.state
-	r.state = log.State{}
-	sessions := r.sessions
-	for i, entry := range entries {
-		e := log.Decode([]byte(entry))
-		if told(&seen, &e) {
-			r.sessions = nil
-			r.apply(int64(i)+1, e)
-			r.sessions = sessions
-		} else {
-			r.apply(int64(i)+1, e)
-			sessions = r.sessions // some may have had to leave
-		}
-	}
-}
-
-// told reports whether those who have seen a chat in this state know of an event.
-func told(seen *log.State, e *log.Event) bool {
-	switch e.Kind {
-	case log.Messaged:
-		_, old := seen.Find(e.From, e.MessageID, e.ID)
-		return old
-	case log.SupportJoined:
-		return e.SupportID == seen.Support.ID
-	case log.Closed:
-		return seen.Closed.From != ""
-	case log.Noted:
-		return seen.HasNote(e.ID)
-	case log.Rated:
-		return e.Score == seen.Rating.Score && e.Content == seen.Rating.Comment
-	}
-	return false
-}
-
-// expire ends the chat on this server: it is gone from the store.
+// expire ends the chat on this server, because it is gone from the store.
 func (r *room) expire() {
 	r.mu.Lock()
 	if r.gone {
@@ -346,12 +312,15 @@ func (r *room) expire() {
 	for len(r.pending) > 0 {
 		r.settle(r.pending[0], appended{err: log.ErrGone})
 	}
-	waiting := r.waiting
+	waiting, held := r.waiting, r.held
 	r.waiting = false
 	r.mu.Unlock()
 	if waiting {
 		r.service.stopWaiting(r)
-		r.service.unqueue(r.chatID, false)
+		r.service.unqueue(r.chatID, nil)
+	}
+	if held && r.service.watched.Load() {
+		r.service.unhold(r.chatID)
 	}
 	for _, s := range sessions {
 		s.expired()
@@ -359,27 +328,30 @@ func (r *room) expire() {
 	r.service.forget(r)
 }
 
-// roomHandler is the room as the broker sees it.
+// roomHandler is the room as a broker.Handler.
 type roomHandler room
 
-// Message takes news of the chat from another server, or from this one.
+// Message takes news of the chat from another server or from this one.
 func (h *roomHandler) Message(payload []byte) {
 	r := (*room)(h)
 	seq, entry, err := decodeNews(payload)
 	if err != nil {
-		return // not ours
+		return // not from us
 	}
 	var e log.Event
 	if entry != nil {
 		e = log.Decode(entry)
 	}
 	r.mu.Lock()
-	fresh := seq > r.last
+	own := e.ID != "" && slices.ContainsFunc(r.pending, func(a *appending) bool { return a.id == e.ID })
+	fresh := seq > r.last && !own
 	if fresh && entry != nil {
 		r.service.metrics.receipt.Observe(r.service.since(e))
 		r.traceNews(seq, entry)
 	}
 	switch {
+	case own:
+		r.known = max(r.known, seq) // the store's answer comes, too
 	case entry != nil:
 		r.offer(seq, e)
 	case fresh:
@@ -393,11 +365,11 @@ func (h *roomHandler) Message(payload []byte) {
 	}
 }
 
-// Gap reads what may have been missed.
+// Gap reads the entries that may have been missed.
 func (h *roomHandler) Gap() {
 	r := (*room)(h)
 	r.mu.Lock()
-	r.stale = true // a read that is under way may have missed it, too
+	r.stale = true // a read in progress may have missed them, too
 	r.startReading()
 	r.mu.Unlock()
 }

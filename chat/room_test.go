@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"livesupport/broker/redisdb"
 	"livesupport/chat/log"
 	"livesupport/chat/log/logtest"
 )
@@ -18,7 +19,7 @@ func FuzzRooms(f *testing.F) {
 	f.Add([]byte{1, 10, 3, 21, 130, 13, 200, 23, 140, 33, 230, 43, 150, 231, 5, 201, 15, 139})
 	f.Add([]byte{3, 3, 13, 13, 23, 23, 200, 201, 202, 203, 204, 205, 210, 211})
 	f.Fuzz(func(t *testing.T, choices []byte) {
-		service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') }, logs: log.NewStore(nil, time.Minute)}
+		service := &Service{db: &redisdb.DB{}, held: map[*room]struct{}{}, metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') }, logs: log.NewStore(nil, time.Minute, 0)}
 		var rooms [2]*room
 		var peers [2]*peer
 		var news [2][]int64
@@ -60,7 +61,7 @@ func FuzzRooms(f *testing.F) {
 				t.Fatalf("server %d has told %d messages of %d", i, len(told), len(want.Messages))
 			}
 			for n := range told {
-				if told[n] != string(appendMessagePayload(nil, want.UserID, &want.Messages[n], 0)) {
+				if told[n] != string(appendMessagePayload(nil, &want, &want.Messages[n], 0)) {
 					t.Fatalf("server %d: message %d is %s", i, n, told[n])
 				}
 			}

@@ -1,12 +1,11 @@
-// Package chat holds conversations. A chat is a log of events in the store, and
-// its state is the fold of that log (package log); whatever happens to a chat
-// happens by appending an event. A room is what one server knows of a chat that
-// has sockets here: the state, how far it has read, and its sessions.
+// Package chat has the conversations. A chat is a log of events in the store, and its state
+// is the fold of that log (package log). Every change to a chat is an event that a server
+// appends. A room is one server's view of a chat with sockets on that server: the state, the
+// position up to which the server has read, and the sessions.
 //
-// The way of a message: Session.Receive decodes and checks it, room.append puts
-// it into the log, room.offer applies it at its position and queues it to the
-// sessions of this server, and Service.publish tells the other servers that
-// attend the chat.
+// A message takes this way: Session.Receive decodes and checks it, room.append appends it to
+// the log, room.offer applies it at its position and queues it to the sessions of this
+// server, and Service.publish sends it to the other servers that attend the chat.
 package chat
 
 import (
@@ -27,7 +26,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A client has its answer within the five seconds of the protocol: a request may
+// Timeouts. A client must get its answer within the protocol's five seconds: a request can
 // wait storeTimeout for the store, and lastTry longer if a try has begun by then.
 const (
 	storeTimeout = 3 * time.Second
@@ -35,45 +34,66 @@ const (
 )
 
 const (
-	// publishTimeout bounds the publishing of one piece of news.
+	// publishTimeout bounds publishing one piece of news.
 	publishTimeout = 1500 * time.Millisecond
 	// lastNews is how long Close waits for news that is still being published.
 	lastNews = 700 * time.Millisecond
-	// lastMarks is until when Close begins to log what has been read.
+	// lastMarks is how long Close begins logging further read marks.
 	lastMarks = 300 * time.Millisecond
 )
 
-// Config is what a Service needs.
+// Config has the parameters of a Service.
 type Config struct {
 	DB     *redisdb.DB
 	Broker broker.Broker
 	Queue  *lobby.Queue
 	// TTL is how long a chat lives after its last Join or message.
 	TTL time.Duration
-	// MessageRate is how many messages a second one session may send, sustained;
-	// 0 means any number. MessageBurst is how many at once.
+	// Grace is how long chat logs outlive their chats, for Keeper. Without a Keeper it is 0.
+	Grace  time.Duration
+	Keeper Keeper
+	// Appended is called after each event that followers of live chats need. It may be nil,
+	// and it must not block.
+	Appended func(chatID string)
+	// MessageRate is how many messages per second a session may send, sustained, and
+	// MessageBurst how many at once. A rate of 0 means no limit.
 	MessageRate  float64
 	MessageBurst int
-	// MaxMessages is how many messages a chat takes, at most the log.MaxMessages of
-	// the fold. Who writes at the same moment as others may get one in beyond it.
+	// MaxMessages is the maximum number of messages in a chat, at most log.MaxMessages.
+	// Concurrent writers may exceed it by a few.
 	MaxMessages int
-	// JoinTimeout is how long a socket may stay without a Join that succeeds.
+	// MaxFiles is the maximum number of files in a chat.
+	MaxFiles int
+	// JoinTimeout is how long a socket may stay open without a successful Join.
 	JoinTimeout time.Duration
-	// AgentsNeedToken demands of every Support the identity that a token gives.
+	// AgentsNeedToken requires the identity from a token of every Support.
 	AgentsNeedToken bool
-	// TypingPreview passes on to supports what a user is typing.
+	// SupportGrace is how long a support may have no socket while the user has one. After
+	// that, the chat is released. 0 means no limit.
+	SupportGrace time.Duration
+	// Team reports whether a user can be transferred to the team with this name of 1 to 64
+	// characters; nil allows any team.
+	Team func(id string) bool
+	// TypingPreview shows supports what a user is typing.
 	TypingPreview bool
-	// Frame makes of a payload what goes to a peer: a copy, since the payload is
-	// overwritten by the next.
+	// Frame makes the frame for a peer from a payload. It must copy the payload, whose memory
+	// is reused.
 	Frame func(payload []byte) []byte
-	// Tracer makes spans of what messages go through; without one there are none.
+	// Tracer makes spans of the steps of messages. The zero Tracer makes none.
 	Tracer  wire.Tracer
 	Log     *slog.Logger
-	Metrics prometheus.Registerer // gets the counter of messages; see Service.Metrics
+	Metrics prometheus.Registerer // for the counter of messages; see Service.Metrics
 }
 
-// Service is the chat server of one process, without its sockets. Its methods
-// may be called concurrently.
+// A Keeper archives chats that have ended.
+type Keeper interface {
+	// End ends those of the chats that have expired, and returns how long each chat still
+	// lives, 0 if it has ended or is gone. It can be repeated.
+	End(ctx context.Context, chatIDs []string) ([]time.Duration, error)
+}
+
+// Service is the chat server of one process, without its sockets. It is safe for concurrent
+// use.
 type Service struct {
 	id      string // of this server, in Attended events
 	events  atomic.Int64
@@ -86,7 +106,8 @@ type Service struct {
 	tracer  wire.Tracer
 	metrics metrics
 
-	standing *standing // of the users who wait here and want to know
+	newcomers *newcomers
+	standing  *standing // informs waiting users of their place
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -99,23 +120,31 @@ type Service struct {
 	ended   sync.WaitGroup
 	rooms   map[string]*room
 	expiry  expiryHeap
-	waiting map[*room]struct{} // whose users are in the queue because of this server
-	written map[*room]struct{} // of those, where the user has written and the queue is not told
-	wrote   chan struct{}      // there is something in written; capacity 1
-	// What could not be done at once and is tried until it can:
-	unqueued map[string]bool    // chats that must leave the queue, and whether a support has taken them
-	untold   map[string]int64   // chats whose news could not be published, with the position
-	marked   map[*room]struct{} // rooms whose marks are to be logged; each has an errand for it
-	retry    chan struct{}      // there is something in unqueued or untold; capacity 1
-	// There is something in marked; capacity 1.
+	waiting map[*room]struct{} // rooms whose users are in the queue because of this server
+	written map[*room]struct{} // those of them whose user has written something that the queue does not know
+	wrote   chan struct{}      // signals that written has rooms; capacity 1
+	held    map[*room]struct{} // rooms of chats with a support
+	// listening has the rooms that exchange signals. elsewhere has, by server, the rooms with
+	// a user whose support has sockets on that other server.
+	listening map[*room]struct{}
+	elsewhere map[string]map[*room]struct{}
+	// Work that could not be done at once and is retried:
+	unqueued map[string]*lobby.Held // chats to remove from the queue; nil unless a support has taken them
+	queued   map[*room]struct{}     // rooms whose users must enter the queue; each has an errand for that
+	unheld   map[string]struct{}    // chats that no longer have a support
+	untold   map[string]int64       // chats with unpublished news, with the position
+	marked   map[*room]struct{}     // rooms with marks to log; each has an errand for that
+	retry    chan struct{}          // signals that there is work to retry; capacity 1
+	// markedNow signals that marked has rooms; capacity 1.
 	markedNow chan struct{}
 	timers    *timers
 
-	// outage is set while the store takes no appends, see storeFailed.
+	watched atomic.Bool // the queue wants to know the chats with a support
+	// outage is set while the store accepts no appends, see storeFailed.
 	outage atomic.Bool
 }
 
-// New starts a Service. It need not reach store or broker to start.
+// New starts a Service. Store and broker may be unavailable at the start.
 func New(cfg Config) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
@@ -123,7 +152,7 @@ func New(cfg Config) *Service {
 		cfg:      cfg,
 		db:       cfg.DB,
 		queue:    cfg.Queue,
-		logs:     log.NewStore(cfg.DB, cfg.TTL),
+		logs:     log.NewStore(cfg.DB, cfg.TTL, cfg.Grace),
 		logger:   cfg.Log,
 		frame:    cfg.Frame,
 		tracer:   cfg.Tracer,
@@ -134,15 +163,21 @@ func New(cfg Config) *Service {
 		waiting:  map[*room]struct{}{},
 		written:  map[*room]struct{}{},
 		wrote:    make(chan struct{}, 1),
-		unqueued: map[string]bool{},
+		held:     map[*room]struct{}{},
+		unqueued: map[string]*lobby.Held{},
+		queued:   map[*room]struct{}{},
+		unheld:   map[string]struct{}{},
 		untold:   map[string]int64{},
 		marked:   map[*room]struct{}{},
 		retry:    make(chan struct{}, 1),
 
+		listening: map[*room]struct{}{},
+		elsewhere: map[string]map[*room]struct{}{},
 		markedNow: make(chan struct{}, 1),
 		timers:    newTimers(),
 	}
 	s.publishing, s.stopPublishing = context.WithCancel(context.Background())
+	s.newcomers = newNewcomers(cfg.TTL)
 	s.standing = newStanding(s)
 	cfg.Metrics.MustRegister(s.metrics.messages)
 	s.start(s.watchExpiry)
@@ -152,12 +187,13 @@ func New(cfg Config) *Service {
 	s.start(s.timers.run)
 	s.start(s.keepServers)
 	s.start(s.tellWritten)
+	s.start(s.keepHeld)
 	s.start(s.standing.run)
 	return s
 }
 
-// Close logs what has been read, ends the service's goroutines and joins them.
-// Sockets must have been closed before.
+// Close logs the read marks, ends the service's goroutines and joins them. The sockets must
+// be closed before.
 func (s *Service) Close() error {
 	s.logMarks(s.ctx, lastMarks)
 	s.mu.Lock()
@@ -170,8 +206,7 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// start runs f in a goroutine that Close joins; false once the service is
-// closed.
+// start runs f in a goroutine that Close joins. It returns false after Close.
 func (s *Service) start(f func(context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,54 +217,68 @@ func (s *Service) start(f func(context.Context)) bool {
 	return true
 }
 
-// Registration is what is known of a user when they register.
+// Registration has the facts about a user at the registration.
 type Registration struct {
-	Name     string // has passed wire.Name
-	Verified bool   // a token of the user's site has vouched for the name
-	Team     string // that the user asks for; "" is none
-	Details  string // a JSON object for agents who ask for it; "" is none
+	Name     string // a result of wire.Name
+	Verified bool   // the site has confirmed the name with a token
+	Team     string // the team that the user asks for; may be ""
+	Details  string // a JSON object for agents who ask for details; may be ""
+	Consent  string // the text that the user has agreed to, a JSON object; may be ""
+	Subject  string // of the visitor's token; "" without one
 }
 
-// Register makes a user with a fresh chat, which lives for the TTL unless its
-// user connects.
+// Register makes a user with a new chat. The chat expires after the TTL unless the user
+// connects.
 func (s *Service) Register(ctx context.Context, with Registration) (lobby.User, error) {
 	u := lobby.User{
 		Username: with.Name, UserID: wire.NewID(), ChatID: wire.NewID(), Verified: with.Verified,
 		Team: with.Team, Details: with.Details,
 	}
 	err := s.db.AwaitTime(ctx)
+	began := now()
 	if err == nil {
+		if s.cfg.Keeper == nil {
+			with.Subject = "" // nobody will need it
+		}
 		var span trace.Span
 		ctx, span = s.tracer.Begin(ctx, spanRegister, trace.SpanKindServer)
-		err = s.logs.Create(ctx, log.Event{
+		registered := log.Event{
 			Kind: log.Registered, At: s.now(),
 			UserID: u.UserID, Username: u.Username, ChatID: u.ChatID, Verified: u.Verified,
-			Team: u.Team, Content: u.Details,
-		})
+			Team: u.Team, Content: u.Details, Agent: with.Subject,
+		}
+		var more []log.Event
+		if with.Consent != "" {
+			more = append(more, log.Event{Kind: log.Consented, At: registered.At, Content: with.Consent})
+		}
+		err = s.logs.Create(ctx, registered, more...)
 		endSpan(span, err)
+		if err == nil {
+			s.newcomers.add(u.ChatID, began, append([]log.Event{registered}, more...))
+		}
 	}
 	if err != nil {
 		s.metrics.unregistered.Inc()
-		s.logger.Warn("a registration failed", "error", err)
+		s.logger.Warn("cannot register a user", "error", err)
 	}
 	return u, err
 }
 
-// now is the time for events: the store's, the same on all servers.
+// now returns the time for events by the store's clock, which is the same for all servers.
 func (s *Service) now() int64 { return s.db.Now().UnixMicro() }
 
-// eventID makes an id that no other event has.
+// eventID returns a unique id for an event.
 func (s *Service) eventID() string {
 	id := append(make([]byte, 0, 32), s.id...)
 	return string(strconv.AppendInt(append(id, '-'), s.events.Add(1), 36))
 }
 
-// maxSessions is how many sessions of one chat a server takes, those that are
-// just joining included.
+// maxSessions is the maximum number of sessions of one chat on a server, including those
+// that are just joining.
 const maxSessions = 16
 
-// hold returns the room of a chat for a session, made if need be; release must
-// follow. It returns nil when the room holds as many sessions as it can.
+// hold returns the room of a chat for a session, and makes it if necessary. The caller must
+// release it. hold returns nil if the room has the maximum number of sessions.
 func (s *Service) hold(chatID string) *room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,11 +287,15 @@ func (s *Service) hold(chatID string) *room {
 		return nil
 	}
 	if r == nil {
-		r = &room{service: s, chatID: chatID, entering: make(chan struct{}, 1)}
+		r = s.newRoom(chatID)
 		s.rooms[chatID] = r
 	}
 	r.users++
 	return r
+}
+
+func (s *Service) newRoom(chatID string) *room {
+	return &room{service: s, chatID: chatID, entering: make(chan struct{}, 1)}
 }
 
 // hasRoom reports whether the chat has a room here.
@@ -252,22 +305,28 @@ func (s *Service) hasRoom(chatID string) bool {
 	return s.rooms[chatID] != nil
 }
 
-// release undoes hold. The last one to leave closes the room.
+// release undoes hold. The last release closes the room.
 func (s *Service) release(r *room) {
 	s.mu.Lock()
 	r.users--
 	s.drop(r)
 }
 
-// releaseErrand undoes what has kept a room beside its sessions.
+// errand keeps a room open until releaseErrand.
+func (s *Service) errand(r *room) {
+	s.mu.Lock()
+	r.errands++
+	s.mu.Unlock()
+}
+
+// releaseErrand undoes errand.
 func (s *Service) releaseErrand(r *room) {
 	s.mu.Lock()
 	r.errands--
 	s.drop(r)
 }
 
-// drop closes a room that nobody holds any more. The caller holds mu, and does not
-// afterwards.
+// drop closes a room that is no longer needed. The caller holds mu; drop unlocks it.
 func (s *Service) drop(r *room) {
 	last := r.users+r.errands == 0
 	if last && s.rooms[r.chatID] == r {
@@ -279,7 +338,7 @@ func (s *Service) drop(r *room) {
 	}
 }
 
-// forget takes an expired room out of the registry.
+// forget removes an expired room from the registry.
 func (s *Service) forget(r *room) {
 	s.mu.Lock()
 	if s.rooms[r.chatID] == r {
@@ -289,9 +348,8 @@ func (s *Service) forget(r *room) {
 	r.close()
 }
 
-// publish tells the other servers of an entry, or, if it is nil, of a position.
-// What cannot be published now is made up for later by the position alone. traced
-// says below which span that happens.
+// publish sends an entry to the other servers or, if it is nil, only its position. If that
+// fails, the position is published later. traced has the parent span.
 func (s *Service) publish(traced context.Context, chatID string, seq int64, entry []byte) {
 	ctx, cancel := context.WithTimeout(s.publishing, publishTimeout)
 	defer cancel()
@@ -299,7 +357,7 @@ func (s *Service) publish(traced context.Context, chatID string, seq int64, entr
 	err := s.cfg.Broker.Publish(ctx, topic(chatID), encodeNews(seq, entry, traceparent(traced)))
 	endSpan(span, err)
 	if err != nil {
-		s.logger.Debug("publishing news of a chat", "chat", chatID, "error", err)
+		s.logger.Debug("cannot publish news of a chat", "chat", wire.ShortID(chatID), "error", err)
 		s.tellLater(chatID, seq)
 	}
 }

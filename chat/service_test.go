@@ -195,7 +195,7 @@ type deployment struct {
 	services []*Service
 }
 
-func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deployment {
+func deploy(t testing.TB, servers int, ttl time.Duration, seed int64, tune ...func(*Config)) *deployment {
 	t.Helper()
 	store, err := embedded.StartRedis()
 	if err != nil {
@@ -219,11 +219,15 @@ func deploy(t testing.TB, servers int, ttl time.Duration, seed int64) *deploymen
 			DB: db, Broker: d.broker, ChatTTL: ttl, ClaimTTL: time.Second, LeaveGrace: time.Second, Log: logger,
 		})
 		t.Cleanup(func() { queue.Close() })
-		s := New(Config{
+		cfg := Config{
 			DB: db, Broker: d.broker, Queue: queue, TTL: ttl, MessageBurst: 1, MaxMessages: log.MaxMessages, JoinTimeout: time.Minute,
 			Frame: func(b []byte) []byte { return append(bytes.Clone(b), '\n') },
 			Log:   logger, Metrics: prometheus.NewRegistry(),
-		})
+		}
+		for _, change := range tune {
+			change(&cfg)
+		}
+		s := New(cfg)
 		t.Cleanup(func() { s.Close() })
 		d.services = append(d.services, s)
 	}

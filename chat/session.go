@@ -18,47 +18,50 @@ import (
 )
 
 const (
-	// maxContent is the largest number of characters in a message.
+	// maxContent is the maximum number of characters in a message.
 	maxContent = 8000
-	// maxMessageID is the largest number of characters in a messageId.
+	// maxFiles is the maximum number of files in a message.
+	maxFiles = 5
+	// maxMessageID is the maximum number of characters in a messageId.
 	maxMessageID = 64
 )
 
-// Session is one socket of port 9000. Receive is called by one goroutine at a
-// time; Closed once, after the last Receive.
+// Session is the session of one socket of port 9000. Only one goroutine at a time calls
+// Receive. Closed is called once, after the last Receive.
 type Session struct {
 	service   *Service
 	peer      wire.Peer
 	chatID    string
-	agent     *wire.Identity // nil unless the client has shown an agent's token
+	agent     *wire.Identity // nil unless the client has an agent's token
 	connected time.Time
 
 	// Set by the Join, before the session is in its room:
 	role      log.Role
-	supportID string // a Support's own; kept when a Join must be tried again
-	name      string // an Observer's
+	supportID string // of a Support; kept for a repeated Join
+	name      string // of an Observer
 	features  features
 	room      *room
 
 	// Guarded by room.mu:
 	away         bool
-	toldPresence [2]presence // of each side, if it is not the own
+	toldPresence [2]presence // of the other side
 	typing       sessionTyping
-	stands       stands // what it has been told of the queue
+	stands       stands // the last Queue that it was sent
+	knows        string // the last supportId that it was sent
 
 	joined  atomic.Bool
-	limiter *rate.Limiter // made with the first message
+	limiter *rate.Limiter // made for the first message
 }
 
-// Connect begins the session of a socket that was opened for a chat. agent is
-// whose token the client has shown, if any.
+// Connect begins the session of a socket that was opened for a chat. agent is the identity in
+// the client's token, nil without one.
 func (s *Service) Connect(chatID string, peer wire.Peer, agent *wire.Identity) *Session {
 	s.metrics.joining.Inc()
 	return &Session{service: s, peer: peer, chatID: chatID, agent: agent, connected: time.Now()}
 }
 
-// Overdue reports whether the session should have joined by now. It may be
-// called concurrently.
+// Overdue reports whether the session should have joined by now. It is safe for concurrent
+// use.
 func (s *Session) Overdue(now time.Time) bool {
 	return !s.joined.Load() && now.Sub(s.connected) > s.service.cfg.JoinTimeout
 }
@@ -83,9 +86,9 @@ func (s *Session) Closed() {
 	}
 }
 
-// Receive handles one text frame (PROTOCOL.md, "Chat server"), which could be read
-// at readable: its time for the store counts from then. It returns when the frame
-// has been answered.
+// Receive handles one text frame (web/api/README.md, "Chat server, port 9000"). Its time
+// limit for the store starts at readable, when the frame could be read. It returns when the
+// frame was answered.
 func (s *Session) Receive(frame []byte, readable time.Time) {
 	if wire.IsPong(frame) {
 		return
@@ -101,7 +104,7 @@ func (s *Session) Receive(frame []byte, readable time.Time) {
 		s.receiveJoin(args, readable)
 	case kindChatMessage:
 		s.receiveMessage(args, readable)
-	case kindReceipt, kindTyping, kindPresence, kindCloseChat, kindRate, kindNote:
+	case kindReceipt, kindTyping, kindPresence, kindCloseChat, kindRate, kindNote, kindTransfer:
 		s.receiveOther(kind, args, readable)
 	default:
 		s.refuse(wire.UnknownKind, "")
@@ -110,7 +113,7 @@ func (s *Session) Receive(frame []byte, readable time.Time) {
 
 var errNotJoined = wire.NewError(wire.NotJoined, "Send a Join first.")
 
-// receiveOther handles what a session that has joined may send beside messages.
+// receiveOther handles the frames of a joined session other than messages.
 func (s *Session) receiveOther(kind string, raw jsontext.Value, readable time.Time) {
 	if s.room == nil {
 		s.refuse(errNotJoined, "")
@@ -120,21 +123,30 @@ func (s *Session) receiveOther(kind string, raw jsontext.Value, readable time.Ti
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	err := s.handle(ctx, deadline, kind, raw)
-	if err == nil || errors.Is(err, log.ErrGone) { // then the room has told this session too
+	if err == nil || errors.Is(err, log.ErrGone) { // then the room has informed this session, too
 		return
 	}
 	var public *wire.Error
 	if !errors.As(err, &public) && !errors.Is(err, errOutage) {
-		s.service.logger.Warn("a frame could not be handled", "type", kind, "chat", wire.ShortID(s.chatID), "error", err)
+		s.service.logger.Warn("cannot handle a frame", "type", kind, "chat", wire.ShortID(s.chatID), "error", err)
 	}
 	s.refuse(wire.Public(err), "")
 }
 
 func (s *Session) handle(ctx context.Context, deadline time.Time, kind string, raw jsontext.Value) error {
-	if s.role == log.RoleObserver && kind != kindNote && kind != kindCloseChat {
+	switch {
+	case s.role == log.RoleObserver && kind != kindNote && kind != kindCloseChat && kind != kindTransfer:
 		return errObserver
+	case s.role == log.RoleSupport && !s.room.isOf(s): // no longer the support
+		return errNotYours
 	}
 	switch kind {
+	case kindTransfer:
+		var args transferArgs
+		if err := wire.DecodeArgs(raw, &args); err != nil {
+			return err
+		}
+		return s.room.transfer(ctx, deadline, s, &args)
 	case kindNote:
 		var args noteArgs
 		if err := wire.DecodeArgs(raw, &args); err != nil {
@@ -187,7 +199,7 @@ func (s *Session) refuse(err *wire.Error, messageID string) {
 	s.send(err.Payload(messageID))
 }
 
-// expired tells the client that the chat is gone.
+// expired tells the client that the chat has ended.
 func (s *Session) expired() {
 	s.send(chatExpiredPayload(s.chatID))
 	s.peer.Close(wire.CloseNormal, "chat expired")
@@ -198,7 +210,7 @@ var (
 	errTaken        = wire.NewError(wire.AlreadyTaken, "Another agent has taken this chat.")
 	errCrowded      = wire.NewError(wire.ChatFull, "This chat has too many connections. Please close one of them.")
 	errNoToken      = wire.NewError(wire.Unauthorized, "You need an agent's token to join as Support.")
-	errNoSupervisor = wire.NewError(wire.Forbidden, "You need a supervisor's token to look on.")
+	errNoSupervisor = wire.NewError(wire.Forbidden, "You need a supervisor's token to join as Observer.")
 	errTooFast      = wire.NewError(wire.RateLimited, "You are sending too fast. Please send this again in a moment.")
 	errFull         = wire.NewError(wire.ChatFull, "This chat is full. It takes no more messages.")
 )
@@ -220,7 +232,7 @@ func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
 			s.peer.Close(wire.ClosePolicy, string(public.Code))
 		}
 	default:
-		s.service.logger.Warn("a Join failed", "chat", wire.ShortID(s.chatID), "error", err)
+		s.service.logger.Warn("cannot handle a Join", "chat", wire.ShortID(s.chatID), "error", err)
 		s.refuse(wire.ErrUnavailable, "")
 	}
 }
@@ -248,7 +260,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	}
 	switch {
 	case s.room != nil:
-		return wire.NewError(wire.BadRequest, "This socket has joined already.")
+		return wire.NewError(wire.BadRequest, "This socket has already joined.")
 	case args.From == "":
 		return wire.Missing("from")
 	case !args.From.Valid() && args.From != log.RoleObserver:
@@ -263,7 +275,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	s.role = args.From
 	s.features = parseFeatures(args.Features, s.role)
 
-	// To a store far away it takes four round trips or five.
+	// A Join takes up to five round trips to the store; a first Join usually takes two or three.
 	deadline := readable.Add(storeTimeout)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(lastTry))
 	defer cancel()
@@ -273,11 +285,11 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	}
 	ctx, span := s.service.tracer.Begin(ctx, spanReceive, trace.SpanKindServer)
 	s.show(span, kindJoin)
-	err := r.open(ctx, args.UserID, s)
+	done, err := r.open(ctx, args.UserID, s, first && s.role == log.RoleSupport)
 	if err == nil {
 		switch {
 		case s.role == log.RoleUser:
-			err = r.joinUser(ctx, s, args.SupportID)
+			err = r.joinUser(ctx, s, args.SupportID, done.queued)
 		case s.role == log.RoleObserver:
 			s.name = name
 			err = r.joinObserver(s)
@@ -285,9 +297,9 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 			if s.supportID == "" {
 				s.supportID = wire.NewID()
 			}
-			err = r.joinSupport(ctx, deadline, s, name)
+			err = r.joinSupport(ctx, deadline, s, name, done.trusted)
 		default:
-			err = r.rejoinSupport(s, args.SupportID, false)
+			err = r.rejoinSupport(ctx, deadline, s, args.SupportID)
 		}
 	}
 	endSpan(span, err)
@@ -303,8 +315,7 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	return nil
 }
 
-// subject tells the agent of this session from all others; it is empty where
-// agents need no token.
+// subject returns the token subject of this session's agent, empty if agents need no token.
 func (s *Session) subject() string {
 	if s.agent == nil {
 		return ""
@@ -336,20 +347,20 @@ func (s *Session) receiveMessage(raw jsontext.Value, readable time.Time) {
 	}
 	ctx, span := s.service.tracer.Begin(context.Background(), spanReceive, trace.SpanKindServer)
 	s.show(span, kindChatMessage)
-	err := s.room.write(ctx, readable.Add(storeTimeout), s, args.Content, messageID)
+	err := s.room.write(ctx, readable.Add(storeTimeout), s, args.Content, messageID, carried(args.Files))
 	endSpan(span, err)
 	switch {
-	case err == nil, errors.Is(err, log.ErrGone): // then the room has told this session too
+	case err == nil, errors.Is(err, log.ErrGone): // then the room has informed this session, too
 	default:
 		var public *wire.Error
 		if !errors.As(err, &public) && !errors.Is(err, errOutage) {
-			s.service.logger.Warn("a message could not be stored", "chat", wire.ShortID(s.chatID), "error", err)
+			s.service.logger.Warn("cannot store a message", "chat", wire.ShortID(s.chatID), "error", err)
 		}
 		s.refuse(wire.Public(err), messageID)
 	}
 }
 
-// show tells a span which frame it is about, and whose.
+// show adds the type of the frame and the role of its sender to a span.
 func (s *Session) show(span trace.Span, kind string) {
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("livesupport.type", kind), attribute.String("livesupport.from", string(s.role)))
@@ -360,9 +371,11 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 	switch {
 	case args.From == "":
 		return wire.Missing("from")
-	case args.Content == "":
+	case args.Content == "" && len(args.Files) == 0:
 		return wire.Missing("content")
-	case s.service.outage.Load(): // and it does not count against the rate
+	case args.Files != nil && (len(args.Files) < 1 || len(args.Files) > maxFiles):
+		return errFileCount
+	case s.service.outage.Load(): // does not count against the rate
 		return wire.ErrUnavailable
 	case !s.allowed():
 		return errTooFast
@@ -378,7 +391,7 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 	return nil
 }
 
-// allowed counts a message against the session's rate.
+// allowed counts a message against the session's rate limit.
 func (s *Session) allowed() bool {
 	cfg := &s.service.cfg
 	if cfg.MessageRate == 0 {

@@ -12,73 +12,73 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A chat's servers tell each other what passes: marks, typing, and who is there
-// (DESIGN: "Passing signals are not publications"). They do so once one of them has
-// said in the log that it wants to hear it, because one of its sessions has listed
-// such a feature. Nothing of it is stored.
+// A chat's servers send each other signals about what is not logged: marks, typing and
+// presence. They start once one of them has logged that it wants signals, because one of
+// its sessions has listed such a feature. Signals are not stored.
 
-// signal is what one server tells the others of a chat.
+// signal is a message from one server of a chat to the others.
 type signal struct {
 	Server string `json:"server"`
-	// Here is what the server has. With Ask the others tell theirs.
+	// Here is the state at the server. Ask makes the others send theirs.
 	Here *here `json:"here,omitempty"`
 	Ask  bool  `json:"ask,omitzero"`
-	// From is whose Mark has grown, or who is Typing, and what (Text).
+	// From is the role whose Mark was raised, or that is Typing, with its Text.
 	From   log.Role `json:"from,omitempty"`
 	Mark   *mark    `json:"mark,omitempty"`
 	Typing *bool    `json:"typing,omitempty"`
 	Text   *string  `json:"text,omitempty"`
 }
 
-// here is what a server has of a chat: which side is there, and how far each has got.
+// here is a server's state of a chat: the presence and the marks of both sides.
 type here struct {
-	Present [2]presence `json:"present"` // "" for a side that has no socket there
+	Present [2]presence `json:"present"` // "" for a side without a socket there
 	Marks   marks       `json:"marks"`
 }
 
-// toldHere is what another server has told, and when.
+// toldHere is the latest state from another server, with its time.
 type toldHere struct {
 	here
-	heard time.Time
+	heard moment
 }
 
 const (
-	// answerTime is how long the others have to tell what they have, until they are
-	// asked again; who has not answered any of the questions has no room any more.
+	// answerTime is how long the others have to answer before they are asked again. A server
+	// that answers none of the questions no longer has a room.
 	answerTime = 2 * time.Second
 	questions  = 3
-	// repeatAfter is when a server tells again what has changed, lest it was lost.
+	// repeatAfter is when a server repeats a change, in case its signal was lost.
 	repeatAfter = 5 * time.Second
-	// repeats is how often, at most: then its lease has run out.
+	// repeats is how often it repeats it at most. By then its lease has expired.
 	repeats = 4
 )
 
-// signals is a room's part in them. It is guarded by room.mu.
+// signals is a room's state of the signals. room.mu guards it.
 type signals struct {
-	subscription broker.Subscription // nil while nobody wants them
+	subscription broker.Subscription // nil while nobody wants signals
 	others       map[string]toldHere // by server
-	asked        map[string]struct{} // who has not answered yet
+	asked        map[string]struct{} // servers that have not answered yet
 	question     int                 // counts the questions
-	dropped      bool                // a signal, since the last question
-	buried       map[string]struct{} // servers that counted as dead, and were not heard since
-	told         [2]presence         // what this server has told last
+	dropped      bool                // dropped a signal since the last question
+	buried       map[string]struct{} // servers that counted as dead and were not heard since
+	told         [2]presence         // the last presence that this server has sent
 }
 
-// wantsSignals reports whether another server wants to hear. The caller holds mu.
+// wantsSignals reports whether another server wants signals. The caller holds mu.
 func (r *room) wantsSignals() bool {
 	return slices.ContainsFunc(r.state.Servers, func(s log.Server) bool { return s.Signals && s.ID != r.service.id })
 }
 
-// listen takes part in the signals from now on. The caller holds mu.
+// listen starts exchanging signals. The caller holds mu.
 func (r *room) listen() {
 	if r.signals.subscription != nil || r.gone {
 		return
 	}
+	r.service.listens(r)
 	r.signals.others = map[string]toldHere{}
 	r.signals.subscription = r.service.cfg.Broker.Listen(topic(r.chatID), r.signaled, r.ask)
 }
 
-// ask tells the others what is here and has them tell the same: at first, and
+// ask sends the state here to the others and makes them send theirs: at the start, and
 // whenever signals may have been lost.
 func (r *room) ask() {
 	r.mu.Lock()
@@ -86,7 +86,7 @@ func (r *room) ask() {
 	r.mu.Unlock()
 }
 
-// askAll is ask. The caller holds mu.
+// askAll is ask for callers that hold mu.
 func (r *room) askAll() {
 	r.signals.asked = map[string]struct{}{}
 	for server := range r.signals.others {
@@ -97,17 +97,17 @@ func (r *room) askAll() {
 	r.question(questions)
 }
 
-// question sends a question, and up to so many while somebody has not answered. The
-// caller holds mu.
+// question sends a question, and repeats it up to tries times while a server has not answered.
+// The caller holds mu.
 func (r *room) question(tries int) {
 	if !r.state.AttendedByOthers(r.service.id) {
 		return
 	}
 	r.signals.question++
 	question := r.signals.question
-	// Who does not want to hear answers all the same.
+	// Servers that want no signals answer all the same.
 	sent := r.send(signal{Server: r.service.id, Here: r.here(), Ask: true})
-	r.signals.dropped = r.signals.dropped || !sent // then the room asks anew, see bury
+	r.signals.dropped = r.signals.dropped || !sent // then the room asks again, see bury
 	if !sent || len(r.signals.asked) == 0 {
 		return
 	}
@@ -125,23 +125,23 @@ func (r *room) question(tries int) {
 	})
 }
 
-// lose forgets what servers have told that are there no more, and have been silent for
-// so long at least. The caller holds mu.
+// lose forgets the state of servers that are gone and have been silent for at least the given
+// time. The caller holds mu.
 func (r *room) lose(servers map[string]struct{}, silent time.Duration) {
 	for server := range servers {
 		delete(r.signals.others, server)
 	}
 	for i, role := range sides {
-		if left := &r.presence.left[i]; left.IsZero() {
-			*left = time.Now().Add(-silent)
+		if left := &r.presence.left[i]; left.isNone() {
+			*left = now().add(-silent)
 		}
 		r.presenceChanged(role)
 	}
 }
 
-// bury forgets what dead servers have told, and asks anew when one of them is back, or
-// when a signal of this room was dropped. What a dead server has appended it may not
-// have told.
+// bury forgets the state of dead servers, and asks again when one of them is back or when a
+// signal of this room was dropped. It also reads the log, because a dead server may not have
+// published its last entries.
 func (r *room) bury(all *servers) {
 	r.mu.Lock()
 	lost := map[string]struct{}{}
@@ -172,7 +172,7 @@ func (r *room) bury(all *servers) {
 	}
 }
 
-// here is what this server has. The caller holds mu.
+// here returns the state at this server. The caller holds mu.
 func (r *room) here() *here {
 	h := &here{Marks: r.marks}
 	for i, role := range sides {
@@ -182,8 +182,8 @@ func (r *room) here() *here {
 	return h
 }
 
-// signal tells the other servers, if one of them wants to hear, and reports whether
-// it has not been dropped already. The caller holds mu.
+// signal sends a signal if another server wants signals. It returns false if the signal was
+// dropped at once. The caller holds mu.
 func (r *room) signal(s signal) bool {
 	if !r.wantsSignals() {
 		return true
@@ -200,13 +200,13 @@ func (r *room) send(s signal) bool {
 		err = r.service.cfg.Broker.Signal(topic(r.chatID), payload)
 	}
 	if err != nil {
-		r.service.logger.Debug("a signal was dropped", "chat", wire.ShortID(r.chatID), "error", err)
+		r.service.logger.Debug("dropped a signal", "chat", wire.ShortID(r.chatID), "error", err)
 	}
 	return err == nil
 }
 
-// announce tells the other servers who is here, if that has changed, and soon once
-// more, lest it was lost. The caller holds mu.
+// announce sends the presence here to the other servers if it has changed, and repeats it soon
+// in case the signal was lost. The caller holds mu.
 func (r *room) announce() {
 	before := r.signals.told
 	h := r.here()
@@ -223,9 +223,9 @@ func (r *room) repeatLater(s signal, tries int) {
 	r.service.timers.after(repeatAfter, func() { r.repeat(s, tries) })
 }
 
-// repeat sends what was announced, unless that has changed since. For a room that is
-// gone it tries until the signal is not dropped at once, or another room is there to
-// tell what the chat has here; a room that lives asks anew in that case, see bury.
+// repeat sends an announcement again, unless the presence has changed since. For a closed room
+// it tries until the signal is not dropped at once, or the chat has a new room here. An open
+// room asks again in that case, see bury.
 func (r *room) repeat(s signal, tries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,7 +239,7 @@ func (r *room) repeat(s signal, tries int) {
 	}
 }
 
-// signaled takes a signal.
+// signaled handles a signal.
 func (r *room) signaled(payload []byte) {
 	var s signal
 	if json.Unmarshal(payload, &s) != nil || s.Server == "" || s.Server == r.service.id {
@@ -251,7 +251,7 @@ func (r *room) signaled(payload []byte) {
 		return
 	}
 	if s.Here != nil {
-		r.signals.others[s.Server] = toldHere{*s.Here, time.Now()}
+		r.signals.others[s.Server] = toldHere{*s.Here, now()}
 		delete(r.signals.asked, s.Server)
 		delete(r.signals.buried, s.Server)
 		for i, role := range sides {
@@ -259,7 +259,7 @@ func (r *room) signaled(payload []byte) {
 			r.presenceChanged(role)
 		}
 	}
-	if s.Ask { // it may not have said in the log yet that it wants to hear
+	if s.Ask { // the log may not say yet that this server wants signals
 		r.send(signal{Server: r.service.id, Here: r.here()})
 	}
 	if s.From.Valid() {

@@ -13,41 +13,40 @@ import (
 )
 
 const (
-	// standEvery is how often users are told what has changed. Where there are more
-	// than manyWaiting of them it is standManyEvery, which still is soon enough.
+	// standEvery is how often changes are sent to users. With more than manyWaiting users it
+	// is standManyEvery, which is still often enough.
 	standEvery     = 2 * time.Second
 	standManyEvery = 4 * time.Second
 	manyWaiting    = 1000
-	// standGather is for how long those who come are gathered for one look.
+	// standGather is how long new users are collected for one reading of the queue.
 	standGather = 20 * time.Millisecond
-	// standPiece bounds one look at the queue.
+	// standPiece bounds the number of chats in one reading of the queue.
 	standPiece = 500
 )
 
-// standing tells users who wait on this server, and have asked for it, how they
-// stand in the queue. While nobody has asked it does nothing.
+// standing sends users who wait on this server, and have listed the feature, their place in
+// the queue. Without such users it does nothing.
 type standing struct {
 	service *Service
-	asking  atomic.Int64 // sessions that have asked, whether their users wait or not
+	asking  atomic.Int64 // sessions with the feature, whether their users wait or not
 	wake    chan struct{}
 
 	mu    sync.Mutex
-	fresh []*room // where somebody is to be told soon
+	fresh []*room // rooms with sessions to inform soon
 }
 
-// stands is what a session has been told.
+// stands is the content of the last Queue that a session was sent.
 type stands struct {
 	known             bool
-	position, waiting int
-	estimate          int64 // seconds, or negative for unknown
+	position, waiting int32
+	estimate          int32 // seconds, or negative for unknown
 }
 
 func newStanding(s *Service) *standing {
 	return &standing{service: s, wake: make(chan struct{}, 1)}
 }
 
-// joined counts a session that has asked, and has it told soon; closed is the end of
-// it.
+// joined counts a session with the feature and informs it soon; closed undoes the count.
 func (st *standing) joined(r *room) {
 	st.asking.Add(1)
 	st.soon(r)
@@ -55,7 +54,7 @@ func (st *standing) joined(r *room) {
 
 func (st *standing) closed() { st.asking.Add(-1) }
 
-// soon has the user of a room told soon, for whom a wait begins.
+// soon makes the user of a room, whose wait begins, get their place soon.
 func (st *standing) soon(r *room) {
 	if st.asking.Load() == 0 {
 		return
@@ -111,9 +110,9 @@ func (st *standing) run(ctx context.Context) {
 	}
 }
 
-// look looks how the users of these rooms stand and tells them what they have not
-// been told: only those who have been told nothing yet, if first is set. It returns
-// how many rooms have somebody to tell.
+// look reads the places of the users of these rooms and sends them what they do not know yet.
+// If first is set, it only informs users who do not know their place at all. It returns how
+// many rooms have somebody to inform.
 func (st *standing) look(ctx context.Context, rooms []*room, first bool) int {
 	rooms = slices.DeleteFunc(rooms, func(r *room) bool { return !r.asksStanding(first) })
 	for some := range slices.Chunk(rooms, standPiece) {
@@ -126,9 +125,9 @@ func (st *standing) look(ctx context.Context, rooms []*room, first bool) int {
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
-				st.service.logger.Debug("looking how users stand in the queue", "error", err)
+				st.service.logger.Debug("cannot read the places of users in the queue", "error", err)
 			}
-			break // the next round tells them
+			break // the next round informs them
 		}
 		for i, r := range some {
 			r.tellStanding(standsAt(s, i), first)
@@ -137,35 +136,35 @@ func (st *standing) look(ctx context.Context, rooms []*room, first bool) int {
 	return len(rooms)
 }
 
-// standsAt is how the queue stands for the user with an index.
+// standsAt returns the standing of the user with the given index.
 func standsAt(s lobby.Standing, i int) stands {
-	told := stands{known: true, position: s.Positions[i], waiting: s.Waiting, estimate: -1}
+	told := stands{known: true, position: int32(s.Positions[i]), waiting: int32(s.Waiting), estimate: -1}
 	if s.Interval >= 0 {
 		wait := time.Duration(told.position) * s.Interval
-		told.estimate = int64(wait.Round(time.Second) / time.Second)
+		told.estimate = int32(wait.Round(time.Second) / time.Second)
 	}
 	return told
 }
 
-// asksQueue reports whether the session is a user's who wants to know.
+// asksQueue reports whether the session is a user's with the feature.
 func (s *Session) asksQueue() bool { return s.role == log.RoleUser && s.features.has(featureQueue) }
 
 func (s *Session) wantsStanding(first bool) bool {
 	return s.asksQueue() && !(first && s.stands.known)
 }
 
-// asksStanding reports whether somebody here is to be told.
+// asksStanding reports whether the room has somebody to inform.
 func (r *room) asksStanding(first bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.waiting && slices.ContainsFunc(r.sessions, func(s *Session) bool { return s.wantsStanding(first) })
 }
 
-// tellStanding tells the sessions that have not been told this, unless the wait is
+// tellStanding informs the sessions that do not know this standing yet, unless the wait is
 // over.
 func (r *room) tellStanding(now stands, first bool) {
 	if now.position < 0 {
-		return // it is not in the queue at this moment, but will be
+		return // the user is not in the queue at this moment, but will be
 	}
 	var buf [2]*Session
 	told := buf[:0]
@@ -190,7 +189,7 @@ func (r *room) tellStanding(now stands, first bool) {
 	}
 }
 
-// queuePayload is made for thousands at a time, so it encodes by hand.
+// queuePayload encodes by hand, because thousands are made at a time.
 func queuePayload(s stands) []byte {
 	b := append(make([]byte, 0, 96), `{"type":"Queue","args":{"position":`...)
 	b = strconv.AppendInt(b, int64(s.position), 10)
@@ -200,7 +199,7 @@ func queuePayload(s stands) []byte {
 	if s.estimate < 0 {
 		b = append(b, `null`...)
 	} else {
-		b = strconv.AppendInt(b, s.estimate, 10)
+		b = strconv.AppendInt(b, int64(s.estimate), 10)
 	}
 	return append(b, `}}`...)
 }

@@ -198,7 +198,7 @@ func BenchmarkStanding(b *testing.B) {
 	var used time.Duration
 	rounds := 0
 	for b.Loop() {
-		if err := s.queue.Taken(b.Context(), rooms[rounds].chatID); err != nil {
+		if err := s.queue.Taken(b.Context(), lobby.Held{User: lobby.User{ChatID: rooms[rounds].chatID}}); err != nil {
 			b.Fatal(err)
 		}
 		rounds++

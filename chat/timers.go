@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// timers call functions when their time has come, one at a time. They must not
-// block. Idle timers cost no goroutine of their own.
+// timers calls functions at their time, one after the other. The functions must not block.
+// Idle timers need no goroutine of their own.
 type timers struct {
 	mu   sync.Mutex
 	due  timerHeap
-	wake chan struct{} // there is an earlier one; capacity 1
+	wake chan struct{} // signals an earlier timer; capacity 1
 }
 
 type timer struct {
-	at time.Time
+	at moment
 	f  func()
 }
 
 type timerHeap []timer
 
 func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *timerHeap) Push(x any)        { *h = append(*h, x.(timer)) }
 func (h *timerHeap) Pop() any {
@@ -36,11 +36,11 @@ func (h *timerHeap) Pop() any {
 
 func newTimers() *timers { return &timers{wake: make(chan struct{}, 1)} }
 
-// after has f called in d. The caller may hold a lock that f takes.
+// after makes run call f after d. The caller may hold a lock that f takes.
 func (t *timers) after(d time.Duration, f func()) {
 	t.mu.Lock()
-	at := time.Now().Add(d)
-	first := len(t.due) == 0 || at.Before(t.due[0].at)
+	at := now().add(d)
+	first := len(t.due) == 0 || at < t.due[0].at
 	heap.Push(&t.due, timer{at, f})
 	t.mu.Unlock()
 	if first {
@@ -51,20 +51,20 @@ func (t *timers) after(d time.Duration, f func()) {
 	}
 }
 
-// next takes the first timer if it is due, and else tells how long that takes.
+// next removes the first timer if it is due, and otherwise returns how long to wait for it.
 func (t *timers) next() (f func(), wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.due) == 0 {
 		return nil, time.Hour
 	}
-	if wait = time.Until(t.due[0].at); wait > 0 {
+	if wait = t.due[0].at.until(); wait > 0 {
 		return nil, wait
 	}
 	return heap.Pop(&t.due).(timer).f, 0
 }
 
-// run calls what is due until ctx ends.
+// run calls due functions until ctx ends.
 func (t *timers) run(ctx context.Context) {
 	clock := time.NewTimer(time.Hour)
 	defer clock.Stop()

@@ -14,18 +14,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The spans of a message, or of a support's Join: receive is the parent of
-// append, of the deliver of its own server and of publish, which is the parent
-// of the others' deliver.
+// The spans of a message or of a support's Join. receive is the parent of append, of deliver
+// on the same server, and of publish, which is the parent of deliver on other servers.
 const (
 	spanRegister = "chat.register" // a registration
-	spanReceive  = "chat.receive"  // a Join or message that has passed the checks, until all is done
-	spanAppend   = "chat.append"   // until the fold has taken the event
-	spanPublish  = "chat.publish"  // until the broker has taken the news
+	spanReceive  = "chat.receive"  // from a valid Join or message until everything is done
+	spanAppend   = "chat.append"   // until the fold has the event
+	spanPublish  = "chat.publish"  // until the broker has the news
 	spanDeliver  = "chat.deliver"  // until the last write to a socket
 )
 
-// endSpan ends a span. That a chat has expired is no failure.
+// endSpan ends a span. An expired chat does not count as a failure.
 func endSpan(span trace.Span, err error) {
 	if errors.Is(err, log.ErrGone) {
 		err = nil
@@ -33,8 +32,8 @@ func endSpan(span trace.Span, err error) {
 	wire.EndSpan(span, err)
 }
 
-// traceparent is the span of ctx as other servers are told of it; empty unless
-// it is sampled.
+// traceparent returns the span of ctx in the form for other servers, empty unless it is
+// sampled.
 func traceparent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -44,31 +43,31 @@ func traceparent(ctx context.Context) string {
 	return carrier.Get("traceparent")
 }
 
-// tracedNews is an entry from elsewhere that has not been delivered yet.
+// tracedNews is an entry from another server that was not delivered yet.
 type tracedNews struct {
 	seq   int64
-	from  context.Context // has the span of its publication
+	from  context.Context // context with the span of its publication
 	began time.Time
 }
 
-// tracedBound is of how many entries a room remembers that, while it reads what
-// lies before them. Those after them are delivered without a span.
+// tracedBound is how many tracedNews a room remembers while it reads earlier entries. Further
+// ones are delivered without a span.
 const tracedBound = 64
 
-// traceNews notes that news of an entry has come. The caller holds mu.
+// traceNews records the arrival of news of an entry. The caller holds mu.
 func (r *room) traceNews(seq int64, entry []byte) {
 	if r.service.tracer.Tracer == nil || len(r.traced) >= tracedBound {
 		return
 	}
 	carrier := propagation.MapCarrier{"traceparent": traceparentOf(entry)}
 	from := propagation.TraceContext{}.Extract(context.Background(), carrier)
-	if trace.SpanContextFromContext(from).IsValid() { // it is traced where it comes from
+	if trace.SpanContextFromContext(from).IsValid() { // its server traces it
 		r.traced = append(r.traced, tracedNews{seq, from, time.Now()})
 	}
 }
 
-// tracedUntilNow returns those whose entries have been applied by now, once. The
-// caller holds mu.
+// tracedUntilNow removes and returns those whose entries were applied by now. The caller holds
+// mu.
 func (r *room) tracedUntilNow() (delivered []tracedNews) {
 	if len(r.traced) == 0 {
 		return nil
@@ -83,7 +82,7 @@ func (r *room) tracedUntilNow() (delivered []tracedNews) {
 	return delivered
 }
 
-// delivered makes the span of an entry that has been delivered to so many sessions.
+// delivered makes the span of an entry that was delivered to the given number of sessions.
 func (s *Service) delivered(n tracedNews, sessions int) {
 	_, span := s.tracer.Start(n.from, spanDeliver, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(n.began))
 	showSessions(span, sessions)

@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// typingEvery is how often a socket's typing is passed on, at most.
+	// typingEvery is the minimum time between two signals of a socket's typing.
 	typingEvery = time.Second
-	// typingRenews is for how long after the last message or Join typing renews a chat.
+	// typingRenews is how long after the last message or Join typing still renews a chat.
 	typingRenews = 10 * time.Minute
-	// maxPreview is the largest number of characters in what is being typed.
+	// maxPreview is the maximum number of characters in a preview.
 	maxPreview = 1000
 )
 
-var errPreview = wire.NewError(wire.TooLarge, "A preview holds at most 1,000 characters.")
+var errPreview = wire.NewError(wire.TooLarge, "A preview can have at most 1,000 characters.")
 
-// sessionTyping is what a session has said and been told of typing. It is guarded by
-// room.mu.
+// sessionTyping is what a session has sent and received about typing. room.mu guards it.
 type sessionTyping struct {
-	says   bool      // the last that it has said
-	passed time.Time // when that was passed on last
-	told   [2]bool   // the last that it was told of each side
+	says   bool    // the last Typing from it
+	passed moment  // when that was last passed on
+	told   [2]bool // the last Typing of each side that it was sent
 }
 
-// typed is the life that typing gives a chat. It is guarded by room.mu.
+// typed is how typing keeps a chat alive. room.mu guards it.
 type typed struct {
-	at      time.Time // when somebody typed last
-	watched bool      // a timer will look at it
+	at      moment // when somebody last typed
+	watched bool   // a timer is set
 }
 
-// typing takes that a session types, or has stopped (PROTOCOL.md, "typing").
+// typing handles a session's Typing (web/api/README.md, "typing").
 func (r *room) typing(s *Session, args *typingArgs) error {
 	if args.Typing == nil {
 		return wire.Missing("typing")
@@ -58,13 +57,13 @@ func (r *room) typing(s *Session, args *typingArgs) error {
 		return errNotYours
 	}
 	if *args.Typing {
-		now := time.Now()
+		at := now()
 		s.typing.says = true
-		r.noteTyped(now)
-		if now.Sub(s.typing.passed) < typingEvery {
+		r.noteTyped(at)
+		if at.sub(s.typing.passed) < typingEvery {
 			return nil
 		}
-		s.typing.passed = now
+		s.typing.passed = at
 	} else {
 		if !s.typing.says {
 			return nil
@@ -85,10 +84,10 @@ func (r *room) stopTyping(s *Session) {
 	}
 }
 
-// tellTyping tells the other role's sessions that somebody of this one types, and
-// those that were told so that it has ended. The caller holds mu.
+// tellTyping tells the other role's sessions that somebody of this role is typing. It reports
+// the end only to sessions that know of the beginning. The caller holds mu.
 func (r *room) tellTyping(role log.Role, typing bool, text *string) {
-	var plain, preview []byte // each encoded once, when first needed
+	var plain, preview []byte // each encoded once, on first use
 	for _, s := range r.sessions {
 		told := &s.typing.told[side(role)]
 		if s.role == role || !s.features.has(featureTyping) || !typing && !*told {
@@ -106,18 +105,18 @@ func (r *room) tellTyping(role log.Role, typing bool, text *string) {
 	}
 }
 
-// typingTolerance is how exact the life is that typing gives a chat.
+// typingTolerance is how precisely typing extends the life of a chat.
 func (s *Service) typingTolerance() time.Duration { return min(20*time.Second, s.logs.TTL()/5) }
 
-// noteTyped lets the chat live for its time from now, unless nothing else has happened
-// for long. The store is told when the chat would end otherwise, not each time. The
+// noteTyped renews the chat from now, unless nothing but typing has happened for typingRenews.
+// It does not write to the store each time, but only when the chat would end otherwise. The
 // caller holds mu.
-func (r *room) noteTyped(now time.Time) {
-	if now.Sub(r.active) > typingRenews {
+func (r *room) noteTyped(at moment) {
+	if at.sub(r.active) > typingRenews {
 		return
 	}
-	r.typed.at = now
-	rest := r.deadline.Sub(now) - r.service.typingTolerance()
+	r.typed.at = at
+	rest := r.deadline.sub(at) - r.service.typingTolerance()
 	switch {
 	case rest <= 0:
 		r.renewTyped()
@@ -134,20 +133,20 @@ func (r *room) noteTyped(now time.Time) {
 	}
 }
 
-// renewTyped renews the chat if somebody has typed since that was done last. The
-// caller holds mu.
+// renewTyped renews the chat if somebody has typed since the last renewal. The caller holds
+// mu.
 func (r *room) renewTyped() {
 	ttl := r.service.logs.TTL()
-	end := r.typed.at.Add(ttl)
-	if r.closed() || !end.After(r.deadline) {
+	end := r.typed.at.add(ttl)
+	if r.closed() || end <= r.deadline {
 		return
 	}
 	r.deadline = end
 	r.service.start(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		if err := r.service.logs.KeepFor(ctx, r.chatID, time.Until(end)); err != nil {
-			r.service.logger.Warn("renewing a chat in which somebody types", "chat", wire.ShortID(r.chatID), "error", err)
+		if err := r.service.logs.KeepFor(ctx, r.chatID, end.until()); err != nil {
+			r.service.logger.Warn("cannot renew a chat in which somebody is typing", "chat", wire.ShortID(r.chatID), "error", err)
 		}
 	})
 }

@@ -17,6 +17,18 @@ func (s *Service) startWaiting(r *room) {
 	s.standing.soon(r)
 }
 
+// waits reports whether the chat's user is here and has no support. The caller holds
+// mu.
+func (r *room) waits() bool {
+	return r.state.Support.ID == "" && !r.closed() && !r.gone && r.presentHere(log.RoleUser) != unknown
+}
+
+// wait records that the user waits. The caller must put the user into the queue, and holds mu.
+func (r *room) wait() {
+	r.waiting = true
+	r.service.startWaiting(r)
+}
+
 func (s *Service) stopWaiting(r *room) {
 	s.mu.Lock()
 	delete(s.waiting, r)
@@ -29,8 +41,8 @@ func (s *Service) keepWaiting(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := s.queue.RenewEvery()
 		if err := s.renewWaiting(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("renewing waiting users", "error", err)
-			pause = min(pause, 250*time.Millisecond) // there is no time to lose once the store is back
+			s.logger.Warn("cannot renew waiting users", "error", err)
+			pause = min(pause, 250*time.Millisecond) // renew soon after the store is back
 		}
 		sleep(ctx, pause)
 	}
@@ -75,16 +87,22 @@ func (s *Service) renew(ctx context.Context, rooms map[string]*room) error {
 		return err
 	}
 	for _, id := range missing {
-		rooms[id].waitAgain(ctx)
+		err := rooms[id].announceWaiting(ctx)
+		if err == nil {
+			err = rooms[id].queueAgain(ctx)
+		}
+		if err != nil {
+			s.logger.Warn("cannot put a waiting user back into the queue", "chat", wire.ShortID(id), "error", err)
+		}
 	}
-	// Who has left meanwhile may have said so before the renewal was done.
+	// A user who has left meanwhile may have done so before the renewal.
 	still := s.waitingRooms()
 	ids = slices.DeleteFunc(ids, func(id string) bool { return still[id] != nil })
 	return s.queue.Leave(ctx, ids...)
 }
 
-// leave takes a session out. When the last socket of a waiting user closes
-// here, the user has the grace time to come back, and the chat its full time.
+// leave removes a session. When the last socket of a waiting user closes here, the user has
+// the grace time to come back, and the chat its full time to live.
 func (r *room) leave(s *Session) {
 	r.mu.Lock()
 	r.stopTyping(s)
@@ -92,6 +110,7 @@ func (r *room) leave(s *Session) {
 	if s.role.Valid() {
 		r.presenceChanged(s.role)
 		r.announce()
+		r.supportMoved(now())
 	}
 	left := r.waiting && !slices.ContainsFunc(r.sessions, func(other *Session) bool { return other.role == log.RoleUser })
 	if left {
@@ -110,37 +129,6 @@ func (r *room) leave(s *Session) {
 		err = r.service.queue.Leave(ctx, r.chatID)
 	}
 	if err != nil {
-		r.service.logger.Warn("a waiting user has left, and the store could not be told", "chat", wire.ShortID(r.chatID), "error", err)
-	}
-}
-
-// waitAgain puts a connected user who has dropped out of the queue back into
-// it, unless a support has joined meanwhile.
-func (r *room) waitAgain(ctx context.Context) {
-	r.mu.Lock()
-	after := r.last
-	r.mu.Unlock()
-	entries, err := r.service.logs.Read(ctx, r.chatID, after)
-	if err != nil {
-		return // the next renewal tries again
-	}
-	r.mu.Lock()
-	r.take(after, entries)
-	waiting := r.waiting
-	user := r.user()
-	r.mu.Unlock()
-	r.flush()
-	if !waiting {
-		return
-	}
-	if err := r.service.queue.Add(ctx, user); err != nil {
-		r.service.logger.Warn("a waiting user could not be put back into the queue", "chat", wire.ShortID(r.chatID), "error", err)
-		return
-	}
-	r.mu.Lock()
-	taken := r.state.Support.ID != ""
-	r.mu.Unlock()
-	if taken {
-		r.service.unqueue(r.chatID, true)
+		r.service.logger.Warn("cannot tell the store that a waiting user has left", "chat", wire.ShortID(r.chatID), "error", err)
 	}
 }

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"livesupport/chat/log"
@@ -9,14 +10,14 @@ import (
 )
 
 const (
-	// tellWrittenEvery is how often at most the queue is told what waiting users have
-	// written: all of them in one step.
+	// tellWrittenEvery is the minimum time between two reports to the queue of what waiting
+	// users have written. Each report has all users.
 	tellWrittenEvery = time.Second
 	// shownCharacters is how much of a message the lobby shows.
 	shownCharacters = 200
 )
 
-// noteWritten has the queue told that the user who waits in r has written.
+// noteWritten makes the service tell the queue that the user who waits in r has written.
 func (s *Service) noteWritten(r *room) {
 	s.mu.Lock()
 	s.written[r] = struct{}{}
@@ -27,8 +28,8 @@ func (s *Service) noteWritten(r *room) {
 	}
 }
 
-// tellWritten keeps telling the queue. It may be late, or fail to be told of a user
-// whom it does not have: whoever is added to it brings what is known then.
+// tellWritten reports to the queue. A report may be late, or fail for a user who is not in the
+// queue: a user who is added later brings the current record along.
 func (s *Service) tellWritten(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
@@ -49,7 +50,7 @@ func (s *Service) tellWritten(ctx context.Context) {
 		err := s.queue.Change(attempt, users)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			s.logger.Debug("telling the queue what waiting users have written", "error", err)
+			s.logger.Debug("cannot tell the queue what waiting users have written", "error", err)
 			for r := range rooms {
 				s.noteWritten(r)
 			}
@@ -66,17 +67,27 @@ func (s *Service) takeWritten() map[*room]struct{} {
 	return rooms
 }
 
-// latestMessage is the beginning of what the user has written last.
-func latestMessage(messages []log.Message) string {
-	for i := len(messages) - 1; i >= 0; i-- {
-		if messages[i].From == log.RoleUser {
-			return beginning(messages[i].Content, shownCharacters)
+// latestMessage returns the beginning of the user's latest message, or the names of its files
+// if it has no text.
+func latestMessage(s *log.State) string {
+	for i := len(s.Messages) - 1; i >= 0; i-- {
+		m := &s.Messages[i]
+		if m.From != log.RoleUser {
+			continue
 		}
+		if m.Content != "" {
+			return beginning(m.Content, shownCharacters)
+		}
+		var names []string
+		for _, f := range s.Files(m) {
+			names = append(names, f.Name)
+		}
+		return beginning(strings.Join(names, ", "), shownCharacters)
 	}
 	return ""
 }
 
-// beginning is the first n characters of s.
+// beginning returns the first n characters of s.
 func beginning(s string, n int) string {
 	for i := range s {
 		if n--; n < 0 {

@@ -8,12 +8,12 @@ import (
 	"livesupport/broker"
 )
 
-// announceBound is how many events wait for a broker that is away. Beyond it
-// new ones are not announced: lobbies find them in the queue's log anyway.
+// announceBound is how many events can wait while the broker is unavailable. Further events
+// are not announced; lobbies find them in the queue's log anyway.
 const announceBound = 8192
 
-// announcer publishes the queue's events in order, outside of the callers' way,
-// and tries again while the broker is away.
+// announcer publishes the queue's events in order, without blocking its callers, and
+// retries while the broker is unavailable.
 type announcer struct {
 	broker broker.Broker
 	log    *slog.Logger
@@ -22,7 +22,7 @@ type announcer struct {
 	done   chan struct{}
 }
 
-// announcement is an event, and what is closed when the broker has it.
+// announcement is an event with a channel that is closed when the broker has it.
 type announcement struct {
 	event []byte
 	taken chan struct{}
@@ -41,7 +41,7 @@ func newAnnouncer(b broker.Broker, log *slog.Logger) *announcer {
 	return a
 }
 
-// announce publishes an event soon, and returns what is closed then; nil if the
+// announce publishes an event soon. It returns a channel that is closed then, or nil if the
 // event will not be published.
 func (a *announcer) announce(event []byte) <-chan struct{} {
 	taken := make(chan struct{})
@@ -49,14 +49,14 @@ func (a *announcer) announce(event []byte) <-chan struct{} {
 	case a.events <- announcement{event, taken}:
 		return taken
 	default:
-		a.log.Warn("broker is away for long: an event of the queue is not announced")
+		a.log.Warn("the broker is unavailable for too long: an event of the queue was not announced")
 		return nil
 	}
 }
 
-// await waits for an announcement, unless the broker is away and for a short
-// time: so that what one server does because of another's event is announced
-// after that.
+// await waits for an announcement for a short time, and not at all while the broker is
+// unavailable. It makes an event come before the events that other servers cause in reaction
+// to it.
 func (a *announcer) await(ctx context.Context, taken <-chan struct{}) {
 	if taken == nil || a.broker.Ready() != nil {
 		return
@@ -87,7 +87,7 @@ func (a *announcer) run(ctx context.Context) {
 	}
 }
 
-// publish tries until the broker has taken the event or ctx ends.
+// publish tries until the broker has accepted the event or ctx ends.
 func (a *announcer) publish(ctx context.Context, event announcement) bool {
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
@@ -98,7 +98,7 @@ func (a *announcer) publish(ctx context.Context, event announcement) bool {
 			close(event.taken)
 			return true
 		}
-		a.log.Debug("announcing an event of the queue", "error", err)
+		a.log.Debug("cannot announce an event of the queue", "error", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -108,7 +108,7 @@ func (a *announcer) publish(ctx context.Context, event announcement) bool {
 	return false
 }
 
-// drain publishes what still waits at shutdown, event first, for a short time.
+// drain publishes the waiting events at shutdown, event first, for a short time.
 func (a *announcer) drain(event announcement) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -114,7 +114,7 @@ func TestAnnouncedByTheStore(t *testing.T) {
 	}
 	next("claimed", removed)
 	for ; ; time.Sleep(5 * time.Millisecond) {
-		if c, err := d.queue.since(ctx, "", 0); err != nil {
+		if c, err := d.queue.since(ctx, "", 0, newsWanted{}); err != nil {
 			t.Fatal("the claim does not run out", err)
 		} else if c.visible == 1 {
 			break

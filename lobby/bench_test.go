@@ -3,10 +3,14 @@ package lobby
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"livesupport/broker"
 	"livesupport/broker/brokertest"
 	"livesupport/broker/redisdb"
 )
@@ -84,7 +88,7 @@ func BenchmarkFirstLook(b *testing.B) {
 	queue := benchQueue(b, 10_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if c, err := queue.since(b.Context(), "", 0); err != nil || len(c.pending) != 10_000 {
+		if c, err := queue.since(b.Context(), "", 0, newsWanted{}); err != nil || len(c.pending) != 10_000 {
 			b.Fatal(len(c.pending), err)
 		}
 	}
@@ -98,10 +102,13 @@ func BenchmarkUserJoined(b *testing.B) {
 				cfg:     Config{Frame: webFrame, Log: slog.New(slog.DiscardHandler)},
 				metrics: newMetrics(),
 				pending: newPicture(webFrame), removed: map[string]removal{}, agents: map[*Agent]struct{}{}, own: newRecent(),
+				groups: groups{}, staff: newStaff(),
 			}
 			t := &taker{}
 			for range agents {
-				l.agents[l.Connect(t, nil)] = struct{}{}
+				a := l.Connect(t, nil)
+				l.agents[a] = struct{}{}
+				l.groups.enter(a.group)
 			}
 			u := user(1)
 			joined := change{events: []entry{{place: 1, payload: event{kindUserJoined, u}.payload(plain)}}}
@@ -123,6 +130,153 @@ func BenchmarkUserJoined(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*agents), "ns/agent")
 		})
+	}
+}
+
+// desktops takes the offers of one agent, and notes when they came.
+type desktops struct {
+	taker
+	agent  *Agent
+	offers chan string // chats
+}
+
+func (d *desktops) Queue(frames []byte) {
+	for rest := string(frames); ; {
+		_, after, found := strings.Cut(rest, `"type":"Offer"`)
+		if !found {
+			return
+		}
+		_, id, _ := strings.Cut(after, `"chatId":"`)
+		d.offers <- id[:32]
+		rest = after
+	}
+}
+
+// BenchmarkAssign has users come at 1,000 a second, who are assigned to 200 agents at two
+// lobbies; each accepts, joins, and ends the chat at once. It tells how long it is from
+// a user's arrival till an agent has the Offer. Like every figure of time it means
+// something on a quiet machine alone.
+func BenchmarkAssign(b *testing.B) {
+	const agents, every = 200, time.Millisecond
+	for _, how := range []Assignment{AssignRoundRobin, AssignLeastBusy} {
+		b.Run(string(how), func(b *testing.B) {
+			log := slog.New(slog.DiscardHandler)
+			db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { db.Close() })
+			events := broker.NewRedis(db, log)
+			b.Cleanup(func() { events.Close() })
+			q := NewQueue(QueueConfig{
+				DB: db, Broker: events, BrokerInStore: true, Assign: how,
+				ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Minute, Log: log,
+			})
+			b.Cleanup(func() { q.Close() })
+			var lobbies []*Lobby
+			for range 2 {
+				l := New(Config{Queue: q, Broker: events, Frame: webFrame, Log: log})
+				b.Cleanup(func() { l.Close() })
+				lobbies = append(lobbies, l)
+			}
+			offers := make(chan string, 1<<16)
+			for n := range agents {
+				d := &desktops{offers: offers}
+				d.agent = lobbies[n%2].Connect(d, identity(fmt.Sprint("agent ", n)))
+				d.agent.Receive([]byte(`{"type":"Load","args":{"features":["offers"]}}`), time.Now())
+			}
+			var mu sync.Mutex
+			came := map[string]time.Time{}
+			users := map[string]User{}
+			var took []time.Duration
+			var work sync.WaitGroup
+			work.Go(func() {
+				for range b.N {
+					id := <-offers
+					mu.Lock()
+					took = append(took, time.Since(came[id]))
+					u := users[id]
+					mu.Unlock()
+					work.Go(func() {
+						if err := q.Taken(b.Context(), Held{User: u, SupportID: "s"}); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+			})
+			b.ResetTimer()
+			ticker := time.NewTicker(every)
+			defer ticker.Stop()
+			for n := range b.N {
+				<-ticker.C
+				work.Go(func() {
+					u := user(n)
+					mu.Lock()
+					came[u.ChatID], users[u.ChatID] = time.Now(), u
+					mu.Unlock()
+					if err := q.Add(b.Context(), u); err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			work.Wait()
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "arrivals/s")
+		})
+	}
+}
+
+// BenchmarkStatus has 1,000 agents say how they stand, until a lobby that wants to know
+// has it of all of them.
+func BenchmarkStatus(b *testing.B) {
+	const agents = 1000
+	log := slog.New(slog.DiscardHandler)
+	db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	events := broker.NewRedis(db, log)
+	b.Cleanup(func() { events.Close() })
+	q := NewQueue(QueueConfig{
+		DB: db, Broker: events, BrokerInStore: true, Assign: AssignRoundRobin,
+		ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Minute, Log: log,
+	})
+	b.Cleanup(func() { q.Close() })
+	var lobbies [2]*Lobby
+	for i := range lobbies {
+		lobbies[i] = New(Config{Queue: q, Broker: events, Frame: webFrame, Log: log})
+		b.Cleanup(func() { lobbies[i].Close() })
+	}
+	boss := lobbies[1].Connect(&taker{}, identity("Boss"))
+	boss.Receive([]byte(`{"type":"Load","args":{"features":["agents"]}}`), time.Now())
+	var all []*Agent
+	for n := range agents {
+		a := lobbies[0].Connect(&taker{}, identity(fmt.Sprint("agent ", n)))
+		a.Receive([]byte(`{"type":"Load","args":{"features":["offers"]}}`), time.Now())
+		all = append(all, a)
+	}
+	capacity := int64(0)
+	for b.Loop() {
+		capacity = capacity%100 + 1
+		text := fmt.Appendf(nil, `{"type":"Status","args":{"status":"online","capacity":%d}}`, capacity)
+		for _, a := range all {
+			a.Receive(text, time.Now())
+		}
+		for done := false; !done; time.Sleep(time.Millisecond) {
+			lobbies[1].mu.Lock()
+			n := 0
+			for _, a := range lobbies[1].staff.roster.agents {
+				if a.capacity == capacity {
+					n++
+				}
+			}
+			lobbies[1].mu.Unlock()
+			done = n == agents
+		}
 	}
 }
 

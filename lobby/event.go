@@ -2,7 +2,7 @@ package lobby
 
 import "livesupport/lobby/wire"
 
-// event is what travels on Topic, and to agents.
+// event is an event on Topic, and for agents.
 type event struct {
 	Kind string
 	User // for RemoveUser only the UserID is set
@@ -12,13 +12,13 @@ type event struct {
 const (
 	kindUserJoined = "UserJoined"
 	kindRemoveUser = "RemoveUser"
-	// kindUserChanged is in the queue's log, not on Topic, and goes to agents who ask
-	// for details.
+	// kindUserChanged is in the queue's log but not on Topic. Agents who ask for details
+	// get it.
 	kindUserChanged = "UserChanged"
 )
 
-// decodeEvent takes what anyone may have published; ok is false for what agents
-// must not get.
+// decodeEvent decodes a payload of Topic, where anybody can publish. ok is false for
+// payloads that agents must not get.
 func decodeEvent(payload []byte) (e event, ok bool) {
 	kind, args, err := wire.Decode(payload)
 	if err != nil || wire.DecodeArgs(args, &e.User) != nil {
@@ -34,8 +34,7 @@ func decodeEvent(payload []byte) (e event, ok bool) {
 	return event{}, false
 }
 
-// decodeLogged takes an event of the queue's own log, with what is known of its
-// user.
+// decodeLogged decodes an event of the queue's own log, with the record of its user.
 func decodeLogged(logged entry) (e event, ok bool) {
 	kind, args, err := wire.Decode(logged.payload)
 	if err != nil {
@@ -46,7 +45,7 @@ func decodeLogged(logged entry) (e event, ok bool) {
 		return decodeEvent(logged.payload)
 	case kindUserJoined, kindUserChanged:
 		known := logged.record
-		if len(known) == 0 { // gone meanwhile, or of a server that knows no records
+		if len(known) == 0 { // gone meanwhile, or from a server without records
 			known = args
 		}
 		e.Kind = kind

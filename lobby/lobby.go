@@ -13,66 +13,62 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// Config is what a Lobby needs.
+// Config has the parameters of a Lobby.
 type Config struct {
 	Queue  *Queue
 	Broker broker.Broker
-	// Frame makes of a payload what goes to a peer; frames may be joined.
-	Frame  func(payload []byte) []byte
-	Tracer wire.Tracer // makes spans of claims; without one there are none
-	Log    *slog.Logger
+	// Frame makes the frame for a peer from a payload. Frames can be concatenated.
+	Frame func(payload []byte) []byte
+	// HasTeam reports whether a team in an agent's token exists; nil means that all do.
+	HasTeam func(team string) bool
+	Tracer  wire.Tracer // makes spans of claims; the zero Tracer makes none
+	Log     *slog.Logger
 }
 
 const (
-	// storeTimeout bounds what an agent waits for the store.
+	// storeTimeout bounds how long an agent waits for the store.
 	storeTimeout = 3 * time.Second
-	// foreignBound is how many payloads of the topic may wait to be told from
-	// the queue's own; more are dropped.
+	// foreignBound is how many payloads of the topic can wait until the Lobby knows whether
+	// they are the queue's own. Further ones are dropped.
 	foreignBound = 10_000
-	// removedBound is of how many removed users a Lobby remembers who was told.
+	// removedBound is how many removed users a Lobby remembers.
 	removedBound = 20_000
-	// changeEvery is how often at most agents are told of changes of one user.
-	changeEvery = time.Second
 )
 
-// Lobby serves the agents of one process. It keeps a picture of the queue: a
-// look at the queue's log, at the latest every sweep interval and at once when
-// the topic brings news, tells what has changed; loaded agents get just that.
+// Lobby serves the agents of one process. It keeps a picture of the queue. It reads the
+// queue's log at once when the topic brings news, and at least once in a sweep interval,
+// and sends the changes to loaded agents.
 type Lobby struct {
 	cfg     Config
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
 	metrics metrics
-	news    chan struct{} // something was published; capacity 1
-	look    chan struct{} // held while looking at the queue; capacity 1
+	news    chan struct{} // signals that something was published; capacity 1
+	look    chan struct{} // held while reading the queue; capacity 1
 
 	mu      sync.Mutex
-	epoch   string // what the picture shows: the queue's log up to version
+	epoch   string // the picture shows the queue's log up to version
 	version int64
 	pending picture
-	removed map[string]removal // by user id: users who are not in the picture any more
-	step    int64              // counts what was sent to all agents
+	removed map[string]removal // by user id: users who are no longer in the picture
+	step    int64              // counts the broadcasts to agents
 	agents  map[*Agent]struct{}
-	// listening is how many of the loaded agents belong to an audience: nothing is
-	// made for one that nobody belongs to.
-	listening [audiences]int
-	changed   map[string]struct{} // by user id: agents have not been told of a change yet
-	own       recent
-	foreign   [][]byte // payloads of the topic that are not known as the queue's own
-	notices   notices  // frames that the loaded agents are to get next
+	groups  groups
+	changes dueChanges
+	own     recent
+	foreign [][]byte // payloads of the topic that may not be the queue's own
+	staff   staff
 }
 
-// notices are the frames for each audience.
-type notices [audiences][]byte
-
-// removal tells when a user was last announced and removed, in steps, and since
-// when they had waited.
+// removal is what a Lobby remembers of a removed user: the steps of the announcement and of
+// the removal, the beginning of the wait, and the team.
 type removal struct {
 	announced, removed int64
 	since              time.Time
+	team               string
 }
 
-// New starts a Lobby. It need not reach store or broker to start.
+// New starts a Lobby. Store and broker may be unavailable at the start.
 func New(cfg Config) *Lobby {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lobby{
@@ -84,11 +80,14 @@ func New(cfg Config) *Lobby {
 		pending: newPicture(cfg.Frame),
 		removed: map[string]removal{},
 		agents:  map[*Agent]struct{}{},
-		changed: map[string]struct{}{},
+		groups:  groups{},
+		changes: newDueChanges(),
 		own:     newRecent(),
+		staff:   newStaff(),
 	}
 	l.ended.Go(func() { l.subscribe(ctx) })
 	l.ended.Go(func() { l.follow(ctx) })
+	l.ended.Go(func() { l.keepDesk(ctx) })
 	return l
 }
 
@@ -99,7 +98,7 @@ func (l *Lobby) Close() error {
 	return nil
 }
 
-// subscribe keeps trying until the subscription stands, and ends it with ctx.
+// subscribe retries until it has subscribed. The subscription ends with ctx.
 func (l *Lobby) subscribe(ctx context.Context) {
 	for ctx.Err() == nil {
 		attempt, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -110,13 +109,13 @@ func (l *Lobby) subscribe(ctx context.Context) {
 			s.Close()
 			return
 		}
-		l.cfg.Log.Debug("subscribing to the queue's events", "error", err)
+		l.cfg.Log.Debug("cannot subscribe to the queue's events", "error", err)
 		pause(ctx, 500*time.Millisecond)
 	}
 }
 
-// follow looks at the queue when there is news, and regularly: that is also the
-// sweep of what has run out, and makes up for news that never came.
+// follow reads the queue when there is news, and regularly. Reading also removes expired
+// entries, and makes up for lost news.
 func (l *Lobby) follow(ctx context.Context) {
 	q := l.cfg.Queue.cfg
 	interval := max(20*time.Millisecond, min(500*time.Millisecond, q.ClaimTTL/10, q.LeaveGrace/10, q.ChatTTL/10))
@@ -125,11 +124,11 @@ func (l *Lobby) follow(ctx context.Context) {
 		err := l.refresh(attempt)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			l.cfg.Log.Debug("looking at the queue", "error", err)
+			l.cfg.Log.Debug("cannot read the queue", "error", err)
 			pause(ctx, interval)
 			continue
 		}
-		// Spread over the interval, so that many lobbies do not look all at once.
+		// The random part keeps many lobbies from reading at the same time.
 		timer := time.NewTimer(interval/2 + rand.N(interval/2))
 		select {
 		case <-l.news:
@@ -149,7 +148,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// refresh brings the picture up to a moment after the call, and agents with it.
+// refresh brings the picture, and the agents, up to the state of the queue at some time
+// after the call.
 func (l *Lobby) refresh(ctx context.Context) error {
 	select {
 	case l.look <- struct{}{}:
@@ -159,17 +159,21 @@ func (l *Lobby) refresh(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	epoch, version, foreign := l.epoch, l.version, len(l.foreign)
+	wanted := l.staff.wanted()
 	l.mu.Unlock()
-	c, err := l.cfg.Queue.since(ctx, epoch, version)
+	c, err := l.cfg.Queue.since(ctx, epoch, version, wanted)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
-	l.apply(c, time.Now())
+	now := time.Now()
+	l.apply(c, now)
 	l.passOn(foreign)
-	// The log is exact; should the picture differ all the same, look at all of it.
+	l.applyNews(c.news, wanted, now)
+	l.tellChanges(now)
+	// The log is exact. If the picture differs all the same, read the whole queue.
 	if int64(l.pending.len()) != c.visible {
-		l.cfg.Log.Warn("the picture of the queue was wrong and is made anew", "have", l.pending.len(), "want", c.visible)
+		l.cfg.Log.Warn("the copy of the queue was wrong and is read again", "have", l.pending.len(), "want", c.visible)
 		l.version = -1
 	}
 	agents := l.deliver()
@@ -180,7 +184,7 @@ func (l *Lobby) refresh(ctx context.Context) error {
 	return nil
 }
 
-// apply takes over a change. The caller holds mu.
+// apply applies a change. The caller holds mu.
 func (l *Lobby) apply(c change, now time.Time) {
 	for _, logged := range c.events {
 		l.own.add(logged.payload, now)
@@ -189,7 +193,7 @@ func (l *Lobby) apply(c change, now time.Time) {
 			continue
 		}
 		if e.Kind == kindUserJoined && len(logged.record) == 0 && e.Verified {
-			l.own.add(e.payload(plain), now) // a former server publishes less than it logs
+			l.own.add(e.payload(plain), now) // an older server publishes less than it logs
 		}
 		if c.all {
 			continue
@@ -204,16 +208,15 @@ func (l *Lobby) apply(c change, now time.Time) {
 		}
 	}
 	if c.all {
-		// What is waiting to be told apart may be older than the log's tail.
+		// The waiting payloads may be older than the log's tail.
 		l.foreign = nil
 		l.replace(c.pending)
 	}
 	l.epoch, l.version = c.epoch, c.version
-	l.tellChanges(now)
 }
 
-// replace makes the picture show exactly these users, and tells agents the
-// difference. The caller holds mu.
+// replace makes the picture show exactly these users, and sends agents the difference. The
+// caller holds mu.
 func (l *Lobby) replace(pending []entry) {
 	stay := make(map[string]bool, len(pending))
 	users := make([]User, len(pending))
@@ -242,15 +245,14 @@ func (l *Lobby) joined(u User, place int64) {
 	if !l.pending.add(u, place, l.step+1) {
 		return
 	}
-	if before, ok := l.removed[u.UserID]; ok { // a claim has run out
+	if before, ok := l.removed[u.UserID]; ok { // a claim has expired
 		l.pending.get(u.UserID).since = before.since
 	}
 	delete(l.removed, u.UserID)
 	l.broadcast(event{kindUserJoined, u})
 }
 
-// gone removes a user from the picture and from agents' lists. The caller
-// holds mu.
+// gone removes a user from the picture and from agents' lists. The caller holds mu.
 func (l *Lobby) gone(userID string) {
 	u := l.pending.remove(userID)
 	if u == nil {
@@ -260,68 +262,11 @@ func (l *Lobby) gone(userID string) {
 		clear(l.removed)
 	}
 	l.broadcast(event{kindRemoveUser, u.User})
-	l.removed[userID] = removal{u.announced, l.step, u.since}
+	l.removed[userID] = removal{u.announced, l.step, u.since, u.Team}
 }
 
-// change takes over what is known of a user now. The caller holds mu.
-func (l *Lobby) change(u User) {
-	if l.pending.change(u) != nil {
-		l.changed[u.UserID] = struct{}{}
-	}
-}
-
-// tellChanges tells of changed users, of each not too often. The caller holds mu.
-func (l *Lobby) tellChanges(now time.Time) {
-	for id := range l.changed {
-		u := l.pending.get(id)
-		if u != nil && now.Sub(u.told) < changeEvery {
-			continue // at the next look, or one after it
-		}
-		delete(l.changed, id)
-		if u != nil && l.listening[detailed] > 0 {
-			u.told = now
-			frame := l.cfg.Frame(event{kindUserChanged, u.User}.payload(detailed))
-			l.notices[detailed] = append(l.notices[detailed], frame...)
-		}
-	}
-}
-
-// broadcast notes an event for all loaded agents. The caller holds mu.
-func (l *Lobby) broadcast(e event) {
-	l.step++
-	common := l.cfg.Frame(e.payload(plain))
-	l.notices[plain] = append(l.notices[plain], common...)
-	for to := plain + 1; to < audiences; to++ {
-		if l.listening[to] == 0 {
-			continue
-		}
-		frame := common
-		if e.Kind == kindUserJoined && (to == detailed || e.Verified) {
-			frame = l.cfg.Frame(e.payload(to))
-		}
-		l.notices[to] = append(l.notices[to], frame...)
-	}
-}
-
-// deliver queues the notices to the loaded agents, as one piece however many
-// they are, and returns who must be flushed. The caller holds mu.
-func (l *Lobby) deliver() []*Agent {
-	if len(l.notices[plain])+len(l.notices[detailed]) == 0 {
-		return nil
-	}
-	agents := make([]*Agent, 0, len(l.agents))
-	for a := range l.agents {
-		if frames := l.notices[a.audience]; len(frames) > 0 {
-			a.peer.Queue(frames)
-			agents = append(agents, a)
-		}
-	}
-	l.notices = notices{}
-	return agents
-}
-
-// passOn sends agents the first n payloads of the topic that are not the
-// queue's own: somebody else has published them. The caller holds mu.
+// passOn sends agents those of the first n waiting payloads that are not the queue's own,
+// but were published by somebody else. The caller holds mu.
 func (l *Lobby) passOn(n int) {
 	n = min(n, len(l.foreign))
 	for _, payload := range l.foreign[:n] {
@@ -337,14 +282,14 @@ func (l *Lobby) passOn(n int) {
 	l.foreign = l.foreign[n:]
 }
 
-// topicHandler is the Lobby as the broker sees it.
+// topicHandler is the Lobby as a broker.Handler.
 type topicHandler Lobby
 
 func (h *topicHandler) Message(payload []byte) {
 	l := (*Lobby)(h)
 	l.mu.Lock()
-	// A payload of the queue's own may come before its entry in the log has been
-	// read: what is not known yet waits for the next look.
+	// A payload of the queue's own may come before its entry in the log was read, so an
+	// unknown payload waits until the log is read next.
 	if len(l.foreign) < foreignBound && !l.own.has(payload) {
 		l.foreign = append(l.foreign, bytes.Clone(payload))
 	}
@@ -352,7 +297,7 @@ func (h *topicHandler) Message(payload []byte) {
 	h.Gap()
 }
 
-// Gap makes the Lobby look at the queue's log, which has what was missed.
+// Gap makes the Lobby read the queue's log, which has the missed events.
 func (h *topicHandler) Gap() {
 	select {
 	case h.news <- struct{}{}:

@@ -144,8 +144,27 @@ func TestEveryKeyExpires(t *testing.T) {
 			return err
 		},
 		func(u User) error { _, err := d.queue.Renew(t.Context(), []string{u.ChatID}); return err },
-		func(User) error { _, err := d.queue.since(t.Context(), "", 0); return err },
-		func(u User) error { return d.queue.Taken(t.Context(), u.ChatID) },
+		func(User) error { _, err := d.queue.since(t.Context(), "", 0, newsWanted{}); return err },
+		func(u User) error {
+			u.Team = "billing"
+			return d.queue.Taken(t.Context(), Held{User: u, SupportID: "s", Agent: "vika"})
+		},
+		func(u User) error {
+			return d.queue.Release(t.Context(), u, Offered{Agent: []string{"", "vika"}[random.Intn(2)]})
+		},
+		func(u User) error { _, err := d.queue.TakeBack(t.Context(), u.ChatID, "s"); return err },
+		func(u User) error {
+			_, err := d.queue.Hold(t.Context(), []Held{{User: u, SupportID: "s", Agent: "vika"}})
+			return err
+		},
+		func(u User) error { return d.queue.Drop(t.Context(), u.ChatID) },
+		func(u User) error { return d.queue.Decline(t.Context(), u.ChatID, u.UserID, "vika") },
+		func(User) error {
+			_, err := d.queue.desk(t.Context(), serverOf("vika"), random.Intn(2) == 0, []seat{{agent: "vika", seatNews: seatNews{since: 1, shows: true}}})
+			return err
+		},
+		func(User) error { return d.queue.closeDesk(t.Context(), serverOf("vika")) },
+		func(User) error { _, _, err := d.queue.overview(t.Context()); return err },
 		func(u User) error {
 			u.Messages = random.Intn(100)
 			return d.queue.Change(t.Context(), []User{u})
@@ -153,7 +172,7 @@ func TestEveryKeyExpires(t *testing.T) {
 		func(u User) error { _, err := d.queue.Stand(t.Context(), []string{u.ChatID}); return err },
 	}
 	var done []int
-	for range 600 {
+	for range 1200 {
 		n := random.Intn(len(operations))
 		done = append(done, n)
 		if err := operations[n](user(random.Intn(3))); err != nil {
@@ -276,11 +295,11 @@ func TestTimeStandsStill(t *testing.T) {
 		}
 	}
 	lapse(30 * time.Second)
-	if c, err := d.queue.since(t.Context(), "", 0); err != nil || c.visible != 1 {
+	if c, err := d.queue.since(t.Context(), "", 0, newsWanted{}); err != nil || c.visible != 1 {
 		t.Fatalf("after an outage: %d users, %v", c.visible, err)
 	}
 	lapse(time.Second)
-	if c, err := d.queue.since(t.Context(), "", 0); err != nil || c.visible != 0 {
+	if c, err := d.queue.since(t.Context(), "", 0, newsWanted{}); err != nil || c.visible != 0 {
 		t.Fatalf("gone without an outage: %d users, %v", c.visible, err)
 	}
 }

@@ -24,22 +24,42 @@ func TestGolden(t *testing.T) {
 	}
 	dodo := User{Username: "Dodo <&> \"", UserID: "b646273c1f8840b1ad296b40ef62f2c5", ChatID: "2500f760be124d299f214c5f3aa0ecf2"}
 	p := newPicture(func(b []byte) []byte { return append(bytes.Clone(b), '\n') })
-	empty := p.snapshot(true, plain)
+	empty := p.snapshot(true, plain, "")
 	p.add(dodo, 2, 1)
 	p.add(nika, 1, 2)
+	all, nobody := newRoster(), newRoster()
+	nobody.stale = true
+	nobody.encode()
+	all.set(agentNews{id: "vika@shop.example", capacity: 4, held: 2, claimed: 1, offered: 1, seats: []seatNews{
+		{since: 1, teams: newTeamSet([]string{"billing", "sales"}, nil), about: about{Name: "Vika", Known: true}},
+	}})
+	all.set(agentNews{id: "0123456789abcdef0123456789abcdef", away: true, held: 2, claimed: 1, seats: []seatNews{{since: 1}}})
+	all.encode()
+	assigned := offerNews{chatID: nika.ChatID, agent: "vika", expires: 1697998739360, user: nika}
+	offer := assigned
+	offer.text = offerText{"Dodo <&>", "knows \"it\""}
+	held := chatNews{nika.ChatID, "vika", "7c27aa0a7c1c4a5e8f2c6c3d8b7a9e10", heldRecord{nika.UserID, nika.Username, "Vika", "", nika.Since}}
 	for name, payload := range map[string][]byte{
 		"UserJoined":            append(event{kindUserJoined, nika}.payload(plain), '\n'),
 		"UserJoined-verified":   append(event{kindUserJoined, nika}.payload(verified), '\n'),
 		"UserJoined-details":    append(event{kindUserJoined, nika}.payload(detailed), '\n'),
 		"UserChanged":           append(event{kindUserChanged, nika}.payload(detailed), '\n'),
 		"RemoveUser":            append(event{kindRemoveUser, nika}.payload(detailed), '\n'),
-		"snapshot":              p.snapshot(false, plain),
-		"snapshot-verified":     p.snapshot(false, verified),
-		"snapshot-details":      p.snapshot(false, detailed),
-		"PendingUsers":          p.snapshot(true, plain),
-		"PendingUsers-verified": p.snapshot(true, verified),
-		"PendingUsers-details":  p.snapshot(true, detailed),
+		"snapshot":              p.snapshot(false, plain, ""),
+		"snapshot-verified":     p.snapshot(false, verified, ""),
+		"snapshot-details":      p.snapshot(false, detailed, ""),
+		"PendingUsers":          p.snapshot(true, plain, ""),
+		"PendingUsers-verified": p.snapshot(true, verified, ""),
+		"PendingUsers-details":  p.snapshot(true, detailed, ""),
 		"PendingUsers-empty":    empty,
+		"Agents":                append(all.payload, '\n'),
+		"Agents-empty":          append(nobody.payload, '\n'),
+		"Offer":                 append(offer.payload(plain), '\n'),
+		"Offer-details":         append(offer.payload(detailed), '\n'),
+		"Offer-assigned":        append(assigned.payload(plain), '\n'),
+		"OfferGone":             append(offerGonePayload(nika.UserID), '\n'),
+		"Chat":                  append(held.payload(), '\n'),
+		"ChatGone":              append(chatGonePayload(nika.ChatID), '\n'),
 		"Error":                 append(wire.UnknownKind.Payload(""), '\n'),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,18 +13,17 @@ type pendingUser struct {
 	place     int64
 	announced int64             // Lobby.step of the announcement
 	shown     [audiences]*shown // made when first needed
-	since     time.Time         // of the wait, as far as this lobby knows
-	told      time.Time         // when agents were last told of a change
+	since     time.Time         // beginning of the wait, as far as this lobby knows
 }
 
 // shown is a user's JSON.
 type shown struct {
-	json  []byte // as a snapshot has it in one message
-	frame []byte // the same as a message of its own
+	json  []byte // for a snapshot in one message
+	frame []byte // the same as its own message
 }
 
-// picture is the set of users to be seen, in the order of their places. Not
-// safe for concurrent use.
+// picture is the set of visible users, in the order of their places. It is not safe for
+// concurrent use.
 type picture struct {
 	frame func(payload []byte) []byte
 	byID  map[string]*pendingUser // by user id
@@ -39,7 +38,7 @@ func (p *picture) get(userID string) *pendingUser { return p.byID[userID] }
 
 func (p *picture) len() int { return len(p.order) }
 
-// add inserts a user and reports whether they were new.
+// add inserts a user and reports whether the user was new.
 func (p *picture) add(u User, place, step int64) bool {
 	if p.byID[u.UserID] != nil {
 		return false
@@ -50,8 +49,8 @@ func (p *picture) add(u User, place, step int64) bool {
 	return true
 }
 
-// change takes over what is known of a user now, and returns them; nil if they are
-// not there or it is known already.
+// change takes over a new record of a user and returns the user. It returns nil if the user
+// is not in the picture or the record is not new.
 func (p *picture) change(user User) *pendingUser {
 	u := p.byID[user.UserID]
 	if u == nil || user == u.User {
@@ -61,29 +60,27 @@ func (p *picture) change(user User) *pendingUser {
 	return u
 }
 
-// show is a user as an audience gets them.
+// show returns a user's JSON for an audience.
 func (p *picture) show(u *pendingUser, to audience) *shown {
-	if to == verified && !u.Verified {
-		to = plain
-	}
+	to = u.shownAs(to)
 	if u.shown[to] == nil {
 		b, err := json.Marshal(u.shownTo(to))
 		if err != nil {
-			panic(err) // strings and JSON have been checked when they came
+			panic(err) // strings and JSON were checked on arrival
 		}
 		u.shown[to] = &shown{b, p.frame(b)}
 	}
 	return u.shown[to]
 }
 
-// remove takes a user out and returns them, nil if they were not there.
+// remove removes a user and returns it, or nil if it was not there.
 func (p *picture) remove(userID string) *pendingUser {
 	u := p.byID[userID]
 	if u == nil {
 		return nil
 	}
 	delete(p.byID, userID)
-	// Places are unique in the queue; look at the neighbours all the same.
+	// Places are unique in the queue; check the neighbours all the same.
 	for i := p.index(u.place); i < len(p.order); i++ {
 		if p.order[i] == u {
 			p.order = slices.Delete(p.order, i, i+1)
@@ -93,7 +90,7 @@ func (p *picture) remove(userID string) *pendingUser {
 	return u
 }
 
-// index returns where the first user at or behind a place stands.
+// index returns the index of the first user at or behind a place.
 func (p *picture) index(place int64) int {
 	i, _ := slices.BinarySearchFunc(p.order, place, func(u *pendingUser, place int64) int {
 		return int(u.place - place)
@@ -101,22 +98,31 @@ func (p *picture) index(place int64) int {
 	return i
 }
 
-// snapshot makes the frames that show the picture to an audience: a message for
-// each user, or one for all.
-func (p *picture) snapshot(batch bool, to audience) []byte {
+// snapshot makes the frames of the picture for an audience with these teams: one message
+// for each user, or one for all.
+func (p *picture) snapshot(batch bool, to audience, teams teamSet) []byte {
+	users := p.order
+	if teams != "" {
+		users = nil
+		for _, u := range p.order {
+			if teams.sees(u.Team) {
+				users = append(users, u)
+			}
+		}
+	}
 	if !batch {
-		frames := make([][]byte, len(p.order))
-		for i, u := range p.order {
+		frames := make([][]byte, len(users))
+		for i, u := range users {
 			frames[i] = p.show(u, to).frame
 		}
 		return slices.Concat(frames...)
 	}
 	size := 64
-	for _, u := range p.order {
+	for _, u := range users {
 		size += len(p.show(u, to).json) + 1
 	}
 	b := append(make([]byte, 0, size), `{"type":"PendingUsers","args":{"users":[`...)
-	for i, u := range p.order {
+	for i, u := range users {
 		if i > 0 {
 			b = append(b, ',')
 		}

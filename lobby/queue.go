@@ -1,16 +1,14 @@
-// Package lobby is the queue of users who wait for a support, and what agents
-// see of it.
+// Package lobby has the queue of users who wait for a support, and the agents' view of it.
 //
-// Queue is the truth, kept in Redis: chat servers add, renew and remove their
-// waiting users, agents' claims go through it. Every change leaves an event in
-// the queue's log, in the same atomic step. A Lobby (one per process of port
-// 9001) follows that log and keeps a picture of the queue for its agents; the
-// broker's "users" topic only tells it when to look.
+// Queue is the authoritative queue, kept in Redis: chat servers add, renew and remove their
+// waiting users, and agents claim users through it. Every change adds an event to the
+// queue's log in the same atomic step. A Lobby (one per process of port 9001) follows that
+// log and keeps a picture of the queue for its agents; the broker's "users" topic only tells
+// it when to read the log.
 package lobby
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"livesupport/broker"
@@ -27,47 +26,51 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed queue.lua
-var queueSource string
-
-var queueScript = redis.NewScript(queueSource)
-
-// All keys of the queue share a slot, as a script on Redis Cluster needs: a prefix
-// stands in front of the braces.
+// queueKeys are the keys of the queue. They share a slot, because Redis Cluster requires
+// that of a script's keys; a prefix comes before the braces.
 var queueKeys = []string{
 	"{lobby}:users", "{lobby}:places", "{lobby}:present", "{lobby}:claims",
 	"{lobby}:holders", "{lobby}:log", "{lobby}:meta", "{lobby}:records", "{lobby}:takes",
+	"{lobby}:teams", "{lobby}:asked",
+	"{lobby}:staff", "{lobby}:desks", "{lobby}:seats", "{lobby}:statuses", "{lobby}:turns", "{lobby}:ready",
+	"{lobby}:offered", "{lobby}:offers", "{lobby}:held", "{lobby}:chats", "{lobby}:index", "{lobby}:stirred",
 }
 
-// Topic is where the queue's events are published, for lobbies and for anyone
-// who listens with stock tools (PROTOCOL.md, "Broker topics").
+const staffKey = 11 // the index of the first key about agents
+
+// Topic is the topic of the queue's events, for lobbies and for anybody who subscribes with
+// stock tools (web/api/README.md, "Broker topics").
 const Topic = "users"
 
-// QueueConfig is what a Queue needs. All processes of a deployment should agree
-// on the durations.
+// QueueConfig has the parameters of a Queue. All processes of a deployment should use the
+// same durations.
 type QueueConfig struct {
 	DB     *redisdb.DB
 	Broker broker.Broker
-	// BrokerInStore says that Broker is the pub/sub of DB. Then events are published
-	// by the step that causes them: none is lost between the two, and it saves a
-	// round to the store.
+	// BrokerInStore says that Broker is the pub/sub of DB. Then the step that causes an
+	// event also publishes it, so that no event is lost in between and a round trip is
+	// saved.
 	BrokerInStore bool
-	ChatTTL       time.Duration // nothing in the queue outlives it unless renewed
+	ChatTTL       time.Duration // lifetime of everything in the queue that is not renewed
 	ClaimTTL      time.Duration // how long a claim holds
 	LeaveGrace    time.Duration // how long a user without a socket stays
+	OfferTTL      time.Duration // how long an offer holds; 0 is 20 s
+	Assign        Assignment    // how users are offered to agents; "" is AssignOff
 	Log           *slog.Logger
 }
 
-// Queue is the queue of pending users. Its methods may be called concurrently,
-// from any number of processes; each is one atomic step in the store. All of
-// them may be repeated: an error means that the step may or may not have been
-// taken.
+// Queue is the queue of pending users. Its methods are safe for concurrent use, by any
+// number of processes; each is one atomic step in the store. After an error the step may or
+// may not have happened; all methods can be repeated.
 type Queue struct {
 	cfg       QueueConfig
-	channel   string // on which the script publishes; empty: the announcer does
+	channel   string // the channel on which the script publishes; empty if the announcer does
 	lease     time.Duration
 	renewal   time.Duration
 	announcer *announcer
+	holding   holding
+	offers    offerCounts
+	apart     atomic.Bool // the store does not execute one script on the queue and a log
 }
 
 // NewQueue makes a Queue and starts the goroutine that announces its events.
@@ -76,46 +79,61 @@ func NewQueue(cfg QueueConfig) *Queue {
 	if cfg.BrokerInStore {
 		channel = cfg.DB.Key(Topic)
 	}
+	if cfg.Assign == "" {
+		cfg.Assign = AssignOff
+	}
+	if cfg.OfferTTL == 0 {
+		cfg.OfferTTL = 20 * time.Second
+	}
 	return &Queue{
 		cfg:     cfg,
 		channel: channel,
-		// A dead chat server's users are gone within 30 s, sweep included.
+		// The users of a dead chat server leave within 30 s, including the sweep.
 		lease: min(20*time.Second, cfg.ChatTTL),
-		// Four renewals fit into a lease, two into the grace: a user who leaves one
-		// chat server while another still has a socket of theirs stays (Leave).
+		// Four renewals fit into a lease and two into the grace, so a user who leaves one
+		// chat server but still has a socket on another one stays (Leave).
 		renewal:   min(5*time.Second, cfg.LeaveGrace/2, cfg.ChatTTL/4),
 		announcer: newAnnouncer(cfg.Broker, cfg.Log),
+		holding:   newHolding(),
+		offers:    newOfferCounts(),
 	}
 }
 
-// Close announces what is still waiting, for at most two seconds, and joins the
-// announcing goroutine.
+// Close publishes waiting announcements for at most two seconds, and joins the announcing
+// goroutine.
 func (q *Queue) Close() error {
 	q.announcer.close()
 	return nil
 }
 
-// RenewEvery is how often a chat server must Renew its waiting users, lest they
-// leave the queue.
+// RenewEvery returns how often a chat server must Renew its waiting users to keep them in
+// the queue.
 func (q *Queue) RenewEvery() time.Duration { return q.renewal }
 
-// Add puts a user at the end of the queue and announces them. A user who is
-// there already keeps the place and is not announced again.
+// Add puts a user at the end of the queue and announces them, or offers them to an agent. A
+// user who is already in the queue keeps the place and is not announced again. User.Since,
+// the beginning of the wait, becomes the place unless another user has a later one.
 func (q *Queue) Add(ctx context.Context, u User) error {
-	public, err := json.Marshal(&u)
-	if err != nil {
-		return err
-	}
-	record, err := u.record()
-	if err != nil {
-		return err
-	}
-	_, err = q.run(ctx, "add", u.ChatID, u.UserID, public, u.Messages, record)
+	_, err := q.Put(ctx, u)
 	return err
 }
 
-// Change says what is known of these users now, who may be in the queue. What is
-// not newer than what the queue has does not count.
+// Put is Add, and reports whether the user is new in the queue.
+func (q *Queue) Put(ctx context.Context, u User) (fresh bool, err error) {
+	public, err := json.Marshal(&u)
+	if err != nil {
+		return false, err
+	}
+	record, err := u.record()
+	if err != nil {
+		return false, err
+	}
+	r, err := q.run(ctx, "add", u.ChatID, u.UserID, public, u.Messages, record, u.Since, u.Team)
+	return r.result == int64(1), err
+}
+
+// Change updates the records of those of the users who are in the queue. The queue ignores
+// records that are not newer than its own.
 func (q *Queue) Change(ctx context.Context, users []User) error {
 	for some := range slices.Chunk(users, 100) {
 		args := make([]any, 0, 3*len(some))
@@ -133,8 +151,8 @@ func (q *Queue) Change(ctx context.Context, users []User) error {
 	return nil
 }
 
-// Renew says that the users of these chats are still connected. It returns
-// those that are not in the queue (any more).
+// Renew tells the queue that the users of these chats are still connected. It returns the
+// chats that are not, or no longer, in the queue.
 func (q *Queue) Renew(ctx context.Context, chatIDs []string) (missing []string, err error) {
 	for some := range chunks(chatIDs) {
 		r, err := q.run(ctx, "renew", some...)
@@ -150,8 +168,8 @@ func (q *Queue) Renew(ctx context.Context, chatIDs []string) (missing []string, 
 	return missing, nil
 }
 
-// Leave says that the users of these chats have no socket any more. Unless they
-// come back, to whatever server, they leave the queue after the grace time.
+// Leave tells the queue that the users of these chats no longer have a socket. They leave
+// the queue after the grace time, unless they come back to any server.
 func (q *Queue) Leave(ctx context.Context, chatIDs ...string) error {
 	grace := min(q.cfg.LeaveGrace, q.cfg.ChatTTL).Milliseconds()
 	for some := range chunks(chatIDs) {
@@ -162,8 +180,7 @@ func (q *Queue) Leave(ctx context.Context, chatIDs ...string) error {
 	return nil
 }
 
-// chunks cuts the chats of an operation into pieces that keep each call of the
-// script short.
+// chunks splits the chats of an operation, to keep each call of the script short.
 func chunks(chatIDs []string) iter.Seq[[]any] {
 	return func(yield func([]any) bool) {
 		for some := range slices.Chunk(chatIDs, 500) {
@@ -178,32 +195,23 @@ func chunks(chatIDs []string) iter.Seq[[]any] {
 	}
 }
 
-// Remove takes a user out of the queue, because the chat has ended.
+// Remove removes a user from the queue because the chat has ended.
 func (q *Queue) Remove(ctx context.Context, chatID string) error {
 	_, err := q.run(ctx, "remove", chatID)
 	return err
 }
 
-// Taken takes a user out of the queue whom a support has taken. From when that
-// happens the queue tells how long others must wait.
-func (q *Queue) Taken(ctx context.Context, chatID string) error {
-	_, err := q.run(ctx, "taken", chatID)
-	return err
-}
-
-// Standing is how the queue stands for some of its users.
+// Standing is the state of the queue for some of its users.
 type Standing struct {
 	Waiting int // users whom nobody has claimed
-	// Interval is the mean time between the latest takes, negative while there were
-	// too few.
+	// Interval is the mean time between the latest takes, negative if there were too few.
 	Interval time.Duration
-	// Positions are those of the chats asked for: 1 is next, 0 is claimed, and less
-	// is not in the queue.
+	// Positions has the positions of the requested chats: 1 is next, 0 is claimed, and a
+	// negative number is not in the queue.
 	Positions []int
 }
 
-// Stand tells how the queue stands for the users of these chats. It changes
-// nothing.
+// Stand returns the state of the queue for the users of these chats. It changes nothing.
 func (q *Queue) Stand(ctx context.Context, chatIDs []string) (Standing, error) {
 	var s Standing
 	for some := range chunks(chatIDs) {
@@ -212,15 +220,16 @@ func (q *Queue) Stand(ctx context.Context, chatIDs []string) (Standing, error) {
 			return Standing{}, err
 		}
 		parts, ok := r.result.([]any)
-		if !ok || len(parts) != 2 {
+		if !ok || len(parts) != 3 {
 			return Standing{}, errReply
 		}
 		interval, ok1 := parts[0].(int64)
 		positions, ok2 := parts[1].([]any)
-		if !ok1 || !ok2 || len(positions) != len(some) {
+		waiting, ok3 := parts[2].(int64)
+		if !ok1 || !ok2 || !ok3 || len(positions) != len(some) {
 			return Standing{}, errReply
 		}
-		s.Waiting, s.Interval = int(r.visible), time.Duration(interval)*time.Millisecond
+		s.Waiting, s.Interval = int(waiting), time.Duration(interval)*time.Millisecond
 		for _, p := range positions {
 			position, _ := p.(int64)
 			s.Positions = append(s.Positions, int(position))
@@ -229,52 +238,75 @@ func (q *Queue) Stand(ctx context.Context, chatIDs []string) (Standing, error) {
 	return s, nil
 }
 
-// Claim tries to take a user for holder, for the claim's lease. It reports
-// whether holder has the user now, and whether they had already.
+// claimResult is the outcome of a claim.
+type claimResult string
+
+const (
+	claimWon      claimResult = "won"
+	claimAccepted claimResult = "accepted" // won by the agent to whom the user was offered
+	claimedAgain  claimResult = "again"    // won by the same holder before
+)
+
+func (r claimResult) won() bool { return r == claimWon || r == claimAccepted || r == claimedAgain }
+
+// Claim tries to take a user for holder, for the claim's lease. It reports whether the
+// holder has the user now, and whether they had the user before. A holder always wins a
+// user who is offered to them.
 func (q *Queue) Claim(ctx context.Context, chatID, userID, holder string) (won, again bool, err error) {
-	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds())
-	if err != nil {
-		return false, false, err
-	}
-	return r.result == "won" || r.result == "again", r.result == "again", nil
+	result, err := q.claim(ctx, chatID, userID, holder, "")
+	return result.won(), result == claimedAgain, err
 }
 
-// Reserve claims a user who waits for a holder who is about to join their chat,
-// and reports false if another holder has claimed them. A user who is not in the
-// queue is nobody's.
+// claim is Claim for an agent with teams. The agent cannot have users of other teams unless
+// they are offered.
+func (q *Queue) claim(ctx context.Context, chatID, userID, holder string, teams teamSet) (claimResult, error) {
+	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds(), string(teams))
+	if err != nil {
+		return "", err
+	}
+	result, _ := r.result.(string)
+	return claimResult(result), nil
+}
+
+// Reserve claims a user for a holder who is about to join the chat. It returns false if
+// another holder has claimed the user, and true for a user who is not in the queue.
 func (q *Queue) Reserve(ctx context.Context, chatID, userID, holder string) (bool, error) {
-	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds())
+	r, err := q.run(ctx, "claim", chatID, userID, holder, q.cfg.ClaimTTL.Milliseconds(), "")
 	return err == nil && r.result != "lost", err
 }
 
-// change is what a lobby is told about the queue since it last looked.
+// change is what has changed in the queue since a lobby last read it.
 type change struct {
 	epoch   string // of the queue's log; a new one when the queue was empty for long
 	version int64  // of the queue
-	visible int64  // users to be seen now
-	all     bool   // the log does not reach back: pending is the whole queue
+	visible int64  // number of visible users now
+	all     bool   // the log does not reach back far enough: pending is the whole queue
 	pending []entry
 	events  []entry // the log since then; if all, its tail
+	news    news    // of agents, offers and chats
 }
 
-// entry is an element of the log or of the queue: what, and at which place.
+// entry is an element of the log or of the queue, with its place.
 type entry struct {
 	place   int64
 	payload []byte
-	record  []byte // of an event: what is known of its user now, if they are still there
+	record  []byte // of an event: the current record of its user, if they are still there
 }
 
-// since returns what has changed since a version, after removing from the queue
-// what has run out.
-func (q *Queue) since(ctx context.Context, epoch string, version int64) (change, error) {
-	r, err := q.run(ctx, "sync", epoch, version)
+// since removes expired entries from the queue and then returns the changes since a
+// version.
+func (q *Queue) since(ctx context.Context, epoch string, version int64, of newsWanted) (change, error) {
+	r, err := q.run(ctx, "sync", epoch, version, of.born, of.stirs, of.kinds)
 	if err != nil {
 		return change{}, err
 	}
 	c := change{epoch: r.epoch, version: r.version, visible: r.visible}
 	parts, ok := r.result.([]any)
-	if !ok || len(parts) != 3 {
+	if !ok || len(parts) != 4 {
 		return change{}, errReply
+	}
+	if c.news, err = parseNews(parts[3]); err != nil {
+		return change{}, err
 	}
 	if c.events, err = entries(parts[1]); err != nil {
 		return change{}, err
@@ -293,7 +325,7 @@ func (q *Queue) since(ctx context.Context, epoch string, version int64) (change,
 	return c, nil
 }
 
-var errReply = errors.New("lobby: the queue's script gave an unexpected reply")
+var errReply = errors.New("lobby: unexpected reply from the queue's script")
 
 type reply struct {
 	epoch   string
@@ -302,23 +334,32 @@ type reply struct {
 	result  any
 }
 
-// run executes one operation of the script and announces the events that it
-// has caused, unless the script itself does.
+// run executes one operation of the script and announces the events that it has caused,
+// unless the script itself does so.
 func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, error) {
-	command := func(how, script string) *redis.Cmd {
-		line := make([]any, 0, 7+len(queueKeys)+len(args))
-		line = append(line, how, script, len(queueKeys))
-		for _, key := range queueKeys {
-			line = append(line, q.cfg.DB.Key(key))
-		}
-		line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
-		return redis.NewCmd(ctx, append(line, args...)...)
+	return q.call(ctx, nil, "", operation, args...)
+}
+
+// call is run with a log, unless it is "", behind other commands.
+func (q *Queue) call(ctx context.Context, before []redis.Cmder, log, operation string, args ...any) (reply, error) {
+	keys := len(queueKeys)
+	if log != "" {
+		keys++
 	}
-	cmd := command("evalsha", queueScript.Hash())
-	err := q.cfg.DB.Do(ctx, cmd)
-	if err == nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = command("eval", queueSource)
-		err = q.cfg.DB.Do(ctx, cmd)
+	line := scripts[operation].Line(keys)
+	for _, key := range queueKeys {
+		line = append(line, q.cfg.DB.Key(key))
+	}
+	if log != "" {
+		line = append(line, log)
+	}
+	line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
+	cmd := redis.NewCmd(ctx, append(line, args...)...)
+	err := q.cfg.DB.Do(ctx, append(before, cmd)...)
+	for _, one := range before {
+		if err == nil {
+			err = one.Err()
+		}
 	}
 	if err == nil {
 		err = cmd.Err()
@@ -327,7 +368,7 @@ func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, 
 		return reply{}, fmt.Errorf("lobby: %s: %w", operation, err)
 	}
 	fields, ok := cmd.Val().([]any)
-	if !ok || len(fields) != 5 {
+	if !ok || len(fields) != 7 {
 		return reply{}, errReply
 	}
 	epoch, ok1 := fields[0].(string)
@@ -337,11 +378,15 @@ func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, 
 	if !ok1 || !ok2 || !ok3 || err != nil {
 		return reply{}, errReply
 	}
+	q.offers.count(fields[6])
 	var taken <-chan struct{}
 	for _, event := range events {
 		taken = q.announcer.announce([]byte(event))
 	}
 	q.announcer.await(ctx, taken)
+	if fields[5] == int64(1) {
+		q.nudge()
+	}
 	return reply{epoch, version, visible, fields[4]}, nil
 }
 

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// recent remembers the queue's own events of the last minutes, so that their
-// copies from the broker, late or doubled, are told from what others publish.
-// It keeps hashes, in two generations of bounded size. Not safe for concurrent
-// use.
+// recent remembers the queue's own events of the last minutes, to distinguish their copies
+// from the broker, late or duplicated, from what others publish. It keeps hashes, in two
+// generations of bounded size. It is not safe for concurrent use.
 type recent struct {
 	seed     maphash.Seed
 	new, old map[uint64]struct{}
@@ -17,7 +16,7 @@ type recent struct {
 
 const (
 	recentSize = 20_000
-	recentSpan = 5 * time.Minute // longer than a broker may hold an event back
+	recentSpan = 5 * time.Minute // longer than a broker can hold an event back
 )
 
 func newRecent() recent {

@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Trial is what the store must execute for the queue, see redisdb.WithTrial: each
-// command of its script, by itself, so that a refusal names it. A list, a hash and a
-// sorted set are gone when they have nothing in them.
+// Trial returns the commands that the store must execute for the queue, see
+// redisdb.WithTrial. It has each command of the script on its own, so that a refusal names
+// the command. It leaves no keys, because empty lists, hashes and sorted sets vanish.
 func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
 	if !full {
 		return nil
@@ -24,7 +24,8 @@ func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
 		{"hset", hash, "a", 1}, {"pexpire", hash, 1000}, {"hsetnx", hash, "a", 1}, {"hincrby", hash, "a", 1},
 		{"hget", hash, "a"}, {"hmget", hash, "a"}, {"hexists", hash, "a"}, {"hdel", hash, "a"},
 		{"zadd", set, 1, "a"}, {"pexpire", set, 1000}, {"zcard", set}, {"zscore", set, "a"}, {"zrange", set, 0, -1},
-		{"zrangebyscore", set, "-inf", 1}, {"zrem", set, "a"},
+		{"zrangebyscore", set, "-inf", 1}, {"zcount", set, 0, 1}, {"zlexcount", set, "-", "+"}, {"zrangebylex", set, "-", "+"}, {"zrank", set, "a"},
+		{"hkeys", hash}, {"zremrangebyscore", set, "-inf", 0}, {"zrem", set, "a"},
 	} {
 		cmds = append(cmds, redis.NewCmd(ctx, line...))
 	}

@@ -9,46 +9,46 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// User is a visitor who waits. As JSON it is what everybody may know; agents who
-// ask for more get more (audience).
+// User is a waiting visitor. Its JSON has the fields for everybody; agents who ask for more
+// fields get them, see audience.
 type User struct {
 	Username string `json:"username"`
 	UserID   string `json:"userId"`
 	ChatID   string `json:"chatId"`
 
-	// Verified: a token of the visitor's site has said so.
+	// Verified says that the site has confirmed the visitor's identity with a token.
 	Verified bool `json:"-"`
-	// Since is when the wait began, in microseconds since 1970; 0 if unknown. The
-	// queue sets it.
+	// Since is the beginning of the wait, in microseconds since 1970. If it is 0, the queue
+	// sets it.
 	Since int64 `json:"-"`
-	// Team and Details are as registered; Details is a JSON object. "" is none.
+	// Team and Details come from the registration. Details is a JSON object. Both may be "".
 	Team    string `json:"-"`
 	Details string `json:"-"`
 	// Message is the beginning of the user's latest message.
 	Message string `json:"-"`
-	// Messages is how many messages the chat had when all this was so: of what two
-	// servers say, that with the higher number counts.
+	// Messages is the number of messages in the chat at the time of this record. Of two
+	// servers' records, the one with the higher number wins.
 	Messages int `json:"-"`
 }
 
-// audience is what an agent has asked to know of users.
+// audience says which fields of users an agent has asked for.
 type audience int
 
 const (
 	plain    audience = iota // the README's three fields
-	verified                 // and who is verified
-	detailed                 // and everything else
+	verified                 // and verified
+	detailed                 // and all others
 	audiences
 )
 
-// Features that a Load lists to get more than the three fields (PROTOCOL.md,
+// Features that a Load lists to get more than the three fields (web/api/README.md,
 // "Extensions").
 const (
 	featureVerified = "verified"
 	featureDetails  = "details"
 )
 
-// extended is a User with what not everybody gets; the zero values are left out.
+// extended is a User with the fields that not everybody gets. Zero values are left out.
 type extended struct {
 	Username string         `json:"username"`
 	UserID   string         `json:"userId"`
@@ -71,27 +71,32 @@ func (u *User) extended() extended {
 	return e
 }
 
-// shownTo is the user as an audience gets them.
-func (u *User) shownTo(to audience) any {
+// shownTo returns the user in the form for an audience.
+func (u *User) shownTo(to audience) extended {
 	switch to {
 	case verified:
 		return extended{Username: u.Username, UserID: u.UserID, ChatID: u.ChatID, Verified: u.Verified}
 	case detailed:
 		e := u.extended()
 		if u.Since != 0 {
-			e.Since = time.UnixMicro(u.Since).UTC().Format("2006-01-02T15:04:05.000000Z")
+			e.Since = timestamp(u.Since)
 		}
 		return e
 	}
-	return u
+	return extended{Username: u.Username, UserID: u.UserID, ChatID: u.ChatID}
 }
 
-// record is what the queue keeps of a user: all that is known but Since, which the
-// queue itself adds.
+// timestamp formats a time, in microseconds since 1970, as the protocol requires.
+func timestamp(us int64) string {
+	return time.UnixMicro(us).UTC().Format("2006-01-02T15:04:05.000000Z")
+}
+
+// record returns what the queue keeps of a user: everything except Since, which the queue
+// adds itself.
 func (u *User) record() ([]byte, error) { return json.Marshal(u.extended()) }
 
-// parseRecord takes what the queue has of a user: since, number and record. Of
-// users of a server that knows no records it has their JSON alone.
+// parseRecord parses the queue's entry of a user: since, number and record. From a server
+// without records, the entry is only the user's JSON.
 func parseRecord(b []byte) (u User, ok bool) {
 	if since, rest, found := bytes.Cut(b, []byte(" ")); found && len(b) > 0 && b[0] != '{' {
 		number, record, _ := bytes.Cut(rest, []byte(" "))

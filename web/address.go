@@ -11,10 +11,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// clientAddress is where a request comes from: the peer of its connection or, if
-// that is a proxy which is trusted, the address that the proxy names. It stands
-// for all that one customer of a network provider can send from: an IPv4 address,
-// or an IPv6 network of 64 bits.
+// clientAddress returns the address that a request comes from: the peer of the connection
+// or, if that is a trusted proxy, the address that the proxy names. Of an IPv6 address it
+// returns the /64 network, because one customer of a provider can use all of that.
 func (s *Server) clientAddress(c *fiber.Ctx) netip.Addr {
 	peer, _ := netip.AddrFromSlice(c.Context().RemoteIP())
 	if !isTrusted(peer, s.options.TrustedProxies) {
@@ -26,11 +25,41 @@ func (s *Server) clientAddress(c *fiber.Ctx) netip.Addr {
 	return network(peer)
 }
 
-// addressLocal is where clientAddress is kept for the upgrade, if sockets are
-// counted.
+// forwardedOrigin returns the scheme and the host that a client has asked for, according
+// to the proxy in front if that is trusted.
+func (s *Server) forwardedOrigin(c *fiber.Ctx) (scheme, host string) {
+	scheme, host = "http", string(c.Request().Host())
+	peer, _ := netip.AddrFromSlice(c.Context().RemoteIP())
+	if !isTrusted(peer, s.options.TrustedProxies) {
+		return scheme, host
+	}
+	first := func(list string) string {
+		value, _, _ := strings.Cut(list, ",")
+		return strings.TrimSpace(value)
+	}
+	toldScheme, toldHost := first(headerList(c, fiber.HeaderXForwardedProto)), first(headerList(c, fiber.HeaderXForwardedHost))
+	for pair := range strings.SplitSeq(first(headerList(c, fiber.HeaderForwarded)), ";") {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); strings.ToLower(name) {
+		case "proto":
+			toldScheme = strings.Trim(value, `"`)
+		case "host":
+			toldHost = strings.Trim(value, `"`)
+		}
+	}
+	if strings.EqualFold(toldScheme, "https") {
+		scheme = "https"
+	}
+	if toldHost != "" {
+		host = toldHost
+	}
+	return scheme, host
+}
+
+// addressLocal is the key of a request's clientAddress, kept for the upgrade if sockets
+// are counted.
 const addressLocal = "address"
 
-// headerList is all lines of a header as one.
+// headerList joins all lines of a header.
 func headerList(c *fiber.Ctx, name string) string {
 	lines := c.Request().Header.PeekAll(name)
 	parts := make([]string, len(lines))
@@ -49,10 +78,10 @@ func network(a netip.Addr) netip.Addr {
 	return a
 }
 
-// forwardedFor goes back from a peer, over the proxies that are trusted, to the
-// address of who asked the first of them. What stands to the left of that may
-// have been written by anyone. A proxy sets one of the two headers and passes the
-// other one on as it came: where both are there and disagree, neither counts.
+// forwardedFor goes back from the peer over trusted proxies and returns the address that
+// sent the request to the first of them. Anybody may have written what is left of that
+// address in the header. A proxy sets one of the two headers and passes the other one on
+// unchanged, so if both are present and disagree, forwardedFor ignores both.
 func forwardedFor(peer netip.Addr, trusted []netip.Prefix, xForwardedFor, forwarded string) netip.Addr {
 	first := peer
 	if xForwardedFor != "" {
@@ -68,7 +97,7 @@ func forwardedFor(peer netip.Addr, trusted []netip.Prefix, xForwardedFor, forwar
 	return second
 }
 
-// walk reads hops from the right for as long as the one before is trusted.
+// walk reads hops from the right as long as the previous one is trusted.
 func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	for i := len(hops) - 1; i >= 0 && isTrusted(peer, trusted); i-- {
 		hop, ok := hopAddress(hops[i])
@@ -90,7 +119,7 @@ func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
 	return false
 }
 
-// hopAddress reads an address with or without a port, in brackets or not.
+// hopAddress parses an address with or without a port, with or without brackets.
 func hopAddress(hop string) (netip.Addr, bool) {
 	hop = strings.TrimSpace(hop)
 	if host, _, err := net.SplitHostPort(hop); err == nil {
@@ -101,9 +130,9 @@ func hopAddress(hop string) (netip.Addr, bool) {
 	return a, err == nil
 }
 
-// forwardedElements returns the "for" of every element of a Forwarded header
-// (RFC 7239), empty where there is none. A quoted string cannot hide a comma: no
-// address has one.
+// forwardedElements returns the "for" of every element of a Forwarded header (RFC 7239),
+// or an empty string for an element without one. It need not care about commas in quoted
+// strings, because no address has a comma.
 func forwardedElements(header string) []string {
 	elements := strings.Split(header, ",")
 	for i, element := range elements {
@@ -118,14 +147,14 @@ func forwardedElements(header string) []string {
 	return elements
 }
 
-// maxBuckets bounds how many addresses are told apart.
+// maxBuckets is how many addresses have a bucket of their own.
 const maxBuckets = 100_000
 
-// addressRate limits how often something may happen per address: a minute's
-// worth at once, and then evenly. It keeps two generations of buckets; one that
-// nobody has asked for during a whole generation is full again, and forgotten.
-// When there are too many addresses, those that come then share a bucket. It may
-// be used concurrently; nil limits nothing.
+// addressRate limits how often something may happen per address. It allows a burst of one
+// minute's worth and an even rate after that. It keeps two generations of buckets; a bucket
+// that was not used for a whole generation is full again and therefore dropped. When there
+// are too many addresses, new ones share a bucket. It is safe for concurrent use; nil
+// limits nothing.
 type addressRate struct {
 	perMinute float64
 	bound     int
@@ -149,8 +178,8 @@ func (r *addressRate) bucket() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(r.perMinute/60), max(1, int(r.perMinute)))
 }
 
-// allow takes one from the bucket of an address, or reports after how long there
-// will be one.
+// allow takes one token from the bucket of an address, or returns how long to wait for
+// one.
 func (r *addressRate) allow(a netip.Addr, now time.Time) (ok bool, after time.Duration) {
 	if r == nil {
 		return true, 0
@@ -182,8 +211,8 @@ func (r *addressRate) allow(a netip.Addr, now time.Time) (ok bool, after time.Du
 	return after == 0, after
 }
 
-// socketCounts counts the sockets of each address; entries are of addresses that
-// have one. The hub's lock guards it.
+// socketCounts counts the sockets of each address. It only has addresses with sockets. The
+// hub's lock guards it.
 type socketCounts map[netip.Addr]*socketCount
 
 type socketCount struct {

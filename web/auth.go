@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,34 +14,33 @@ import (
 )
 
 const (
-	// subprotocol is what the server selects of the subprotocols that a client
-	// offers: browsers, which cannot set an Authorization, offer it together with
-	// their token.
+	// subprotocol is the subprotocol that the server selects. Browsers, which cannot set
+	// an Authorization header on a WebSocket, offer it together with their token.
 	subprotocol  = "livesupport"
 	bearerPrefix = "bearer."
-	// tokenHeader has a token where a proxy in front may have asked for a password:
-	// the Authorization is that one's then, and is the browser's.
+	// tokenHeader carries a token if a proxy in front may use the Authorization header for
+	// a password of its own.
 	tokenHeader = "Livesupport-Token"
-	// clockSkew is how far the clock of who makes tokens may be off.
+	// clockSkew is how far the clock of the tokens' issuer may be off.
 	clockSkew = 5 * time.Second
-	// maxSubject bounds who a token may say somebody is, in bytes.
+	// maxSubject is the maximum length of a token's sub, in bytes.
 	maxSubject = 256
 )
 
-// Verifier checks the tokens (JWT, RFC 7519) that say who somebody is. Its
-// methods may be called concurrently.
+// Verifier checks tokens (JWT, RFC 7519) that identify agents or visitors. It is safe for
+// concurrent use.
 type Verifier struct {
 	parser *jwt.Parser
 	key    jwt.Keyfunc
 	keys   *keySet // nil with a secret
 }
 
-// MinSecret is the least length of a secret for tokens, in bytes: a shorter one
-// than the hash's output can be guessed from a token.
+// MinSecret is the minimum length of a secret for tokens, in bytes. A secret shorter than
+// the hash's output can be guessed from a token.
 const MinSecret = 32
 
-// NewSecretVerifier checks tokens that were signed with a secret (HS256). An
-// audience and an issuer are demanded unless they are empty.
+// NewSecretVerifier makes a Verifier for tokens that were signed with a secret (HS256). It
+// requires the audience and the issuer unless they are empty.
 func NewSecretVerifier(secret, audience, issuer string) *Verifier {
 	return &Verifier{
 		parser: newParser([]string{jwt.SigningMethodHS256.Alg()}, audience, issuer),
@@ -48,8 +48,8 @@ func NewSecretVerifier(secret, audience, issuer string) *Verifier {
 	}
 }
 
-// newParser makes what checks everything of a token but who it is about. The
-// algorithms are the server's choice, never the token's.
+// newParser makes the parser that checks a token except for its identity. The server
+// chooses the algorithms, never the token.
 func newParser(algorithms []string, audience, issuer string) *jwt.Parser {
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods(algorithms),
@@ -66,7 +66,7 @@ func newParser(algorithms []string, audience, issuer string) *jwt.Parser {
 	return jwt.NewParser(options...)
 }
 
-// variable is what says how agents' tokens must be signed.
+// variable returns the variable that says how agents' tokens must be signed.
 func (v *Verifier) variable() string {
 	if v.keys != nil {
 		return "AGENT_JWKS_URL"
@@ -74,7 +74,7 @@ func (v *Verifier) variable() string {
 	return "AGENT_SECRET"
 }
 
-// Close ends what a Verifier does in the background.
+// Close ends the Verifier's work in the background.
 func (v *Verifier) Close() error {
 	if v.keys != nil {
 		v.keys.close()
@@ -82,19 +82,21 @@ func (v *Verifier) Close() error {
 	return nil
 }
 
-// supervisor is the role that lets an agent look on and step in (PROTOCOL.md,
+// supervisor is the role of an agent who may watch chats and step in (web/api/README.md,
 // "Observers").
 const supervisor = "supervisor"
 
-// claims is what is used of a token.
+// claims are the claims of a token that the servers use.
 type claims struct {
 	Name string `json:"name,omitempty"`
-	Role any    `json:"role,omitempty"` // others' tokens may hold anything here
+	// Other issuers may put anything into these.
+	Role  any `json:"role,omitempty"`
+	Teams any `json:"teams,omitempty"`
 	jwt.RegisteredClaims
 }
 
-// Verify returns who a token is about. The error says what is wrong with it, in
-// the library's words: it is for logs.
+// Verify returns the identity in a token. Its error says what is wrong with the token, in
+// the library's words, and is meant for logs.
 func (v *Verifier) Verify(token string) (*wire.Identity, error) {
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
@@ -112,18 +114,30 @@ func (v *Verifier) Verify(token string) (*wire.Identity, error) {
 		return nil, errors.New("the token has no name that can be shown")
 	}
 	return &wire.Identity{
-		Subject: c.Subject, Name: name, Supervisor: c.Role == supervisor, Expires: c.ExpiresAt.Add(clockSkew),
+		Subject: c.Subject, Name: name, Supervisor: c.Role == supervisor, Teams: teamsOf(c.Teams), Expires: c.ExpiresAt.Add(clockSkew),
 	}, nil
 }
 
-// Token is what a token says. Empty values are left out.
+// teamsOf returns the team names in a claim. It ignores anything else in it.
+func teamsOf(claim any) (teams []string) {
+	list, _ := claim.([]any)
+	for _, one := range list {
+		if team, ok := one.(string); ok && team != "" && !slices.Contains(teams, team) {
+			teams = append(teams, team)
+		}
+	}
+	return teams
+}
+
+// Token has the claims of a token to make. Empty ones are left out.
 type Token struct {
 	Subject, Name    string
-	Role             string // supervisor, or nothing
+	Role             string // supervisor or empty
+	Teams            []string
 	Audience, Issuer string
 }
 
-// Sign makes a token that NewSecretVerifier takes, valid from now for ttl.
+// Sign makes a token for NewSecretVerifier, valid from now for ttl.
 func (t Token) Sign(secret string, ttl time.Duration) (string, error) {
 	now := time.Now()
 	c := claims{Name: t.Name, RegisteredClaims: jwt.RegisteredClaims{
@@ -135,21 +149,23 @@ func (t Token) Sign(secret string, ttl time.Duration) (string, error) {
 	if t.Role != "" {
 		c.Role = t.Role
 	}
+	if len(t.Teams) > 0 {
+		c.Teams = t.Teams
+	}
 	if t.Audience != "" {
 		c.Audience = jwt.ClaimStrings{t.Audience}
 	}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
 }
 
-// SignToken makes the token of somebody without a role.
+// SignToken makes a token without a role.
 func SignToken(secret, subject, name, audience, issuer string, ttl time.Duration) (string, error) {
 	return Token{Subject: subject, Name: name, Audience: audience, Issuer: issuer}.Sign(secret, ttl)
 }
 
-// bearer finds the token that a request shows: in its Authorization, or else
-// among the WebSocket subprotocols that it offers. shown reports a token that is
-// there and empty, too. Nothing else is looked at, least of all the URL, which
-// ends up in logs.
+// bearer returns the token of a request, from its Authorization header or else from the
+// WebSocket subprotocols that it offers. shown is also true for an empty token. bearer
+// looks nowhere else, and never in the URL, which ends up in logs.
 func bearer(authorization, protocols string) (token string, shown bool) {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(authorization), " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -167,20 +183,20 @@ var errVisitor = wire.NewError(wire.Unauthorized, "The visitor's token is invali
 
 var errOtherName = wire.NewError(wire.Forbidden, "The name in the path is not the one in your token. You can leave it out.")
 
-// visitorOf is who a registration's token says the visitor is: nil without a token,
-// and where tokens of visitors do not count.
+// visitorOf returns the identity in a registration's token, nil without a token or if
+// visitors' tokens are ignored.
 func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
 	token := c.Get(tokenHeader)
 	shown := token != ""
 	if shown {
-		c.Vary(tokenHeader) // tells the page that this server looks at it
+		c.Vary(tokenHeader) // tells the page that this server reads the header
 	} else {
 		token, shown = bearer(c.Get(fiber.HeaderAuthorization), "")
 	}
 	if s.options.Visitors == nil || !shown {
 		return nil, nil
 	}
-	visitor, err := s.options.Visitors.Verify(strings.Clone(token)) // Fiber uses the header's memory again
+	visitor, err := s.options.Visitors.Verify(strings.Clone(token)) // Fiber reuses the header's memory
 	if err != nil {
 		s.refusedToken("a visitor's", "VISITOR_SECRET", err)
 		s.refused(unauthorized)
@@ -189,62 +205,53 @@ func (s *Server) visitorOf(c *fiber.Ctx) (*wire.Identity, error) {
 	return visitor, nil
 }
 
-var errUnauthorized = wire.NewError(wire.Unauthorized, "Send an agent's token that is valid and has not expired, as a bearer token.")
+var errUnauthorized = wire.NewError(wire.Unauthorized, "Send a valid agent's token as a bearer token.")
 
-// errExpired is told to a socket before it is closed.
+// errExpired is sent to a client before its socket is closed.
 var errExpired = wire.NewError(wire.Unauthorized, "Your token has expired. Reconnect with a new one.")
 
-// agentLocal is where the identity of a request's agent is kept for the upgrade.
+// agentLocal is the key of the identity of a request's agent, kept for the upgrade.
 const agentLocal = "agent"
 
-// authenticate looks at the token of a request for a socket, if tokens count
-// here. One that is not good is refused wherever it is shown; demanded says
-// whether there must be one.
+// authenticate checks the token of a request for a socket, if this server uses tokens. It
+// refuses an invalid token in any case; demanded says whether a token is required.
 func (s *Server) authenticate(c *fiber.Ctx, demanded bool) error {
-	agents := s.options.Agents
-	if agents == nil {
+	if s.options.Agents == nil {
 		return nil
 	}
 	token, shown := bearer(c.Get(fiber.HeaderAuthorization), c.Get(fiber.HeaderSecWebSocketProtocol))
 	if !shown && !demanded {
 		return nil
 	}
-	agent, err := agents.Verify(strings.Clone(token)) // Fiber uses the header's memory again
-	if errors.Is(err, errNoKeys) {
-		return wire.ErrUnavailable
-	}
+	agent, err := s.verifyAgent(token, shown)
 	if err != nil {
-		if shown {
-			s.refusedToken("an agent's", agents.variable(), err)
-		}
-		s.refused(unauthorized)
-		return errUnauthorized
+		return err
 	}
 	c.Locals(agentLocal, agent)
 	return nil
 }
 
-// checkToken tells a page whether an agent's token is good. Browsers do not tell why
-// a WebSocket is refused, and one that gets a 401 forgets the password that a proxy
-// in front has asked for: so it is not said by the status, and not asked by the
-// Authorization, which is the browser's.
+// checkToken tells a page whether an agent's token is valid, because browsers do not tell
+// pages why a WebSocket was refused. It answers with 200 in either case, because a browser
+// that gets a 401 forgets the password for a proxy in front. For the same reason it does
+// not read the token from the Authorization header.
 func (s *Server) checkToken(c *fiber.Ctx) error {
 	if s.options.Agents == nil {
 		return fiber.ErrNotFound
 	}
-	_, err := s.options.Agents.Verify(strings.Clone(c.Get(tokenHeader))) // Fiber uses the header's memory again
+	_, err := s.options.Agents.Verify(strings.Clone(c.Get(tokenHeader))) // Fiber reuses the header's memory
 	if errors.Is(err, errNoKeys) {
 		return wire.ErrUnavailable
 	}
 	if err != nil {
-		s.options.Log.Debug("a token that was asked about is not good", "error", err)
+		s.options.Log.Debug("a token that a page asked about is invalid", "error", err)
 		s.refused(unauthorized)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	return c.JSON(fiber.Map{"good": err == nil})
 }
 
-// agentOf is whose token came with the request that was upgraded, nil for none.
+// agentOf returns the identity in the token of the upgraded request, nil without a token.
 func agentOf(c *websocket.Conn) *wire.Identity {
 	agent, _ := c.Locals(agentLocal).(*wire.Identity)
 	return agent

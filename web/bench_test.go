@@ -69,7 +69,7 @@ func (c *counter) Write(p []byte) (int, error) {
 // read and drop it.
 func benchSockets(b *testing.B, n int, read *counter) []*Socket {
 	b.Helper()
-	h := newHub(time.Hour, time.Hour, n, 0)
+	h := newHub(time.Hour, time.Hour, n, 0, 0)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

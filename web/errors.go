@@ -9,7 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// status maps the codes of refusals to HTTP (PROTOCOL.md, "HTTP errors").
+// status maps error codes to HTTP statuses (web/api/README.md, "Common rules").
 func status(code wire.Code) int {
 	switch code {
 	case wire.Unauthorized:
@@ -20,6 +20,12 @@ func status(code wire.Code) int {
 		return fiber.StatusServiceUnavailable
 	case wire.TooLarge:
 		return fiber.StatusRequestEntityTooLarge
+	case wire.NotFound:
+		return fiber.StatusNotFound
+	case wire.ChatClosed, wire.ChatFull:
+		return fiber.StatusConflict
+	case wire.BadType:
+		return fiber.StatusUnsupportedMediaType
 	case wire.RateLimited:
 		return fiber.StatusTooManyRequests
 	}
@@ -28,8 +34,7 @@ func status(code wire.Code) int {
 
 func notFound(*fiber.Ctx) error { return fiber.ErrNotFound }
 
-// answerError answers every error of a route, or of Fiber itself, as JSON and
-// without internals.
+// answerError sends the error of a route, or of Fiber itself, as JSON without internals.
 func (s *Server) answerError(c *fiber.Ctx, err error) error {
 	var public *wire.Error
 	var http *fiber.Error
@@ -56,7 +61,7 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 	case wire.Unavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
 	case wire.Unauthorized:
-		if c.Get(tokenHeader) != "" { // a 401 would be for the password beside it
+		if c.Get(tokenHeader) != "" { // a 401 would make the browser forget its password for the proxy
 			code = fiber.StatusForbidden
 			break
 		}
@@ -76,7 +81,7 @@ func sendError(c *fiber.Ctx, status int, code, message string) error {
 	}{body{code, message}})
 }
 
-// codeOf makes "not_found" of 404.
+// codeOf returns the code of an HTTP status, such as "not_found" for 404.
 func codeOf(status int) string {
 	return strings.ReplaceAll(strings.ToLower(fiber.NewError(status).Message), " ", "_")
 }
@@ -93,6 +98,8 @@ func sentenceOf(status int) string {
 		return "The headers of this request are too large."
 	case fiber.StatusRequestEntityTooLarge:
 		return "The body of this request is too large."
+	case fiber.StatusRequestedRangeNotSatisfiable:
+		return "The requested range is outside the file."
 	}
 	return "The server cannot handle this request."
 }

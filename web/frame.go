@@ -3,7 +3,7 @@ package web
 import (
 	"encoding/binary"
 	"errors"
-	"net"
+	"io"
 	"syscall"
 	"time"
 
@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxMessage is the largest message in bytes, whole or in fragments
-	// (PROTOCOL.md, "too_large": a larger one closes 1009).
+	// maxMessage is the largest message in bytes, whole or in fragments (web/api/README.md,
+	// "Errors and close codes": a larger one closes 1009).
 	maxMessage = 64 << 10
 	// smallBuffer is what an idle socket keeps for reading.
 	smallBuffer = 512
@@ -54,7 +54,7 @@ var errTooBig = &violation{wire.CloseTooBig, "a message holds at most 65,536 byt
 // frameReader cuts the bytes of a connection into frames. It reads as much as
 // its buffer takes, so a small frame costs one system call.
 type frameReader struct {
-	conn       net.Conn
+	conn       io.Reader
 	buf        []byte // what has been read and not been used: buf[from:to]
 	from, to   int
 	heard      func() int64 // called after each read; the time then, by clock
@@ -187,6 +187,11 @@ func (r *frameReader) take(n int) {
 	if len(r.waiting) == 0 {
 		r.waiting = nil
 	}
+}
+
+// idle reports whether it stands between two messages, with nothing left to be used.
+func (r *frameReader) idle() bool {
+	return r.from == r.to && !r.fragmented && len(r.waiting) == 0
 }
 
 // skipFrame passes over the frame that was too big.

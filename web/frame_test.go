@@ -178,7 +178,11 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 }
 
 func newTestHub(t *testing.T, interval, idle time.Duration) *hub {
-	h := newHub(interval, idle, 1000, 0)
+	return ended(t, newHub(interval, idle, 1000, 0, 0))
+}
+
+// ended ends a hub with the test.
+func ended(t *testing.T, h *hub) *hub {
 	t.Cleanup(func() {
 		ctx, cancel := contextWithTimeout()
 		defer cancel()
@@ -190,8 +194,12 @@ func newTestHub(t *testing.T, interval, idle time.Duration) *hub {
 // TestSlowClient: pieces wait for a client that does not read, up to the bound;
 // then it is closed with 1013, at a frame's end, and nobody is held up.
 func TestSlowClient(t *testing.T) {
-	h := newTestHub(t, time.Hour, time.Hour)
-	client, s, e := connection(t, h)
+	inEachWay(t, testSlowClient)
+}
+
+func testSlowClient(t *testing.T, way way) {
+	h := way.hub(t, time.Hour, time.Hour, 10)
+	client, s, e := way.connection(t, h)
 	piece := TextFrame(bytes.Repeat([]byte("x"), 32<<10))
 	queued := 0
 	for ; !s.isClosing(); queued++ {
@@ -227,8 +235,12 @@ func TestSlowClient(t *testing.T) {
 
 // TestManyPiecesAtOnce: a client that reads gets any number of pieces.
 func TestManyPiecesAtOnce(t *testing.T) {
-	h := newTestHub(t, time.Hour, time.Hour)
-	client, s, _ := connection(t, h)
+	inEachWay(t, testManyPiecesAtOnce)
+}
+
+func testManyPiecesAtOnce(t *testing.T, way way) {
+	h := way.hub(t, time.Hour, time.Hour, 10)
+	client, s, _ := way.connection(t, h)
 	const pieces = 50_000
 	go func() {
 		for range pieces {

@@ -30,6 +30,9 @@ type hub struct {
 
 	perAddress int // sockets at once of one address; 0 for any number
 
+	parking   *parking // where idle sockets wait; nil: each keeps a goroutine
+	parkAfter int      // so many pongs in a row
+
 	mu     sync.Mutex
 	closed bool
 	count  int
@@ -46,8 +49,8 @@ var pingFrame = frame(ws.OpText, []byte("ping"))
 // newHub starts a heartbeat that sends every socket a ping each interval, unless it
 // chooses otherwise, and closes those from which nothing has come for longer than
 // idle although they have been pinged. It takes limit sockets at once, of one address
-// perAddress unless that is 0.
-func newHub(interval, idle time.Duration, limit, perAddress int) *hub {
+// perAddress unless that is 0. parkAfter is Options.ParkAfter.
+func newHub(interval, idle time.Duration, limit, perAddress, parkAfter int) *hub {
 	h := &hub{
 		idle:    idle,
 		limit:   limit,
@@ -59,6 +62,13 @@ func newHub(interval, idle time.Duration, limit, perAddress int) *hub {
 		perAddress: perAddress,
 		counts:     socketCounts{},
 		beat:       newHeartbeat(interval),
+		parkAfter:  parkAfter,
+	}
+	if parkAfter == 0 {
+		h.parkAfter = 2 // nothing else for one heartbeat
+	}
+	if parkAfter >= 0 {
+		h.parking = newParking()
 	}
 	h.ended.Go(h.keepBeating)
 	return h
@@ -79,7 +89,7 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 	if agent != nil {
 		s.expires = agent.Expires.Unix()
 	}
-	opened := s.noteHeard()
+	s.noteHeard()
 	s.session = connect(s)
 	s.Queue(pingFrame)
 	if refusal := h.add(s, from); refusal != nil {
@@ -95,7 +105,7 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 		return
 	}
 	s.Flush()
-	go s.serve(&frameReader{conn: conn, buf: early, to: len(early), heard: s.noteHeard, raw: s.raw, clock: h.clock, last: opened, since: opened})
+	go s.serve(s.reader(early))
 }
 
 // full reports whether no more sockets are taken at present.
@@ -243,6 +253,7 @@ func (h *hub) shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		h.ended.Wait()
+		h.parking.close()
 		close(done)
 	}()
 	select {
@@ -251,7 +262,9 @@ func (h *hub) shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, s := range h.all() {
-		s.conn.Close()
+		s.mu.Lock()
+		s.sever()
+		s.mu.Unlock()
 	}
 	<-done // the store's timeouts bound what a session still does
 	return ctx.Err()

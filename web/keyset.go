@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// keysEvery is how often the keys are fetched anew; one that was withdrawn
-	// counts no longer than that.
+	// keysEvery is how often the keys are fetched. A withdrawn key is valid no longer than
+	// that.
 	keysEvery = 15 * time.Minute
-	// keysAgain is how soon they are fetched again if that did not work, or if a
-	// token names a key that is not among them.
+	// keysAgain is how soon they are fetched again after a failure, or if a token names an
+	// unknown key.
 	keysAgain = 10 * time.Second
 	// keysTimeout bounds a fetch, and how long a token waits for one.
 	keysTimeout = 5 * time.Second
-	// keysBytes bounds what a fetch reads.
+	// keysBytes bounds the size of a fetch.
 	keysBytes = 1 << 20
 )
 
-// keySet is the public keys at a URL (JWKS, RFC 7517), of an OpenID Connect
-// provider for instance. It follows their rotation; while they cannot be fetched,
-// those that are known go on counting.
+// keySet has the public keys at a URL (JWKS, RFC 7517), for instance those of an OpenID
+// Connect provider. It follows their rotation. While it cannot fetch them, the known keys
+// stay valid.
 type keySet struct {
 	url    string
 	again  time.Duration // keysAgain, shorter in tests
@@ -42,14 +42,14 @@ type keySet struct {
 	wanted chan struct{} // a token names an unknown key; capacity 1
 
 	mu       sync.Mutex
-	keys     keyfunc.Keyfunc // nil before the first fetch that worked
+	keys     keyfunc.Keyfunc // nil before the first successful fetch
 	fetching bool
 	last     time.Time     // when a fetch last began
-	fetched  chan struct{} // closed when the fetch that goes on, or comes next, has ended
+	fetched  chan struct{} // closed at the end of the current or next fetch
 }
 
-// NewKeySetVerifier checks tokens against the keys at a URL (RS256, ES256,
-// EdDSA), which it fetches in the background.
+// NewKeySetVerifier makes a Verifier for tokens that were signed with one of the keys at a
+// URL (RS256, ES256, EdDSA). It fetches the keys in the background.
 func NewKeySetVerifier(url, audience, issuer string, log *slog.Logger) *Verifier {
 	return newKeySetVerifier(url, audience, issuer, keysAgain, log)
 }
@@ -61,7 +61,7 @@ func newKeySetVerifier(url, audience, issuer string, again time.Duration, log *s
 		client: http.Client{
 			Timeout:   keysTimeout,
 			Transport: http.DefaultTransport.(*http.Transport).Clone(),
-			// Nobody but the configured address says whose tokens count.
+			// Only the configured address decides whose tokens are valid.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		ended:   make(chan struct{}),
@@ -86,7 +86,7 @@ func (k *keySet) close() {
 	k.client.CloseIdleConnections()
 }
 
-// follow fetches the keys, regularly and when a token wants one.
+// follow fetches the keys regularly, and when a token names an unknown one.
 func (k *keySet) follow(ctx context.Context) {
 	defer close(k.ended)
 	for {
@@ -100,7 +100,7 @@ func (k *keySet) follow(ctx context.Context) {
 		pause := keysEvery
 		if err != nil {
 			pause = k.again
-			k.log.Warn("cannot fetch the keys of agents' tokens", "error", err)
+			k.log.Warn("cannot fetch the keys for agents' tokens", "error", err)
 		}
 		k.mu.Lock()
 		if err == nil {
@@ -134,13 +134,13 @@ func (k *keySet) fetch(ctx context.Context) (keyfunc.Keyfunc, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %s", response.Status)
+		return nil, fmt.Errorf("the response is %s", response.Status)
 	}
 	var set jwkset.JWKSMarshal
 	if err := json.NewDecoder(io.LimitReader(response.Body, keysBytes)).Decode(&set); err != nil {
 		return nil, err
 	}
-	// Keys of kinds that do not count here, or for other uses, may stand beside.
+	// There may also be keys of other kinds or for other uses.
 	storage := jwkset.NewMemoryStorage()
 	usable := 0
 	for _, key := range set.Keys {
@@ -158,11 +158,11 @@ func (k *keySet) fetch(ctx context.Context) (keyfunc.Keyfunc, error) {
 	return keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: storage})
 }
 
-// errNoKeys: it is not known whether a token is good.
-var errNoKeys = errors.New("the keys of agents' tokens could not be fetched yet")
+// errNoKeys means that it is unknown whether a token is valid.
+var errNoKeys = errors.New("the keys for agents' tokens have not been fetched yet")
 
-// key finds the key that a token names. An unknown one may be new: then the
-// token waits for the keys to be fetched, unless that was done just now.
+// key returns the key that a token names. An unknown key may be new, so key waits for the
+// next fetch unless the keys were fetched just now.
 func (k *keySet) key(token *jwt.Token) (any, error) {
 	k.mu.Lock()
 	keys, fetched, fetching := k.keys, k.fetched, k.fetching

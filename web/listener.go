@@ -14,9 +14,9 @@ const (
 	maxAcceptPause = 500 * time.Millisecond
 )
 
-// listener goes on accepting after a want of files or memory, which fasthttp would
-// take for the end; new connections wait in the system's queue till then. It may
-// be closed twice: Fiber gives up a shutdown when it finds its listener closed.
+// listener keeps accepting after the process has run out of files or memory, which would
+// end fasthttp. New connections wait in the system's queue meanwhile. It can be closed
+// twice, because Fiber aborts a shutdown if its listener is already closed.
 type listener struct {
 	net.Listener
 	log    *slog.Logger
@@ -36,7 +36,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err == nil || !passes(err) {
 			return c, err
 		}
-		if pause == maxAcceptPause { // not for a client that has gone again, nor so often
+		if pause == maxAcceptPause { // a vanished client causes no long pause
 			l.log.Warn("cannot accept new connections at the moment", "addr", l.Addr().String(), "error", err)
 		}
 		select {
@@ -46,7 +46,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// passes reports whether accepting may succeed after a while, or the next time.
+// passes reports whether accepting may succeed later.
 func passes(err error) bool {
 	for _, want := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR} {
 		if errors.Is(err, want) {

@@ -2,7 +2,7 @@ package web
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are what a hub tells of its sockets.
+// metrics are a hub's metrics of its sockets.
 type metrics struct {
 	opened   prometheus.Counter
 	refused  prometheus.Counter
@@ -19,14 +19,14 @@ func newMetrics(server string) metrics {
 		})
 	}
 	m := metrics{
-		opened:   counter("livesupport_sockets_opened_total", "WebSocket connections that were taken."),
-		refused:  counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server had as many as it takes."),
-		slow:     counter("livesupport_slow_clients_cut_total", "Sockets that were cut because their client read too slowly."),
-		flooding: counter("livesupport_flooding_clients_cut_total", "Sockets that were cut because too many frames or bytes came from them."),
-		unjoined: counter("livesupport_unjoined_clients_cut_total", "Sockets that were cut because no Join succeeded on them in time."),
+		opened:   counter("livesupport_sockets_opened_total", "WebSocket connections that were accepted."),
+		refused:  counter("livesupport_sockets_refused_total", "WebSocket connections that were refused because the server was full."),
+		slow:     counter("livesupport_slow_clients_cut_total", "Sockets that were closed because their client read too slowly."),
+		flooding: counter("livesupport_flooding_clients_cut_total", "Sockets that were closed because their client sent too many frames or bytes."),
+		unjoined: counter("livesupport_unjoined_clients_cut_total", "Sockets that were closed because their client did not join in time."),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name:        "livesupport_refused_total",
-			Help:        "Requests that were refused for a token, an origin, their size or a limit per address, by reason.",
+			Help:        "Requests that were refused because of a token, an origin, their size or a limit per address, by reason.",
 			ConstLabels: prometheus.Labels{"server": server},
 		}, []string{"reason"}),
 	}
@@ -36,7 +36,7 @@ func newMetrics(server string) metrics {
 	return m
 }
 
-// Why a request is refused before there is a session.
+// Reasons for refusing a request before there is a session.
 const (
 	unauthorized      = "unauthorized"
 	foreignOrigin     = "origin"
@@ -46,7 +46,7 @@ const (
 	bodyBytes         = "body_bytes"
 )
 
-// Metrics are the server's figures, to be registered once.
+// Metrics returns the server's metrics. Register them once.
 func (s *Server) Metrics() []prometheus.Collector {
 	m := &s.hub.metrics
 	return []prometheus.Collector{m.opened, m.refused, m.slow, m.flooding, m.unjoined, m.denied}

@@ -12,11 +12,11 @@ import (
 	timerate "golang.org/x/time/rate"
 )
 
-// notices are what the log says of requests that are refused because of how things
-// are set up, each seldom: anybody can send such requests, and any number of them.
+// notices logs requests that were refused because of the configuration. It logs each kind
+// only once in a while, because anybody can send any number of such requests.
 type notices struct {
 	origins seldom
-	tokens  seldom             // by the variable to look at
+	tokens  seldom             // by the variable that may be wrong
 	upgrade timerate.Sometimes // once a minute
 	proxy   sync.Once
 }
@@ -26,15 +26,15 @@ func newNotices() *notices {
 }
 
 const (
-	// seldomSpan is how long nothing is said again, seldomKeys how many different
-	// things are said meanwhile.
+	// seldomSpan is the time before a key passes again, seldomKeys how many different keys
+	// pass in that time.
 	seldomSpan = time.Minute
 	seldomKeys = 10
-	// maxQuoted bounds what the log has of a client's own words.
+	// maxQuoted bounds how much of a client's text is logged.
 	maxQuoted = 200
 )
 
-// seldom lets each of a few keys pass once in a while. It may be used concurrently.
+// seldom lets each of a few keys pass once in a while. It is safe for concurrent use.
 type seldom struct {
 	mu    sync.Mutex
 	since time.Time
@@ -54,23 +54,23 @@ func (s *seldom) passes(key string, now time.Time) bool {
 	return true
 }
 
-// quoted is a copy of a client's own words, not too long.
+// quoted returns a copy of a client's text, cut to maxQuoted.
 func quoted(text string) string { return strings.Clone(text[:min(len(text), maxQuoted)]) }
 
-// refusedOrigin says which page was refused, and where that is decided.
+// refusedOrigin logs which page was refused, and the variable that decides it.
 func (s *Server) refusedOrigin(origin string) {
 	if origin = quoted(origin); s.notices.origins.passes(origin, time.Now()) {
-		s.options.Log.Warn("a page was refused: ALLOWED_ORIGINS does not have its origin", "origin", origin)
+		s.options.Log.Warn("refused a page: its origin is not in ALLOWED_ORIGINS", "origin", origin)
 	}
 }
 
-// refusedToken says why a token was refused, the first one of its kind at warn: one
-// that ran out is a client's matter, a wrong secret concerns all.
+// refusedToken logs why a token was refused, the first of its kind as a warning. An expired
+// token concerns only one client, but a wrong secret concerns all.
 func (s *Server) refusedToken(whose, secret string, err error) {
 	variable := secret
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
-		variable = "" // the token's own times
+		variable = "" // the token has expired or is not valid yet
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		variable = "AGENT_AUDIENCE"
 	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
@@ -87,19 +87,19 @@ func (s *Server) refusedToken(whose, secret string, err error) {
 	log(whose+" token was refused", details...)
 }
 
-// lostUpgrade tells a handshake whose Upgrade was lost on the way, as by a proxy that
-// takes hop-by-hop headers off, from a request that is none.
+// lostUpgrade logs a WebSocket handshake whose Upgrade header was lost on the way, for
+// instance at a proxy that removes hop-by-hop headers.
 func (s *Server) lostUpgrade(c *fiber.Ctx) {
 	if websocket.IsWebSocketUpgrade(c) || c.Get(fiber.HeaderSecWebSocketKey) == "" && c.Get(fiber.HeaderSecWebSocketVersion) == "" {
 		return
 	}
 	s.notices.upgrade.Do(func() {
-		s.options.Log.Warn("a WebSocket handshake came without Upgrade: the proxy in front must pass on the headers Upgrade and Connection",
+		s.options.Log.Warn("a WebSocket handshake arrived without the header Upgrade: the proxy in front must pass on the headers Upgrade and Connection",
 			"proxy", c.Context().RemoteIP().String())
 	})
 }
 
-// unknownProxy says once that a limit per address counts a proxy's visitors as one.
+// unknownProxy logs once that the limits per address count all clients of a proxy as one.
 func (s *Server) unknownProxy(c *fiber.Ctx) {
 	if s.options.RegisterRate == 0 && s.options.SocketsPerAddress == 0 ||
 		c.Get(fiber.HeaderXForwardedFor) == "" && c.Get(fiber.HeaderForwarded) == "" {

@@ -22,17 +22,17 @@ func (s *Server) originAllowed(origin string) bool {
 		if !wildcard {
 			return allowed == "*" || allowed == origin
 		}
-		// A browser's origin has no user in it that could hold a foreign host.
+		// The origin from a browser has no user part, which could hide another host.
 		host, found := strings.CutPrefix(origin, scheme+"://")
 		below, ok := strings.CutSuffix(host, "."+domain)
 		return found && ok && below != "" && !strings.ContainsAny(below, "/@:?#")
 	})
 }
 
-// corsConfig lets the pages of allowed origins read answers. No cookies are used,
-// so credentials are not allowed.
+// corsConfig lets pages of allowed origins read responses. It does not allow credentials,
+// because the servers use no cookies.
 func (s *Server) corsConfig() cors.Config {
-	config := cors.Config{AllowMethods: "GET,HEAD,OPTIONS,POST", MaxAge: 3600}
+	config := cors.Config{Next: isAPI, AllowMethods: "GET,HEAD,OPTIONS,POST", MaxAge: 3600}
 	if slices.Contains(s.options.AllowedOrigins, "*") {
 		config.AllowOrigins = "*"
 	} else {
@@ -41,8 +41,8 @@ func (s *Server) corsConfig() cors.Config {
 	return config
 }
 
-// share says in every answer for whom it may be kept: caches give a file that one site
-// has loaded to all others.
+// share marks every response with the origins that may share it, because caches pass a
+// file that one site has loaded on to other sites.
 func (s *Server) share(c *fiber.Ctx) error {
 	switch {
 	case !slices.Contains(s.options.AllowedOrigins, "*"):
@@ -53,10 +53,10 @@ func (s *Server) share(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// isOwn reports whether a page is one of this server's: it must not be locked out of its
-// own files. A proxy may have changed the host, and taken TLS away.
+// isOwn reports whether a page is one of this server's, which must be able to load its own
+// files. A proxy may have changed the host and terminated TLS.
 func (s *Server) isOwn(c *fiber.Ctx, origin string) bool {
-	if c.Get("Sec-Fetch-Site") == "same-origin" { // no page can make that up
+	if c.Get("Sec-Fetch-Site") == "same-origin" { // pages cannot set this header
 		return true
 	}
 	_, host, found := strings.Cut(strings.ToLower(origin), "://")
@@ -64,25 +64,31 @@ func (s *Server) isOwn(c *fiber.Ctx, origin string) bool {
 	return found && (host == ownHost(string(c.Request().Host())) || host == ownHost(c.Hostname()) || err == nil && host == public.Host)
 }
 
-// ownHost is a request's host as an origin has it, without the schemes' own ports.
+// ownHost returns a request's host as it appears in an origin, without default ports.
 func ownHost(host string) string {
 	host = strings.ToLower(host)
 	return strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
 }
 
-// checkOrigin refuses every request of a page that may not use the server, and what
-// its browser asks before one.
+// checkOrigin refuses every request of a page that may not use the server, including
+// preflights.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	origin := c.Get(fiber.HeaderOrigin)
-	if s.originAllowed(origin) || isStatic(c.Path()) && s.isOwn(c, origin) {
+	switch {
+	case isAPI(c) && isOwnPage(c):
+		return c.Next()
+	case isAPI(c):
+		s.refused(foreignOrigin)
+		return wire.NewError(wire.Forbidden, "Only this server's own pages may use this route.")
+	case s.originAllowed(origin) || isStatic(c.Path()) && s.isOwn(c, origin):
 		return c.Next()
 	}
 	s.refused(foreignOrigin)
 	s.refusedOrigin(origin)
-	return wire.NewError(wire.Forbidden, "This server does not serve pages of this origin.")
+	return wire.NewError(wire.Forbidden, "Pages of this origin are not allowed to use this server.")
 }
 
-// secureHeaders are for every answer. A page adds its own policy.
+// secureHeaders sets the headers of every response. A page adds its own policy.
 func secureHeaders(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")

@@ -21,76 +21,82 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-//go:embed pages
+// What browsers load, and not the README.
+//
+//go:embed pages/*.html pages/*.css pages/*.js pages/languages/*.js pages/languages/console/*.js
 var pages embed.FS
 
-// Site is what the pages are told about the deployment.
+// Site has the facts about the deployment that the pages need.
 type Site struct {
-	// ChatURL is where browsers reach the chat server, without a slash at the
-	// end. If empty, pages take their own address with ChatPort.
+	// ChatURL is where browsers reach the chat server, without a trailing slash. If it is
+	// empty, pages use their own host with ChatPort.
 	ChatURL string
+	// FilesOrigin is where browsers get files from, without a trailing slash. If it is
+	// empty, they get files from where they send them.
+	FilesOrigin string
 	// ChatPort and LobbyPort are the ports on which the servers listen.
 	ChatPort, LobbyPort string
 	// ChatTTL is how long a chat lives without a message.
 	ChatTTL time.Duration
-	// TypingPreview makes the widget tell visitors that agents see what they
-	// type, and send it.
+	// TypingPreview makes the widget send what visitors type, and tell them that agents
+	// see it.
 	TypingPreview bool
 	// AgentsNeedToken makes the console ask for a token instead of a name.
 	AgentsNeedToken bool
 }
 
 const (
-	// revisit makes browsers ask each time whether a file is still the same.
+	// revisit makes browsers ask every time whether a file has changed.
 	revisit = "no-cache"
-	// brief is for the one file whose address other sites have: they need not
-	// ask on every page, and a new version is there within minutes.
+	// brief is for the one file that other sites link to: browsers need not ask on every
+	// page, and get a new version within minutes.
 	brief = "public, max-age=300, stale-while-revalidate=86400"
-	// forever is for files whose address changes with them.
+	// forever is for files whose URL changes when they change.
 	forever = "public, max-age=31536000, immutable"
 )
 
-// A file of the pages, as it is sent.
+// file is a file of the pages, as it is sent.
 type file struct {
 	kind   string
 	body   []byte
-	zipped func() []byte // made when first asked for: it takes longer than all else of a start
+	zipped func() []byte // compressed on first use, because it would take most of the time of a start
 	etag   string
 }
 
-// servePages serves the page of a port and what it loads. Everything that a page
-// names is relative to it, so a proxy may put it under any path.
+// servePages serves the page of a port and the files that it loads. All URLs in a page are
+// relative, so a proxy can put it under any path.
 func (s *Server) servePages(page string) {
 	files, version := loadPages(s.options.Site)
 	s.app.Get("/", func(c *fiber.Ctx) error {
-		// The visitor's page may stand in a frame of any site, as the widget may
-		// stand on it. In the console a click of an agent must be theirs.
+		// Any site may show the visitors' page in a frame. The console must not be framed,
+		// to protect agents from clickjacking.
 		ancestors := "*"
 		if page == lobbyPage {
 			ancestors = "'none'"
 			c.Set(fiber.HeaderXFrameOptions, "DENY")
 		}
-		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), s.options.Site.ChatURL, ancestors))
+		c.Set(fiber.HeaderContentSecurityPolicy, policy(c.Hostname(), &s.options.Site, ancestors))
 		return files[page].send(c, revisit)
 	})
-	s.app.Get("/assets/:version/:file", func(c *fiber.Ctx) error {
-		f, ok := files[c.Params("file")]
-		if !ok || strings.HasSuffix(c.Params("file"), ".html") {
+	s.app.Get("/assets/:version/*", func(c *fiber.Ctx) error {
+		f, ok := files[c.Params("*")]
+		if !ok || strings.HasSuffix(c.Params("*"), ".html") {
 			return fiber.ErrNotFound
 		}
-		// Another version is asked for while servers are being replaced.
+		// Browsers may ask for another version while servers are being replaced.
 		if c.Params("version") != version {
 			return f.send(c, revisit)
 		}
 		return f.send(c, forever)
 	})
+	s.serveReference(files["reference.html"])
 	if page != chatPage {
 		return
 	}
-	var latest atomic.Pointer[hosted] // one name is the rule
+	var latest atomic.Pointer[hosted] // there is usually only one host
 	s.app.Get("/widget.js", func(c *fiber.Ctx) error {
-		// Not Hostname: a cache that knows nothing of X-Forwarded-Host would give
-		// one visitor's answer to all.
+		// Not Hostname, which reads X-Forwarded-Host: a cache that ignores that header
+		// would give one visitor's response to all.
 		host := string(c.Request().Host())
 		if !nameableHost.MatchString(host) {
 			host = "unknown.invalid"
@@ -104,15 +110,15 @@ func (s *Server) servePages(page string) {
 		return of.file.send(c, brief)
 	})
 	for _, name := range []string{
-		"client.js", "connection.js", "delivery.js", "lobby.js", "native.js", "presence.js", "receipts.js", "refusal.js",
-		"registration.js", "requests.js", "typing.js",
+		"agents.js", "availability.js", "client.js", "connection.js", "delivery.js", "lobby.js", "metadata.js", "native.js", "notes.js", "presence.js", "receipts.js", "refusal.js",
+		"registration.js", "requests.js", "typing.js", "uploads.js",
 	} {
 		s.app.Get("/"+name, func(c *fiber.Ctx) error { return files[name].send(c, revisit) })
 	}
 }
 
-// hosted is the widget's script, which is told the host that it was asked of: where
-// it is a part of another script it has no other way to know.
+// hosted is the widget's script with the host that it was requested from. Bundled into
+// another script, the widget cannot find that out otherwise.
 type hosted struct {
 	host string
 	file *file
@@ -120,10 +126,10 @@ type hosted struct {
 
 var nameableHost = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?$`)
 
-// isStatic reports whether a path is that of a page or of what pages load.
+// isStatic reports whether a path is that of a page or of a file that pages load.
 func isStatic(path string) bool {
 	switch path {
-	case "/", "/widget.js", "/client.js", "/connection.js":
+	case "/", "/widget.js", "/client.js", "/connection.js", "/api", "/asyncapi.json", "/openapi.json", "/settings.schema.json":
 		return true
 	}
 	return strings.HasPrefix(path, "/assets/")
@@ -134,22 +140,18 @@ const (
 	lobbyPage = "agent.html"
 )
 
-// loadPages reads the embedded files, fills in what they are told, and returns
-// them with their version, which changes with any of them.
+// loadPages reads the embedded files, fills in the facts of the site, and returns the files
+// with their version, which changes when any of them changes.
 func loadPages(site Site) (map[string]*file, string) {
-	names, err := fs.Glob(pages, "pages/*")
-	if err != nil {
-		panic(err) // the pattern is right
-	}
 	hash := sha256.New()
 	bodies := make(map[string][]byte)
-	for _, name := range names {
-		body, err := pages.ReadFile(name)
+	for _, name := range pageFiles() {
+		body, err := pages.ReadFile("pages/" + name)
 		if err != nil {
 			panic(err) // the folder is embedded
 		}
 		hash.Write(body)
-		bodies[path.Base(name)] = body
+		bodies[name] = body
 	}
 	version := hex.EncodeToString(hash.Sum(nil)[:8])
 	signIn := "name"
@@ -178,11 +180,28 @@ func loadPages(site Site) (map[string]*file, string) {
 	return files, version
 }
 
+// pageFiles returns the names of the pages' files, those in folders as "languages/en.js".
+func pageFiles() []string {
+	var names []string
+	err := fs.WalkDir(pages, "pages", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			names = append(names, strings.TrimPrefix(name, "pages/"))
+		}
+		return err
+	})
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return names
+}
+
 func newFile(extension string, body []byte) *file {
 	kinds := map[string]string{
-		".html": fiber.MIMETextHTMLCharsetUTF8,
-		".js":   fiber.MIMETextJavaScriptCharsetUTF8,
-		".css":  "text/css; charset=utf-8",
+		".html":        fiber.MIMETextHTMLCharsetUTF8,
+		".js":          fiber.MIMETextJavaScriptCharsetUTF8,
+		".css":         "text/css; charset=utf-8",
+		".json":        fiber.MIMEApplicationJSON,
+		".schema.json": "application/schema+json",
 	}
 	sum := sha256.Sum256(body)
 	return &file{
@@ -198,8 +217,8 @@ var (
 	moduleImport = regexp.MustCompile(`(?m)^(?:import|export)\b[^"\n]*"\./([^"]+)";$`)
 )
 
-// preload names all that a page's module imports in the page, where it says
-// {{modules}}: else a browser learns of each only from the one that imports it.
+// preload replaces {{modules}} in a page by links to all modules that the page's module
+// imports. Otherwise a browser would find each module only after loading its importer.
 func preload(page []byte, bodies map[string][]byte) []byte {
 	entry := pageModule.FindSubmatch(page)
 	if entry == nil {
@@ -222,8 +241,8 @@ func preload(page []byte, bodies map[string][]byte) []byte {
 
 func zip(body []byte) []byte {
 	var zipped bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // a level that there is
-	_, _ = w.Write(body)                                       // memory takes it
+	w, _ := gzip.NewWriterLevel(&zipped, gzip.BestCompression) // the level is valid
+	_, _ = w.Write(body)                                       // writing to memory cannot fail
 	_ = w.Close()
 	return zipped.Bytes()
 }
@@ -231,7 +250,7 @@ func zip(body []byte) []byte {
 func (f *file) send(c *fiber.Ctx, caching string) error {
 	c.Set(fiber.HeaderContentType, f.kind)
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	// Other sites load the widget, even those that are isolated from others.
+	// Other sites load the widget, even cross-origin isolated ones.
 	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	c.Set(fiber.HeaderCacheControl, caching)
 	c.Set(fiber.HeaderETag, f.etag)
@@ -239,7 +258,8 @@ func (f *file) send(c *fiber.Ctx, caching string) error {
 	if c.Fresh() {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
-	// Who says nothing may get anything (RFC 9110, section 12.5.3), but seldom unzips.
+	// A client without Accept-Encoding may get any encoding (RFC 9110, section 12.5.3), but
+	// can seldom decompress.
 	if c.Get(fiber.HeaderAcceptEncoding) != "" && c.AcceptsEncodings("gzip", "identity") == "gzip" {
 		c.Set(fiber.HeaderContentEncoding, "gzip")
 		return c.Send(f.zipped())
@@ -247,28 +267,37 @@ func (f *file) send(c *fiber.Ctx, caching string) error {
 	return c.Send(f.body)
 }
 
-// plainHost is a host that a content security policy can name.
+// plainHost matches hosts that a content security policy can name.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
 
-// policy lets a page load its own files, and connect to its own host on any port
-// and to the chat server's URL. A proxy may have taken TLS away from the request,
-// so either scheme may be the page's.
-func policy(host, chatURL, ancestors string) string {
+// policy returns the content security policy of a page. The page can load its own files,
+// and connect to its own host on any port and to the chat server's URL. Pictures can also
+// come from FilesOrigin. A proxy may have terminated TLS, so the policy allows both schemes.
+func policy(host string, site *Site, ancestors string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	connect := "'self'"
+	connect, images := "'self'", "data: 'self'"
 	if plainHost.MatchString(host) {
 		for _, scheme := range []string{"http", "https", "ws", "wss"} {
-			connect += " " + scheme + "://" + host + ":*"
+			source := " " + scheme + "://" + host + ":*"
+			connect += source
+			if strings.HasPrefix(scheme, "http") {
+				images += source
+			}
 		}
 	} else {
-		connect += " http: https: ws: wss:" // an IPv6 address cannot be named
+		connect += " http: https: ws: wss:" // a policy cannot name an IPv6 address
+		images += " http: https:"
 	}
-	if u, err := url.Parse(chatURL); err == nil && u.Host != "" {
+	if u, err := url.Parse(site.ChatURL); err == nil && u.Host != "" {
 		connect += " " + u.Scheme + "://" + u.Host + " " + strings.Replace(u.Scheme, "http", "ws", 1) + "://" + u.Host
+		images += " " + u.Scheme + "://" + u.Host
 	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src " + connect +
+	if u, err := url.Parse(site.FilesOrigin); err == nil && u.Host != "" {
+		images += " " + u.Scheme + "://" + u.Host
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src " + images + "; connect-src " + connect +
 		"; base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors +
 		"; require-trusted-types-for 'script'; trusted-types 'none'"
 }

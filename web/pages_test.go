@@ -3,9 +3,13 @@ package web
 import (
 	"compress/gzip"
 	"io"
+	"io/fs"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"path"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +95,61 @@ func TestPagesHaveWhatTheyLoad(t *testing.T) {
 	}
 }
 
+// TestPagesAreWhatBrowsersLoad: all of the folder is in the binary and served, but for
+// its README.
+func TestPagesAreWhatBrowsersLoad(t *testing.T) {
+	served := map[string]bool{}
+	for _, name := range pageFiles() {
+		served[name] = true
+		require.NotEmpty(t, newFile(path.Ext(name), nil).kind, "%s has no content type", name)
+	}
+	s := pagesOf(chatPage, Site{})
+	require.NoError(t, fs.WalkDir(os.DirFS("pages"), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			require.Equal(t, path.Ext(name) != ".md", served[name], name)
+			status, _, _ := s.fetch(t, "/assets/1/"+name)
+			require.Equal(t, served[name] && path.Ext(name) != ".html", status == 200, name)
+		}
+		return err
+	}))
+	require.FileExists(t, "pages/README.md") // or this shows nothing
+}
+
+// TestREADMEHasTheAttributes: those of the visitor's page, and the languages there are.
+func TestREADMEHasTheAttributes(t *testing.T) {
+	readme, err := os.ReadFile("pages/README.md")
+	require.NoError(t, err)
+	page, err := os.ReadFile("pages/visitor.html")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(readme), "| attribute | meaning |\n|---|---|\n")
+	require.True(t, found)
+	rows, _, _ := strings.Cut(rest, "\n\n")
+	var listed, languages []string
+	for row := range strings.Lines(rows) {
+		name, meaning, _ := strings.Cut(row, " | ")
+		for _, code := range regexp.MustCompile("`(data-[a-z-]+)`").FindAllStringSubmatch(name, -1) {
+			listed = append(listed, code[1])
+		}
+		if strings.Contains(name, "data-language") {
+			for _, code := range regexp.MustCompile("`([a-z]{2})`").FindAllStringSubmatch(meaning, -1) {
+				languages = append(languages, code[1])
+			}
+		}
+	}
+	var shown, spoken []string
+	for _, code := range regexp.MustCompile(`<code>(data-[a-z-]+)</code>`).FindAllStringSubmatch(string(page), -1) {
+		shown = append(shown, code[1])
+	}
+	for _, name := range pageFiles() {
+		if dir, file := path.Split(name); dir == "languages/" {
+			spoken = append(spoken, strings.TrimSuffix(file, ".js"))
+		}
+	}
+	require.NotEmpty(t, shown)
+	require.Equal(t, shown, listed)
+	require.Equal(t, spoken, languages)
+}
+
 func TestPagesCaching(t *testing.T) {
 	s := pagesOf(chatPage, Site{ChatTTL: 2 * time.Minute})
 	status, header, body := s.fetch(t, "/widget.js")
@@ -136,15 +195,27 @@ func TestPagesCaching(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
-	const begin = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' "
+	const begin = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data: 'self' "
 	const end = "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-	for _, test := range [][3]string{
-		{"localhost:9001", "", "http://localhost:* https://localhost:* ws://localhost:* wss://localhost:*"},
-		{"a.example", "https://b.example/chat", "http://a.example:* https://a.example:* ws://a.example:* wss://a.example:* https://b.example wss://b.example"},
-		{"[::1]:9001", "", "http: https: ws: wss:"},
-		{"x; script-src *", "http://c:9000", "http: https: ws: wss: http://c:9000 ws://c:9000"},
+	for _, test := range []struct {
+		host            string
+		site            Site
+		images, sockets string // beyond what both have
+	}{
+		{"localhost:9001", Site{}, "http://localhost:* https://localhost:*", " ws://localhost:* wss://localhost:*"},
+		{"a.example", Site{ChatURL: "https://b.example/chat"}, "http://a.example:* https://a.example:*", " ws://a.example:* wss://a.example:* https://b.example wss://b.example"},
+		{"[::1]:9001", Site{FilesOrigin: "https://f.example"}, "http: https:", " ws: wss:"},
+		{"x; script-src *", Site{ChatURL: "http://c:9000", FilesOrigin: "https://f.example"}, "http: https:", " ws: wss: http://c:9000 ws://c:9000"},
 	} {
-		require.Equal(t, begin+test[2]+end, policy(test[0], test[1], "'none'"))
+		want := begin + test.images
+		if u, err := url.Parse(test.site.ChatURL); err == nil && u.Host != "" {
+			want += " " + u.Scheme + "://" + u.Host
+		}
+		if test.site.FilesOrigin != "" {
+			want += " " + test.site.FilesOrigin
+		}
+		want += "; connect-src 'self' " + test.images + test.sockets + end
+		require.Equal(t, want, policy(test.host, &test.site, "'none'"))
 	}
 	_, header, _ := pagesOf(chatPage, Site{}).fetch(t, "/")
 	require.Contains(t, header("Content-Security-Policy"), "ws://chat.example:*")

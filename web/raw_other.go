@@ -3,7 +3,6 @@
 package web
 
 import (
-	"net"
 	"syscall"
 )
 
@@ -12,7 +11,4 @@ type writeAttempt struct{}
 
 func (writeAttempt) write(_ syscall.RawConn, out []byte) (rest []byte, err error) { return out, nil }
 
-func rawConn(net.Conn) syscall.RawConn { return nil }
-
-// readable cannot tell: what comes counts from when it is read.
-func readable(syscall.RawConn) int { return 0 }
+func rawConn(conn) syscall.RawConn { return nil }

@@ -3,8 +3,6 @@
 package web
 
 import (
-	"net"
-	"sync"
 	"syscall"
 )
 
@@ -50,7 +48,7 @@ func (w *writeAttempt) once(fd uintptr) bool {
 	return true
 }
 
-func rawConn(conn net.Conn) syscall.RawConn {
+func rawConn(conn conn) syscall.RawConn {
 	if c, ok := conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			return raw
@@ -58,23 +56,3 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	}
 	return nil
 }
-
-// readable returns how many bytes can be read at once, up to the size of peeked.
-func readable(raw syscall.RawConn) int {
-	if raw == nil {
-		return 0
-	}
-	buf := peeked.Get().(*[64 << 10]byte)
-	defer peeked.Put(buf)
-	n := 0
-	err := raw.Read(func(fd uintptr) bool {
-		n, _, _ = syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK) // an error means that there is nothing
-		return true
-	})
-	if err != nil {
-		return 0
-	}
-	return max(n, 0)
-}
-
-var peeked = sync.Pool{New: func() any { return new([64 << 10]byte) }}

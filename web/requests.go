@@ -9,18 +9,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// requestGrace is how long requests may still take when the server ends.
+// requestGrace is how long requests may take to finish when the server shuts down.
 const requestGrace = 500 * time.Millisecond
 
-// requests are the connections of a server that are no sockets. fasthttp waits
-// for them when it ends, for seconds if a browser has opened one in advance or a
-// client sends its request slowly: here they can be cut.
+// requests tracks the connections of a server that are not sockets, to cut them at a
+// shutdown. fasthttp would wait for them, for seconds if a browser has opened one in advance
+// or a client sends its request slowly.
 type requests struct {
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 }
 
-// note is fasthttp's hook for a connection's states.
+// note is fasthttp's hook for the states of a connection.
 func (r *requests) note(conn net.Conn, state fasthttp.ConnState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -32,8 +32,8 @@ func (r *requests) note(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// cut ends reading and writing on the connections, and returns when fasthttp has
-// let go of them or ctx ends.
+// cut ends reading and writing on the connections, and returns when fasthttp has closed
+// them or ctx ends.
 func (r *requests) cut(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -41,7 +41,7 @@ func (r *requests) cut(ctx context.Context) error {
 		r.mu.Lock()
 		left := len(r.open)
 		for conn := range r.open {
-			// Closed while a handler is at work, it would make fasthttp panic.
+			// A deadline, because fasthttp panics if a connection is closed while its handler runs.
 			conn.SetDeadline(time.Unix(1, 0))
 		}
 		r.mu.Unlock()

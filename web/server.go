@@ -1,6 +1,6 @@
-// Package web speaks HTTP and WebSocket: it puts chat.Service behind port 9000
-// and lobby.Lobby behind port 9001. Fiber serves HTTP and the upgrade; from then
-// on a connection is a Socket of ours.
+// Package web speaks HTTP and WebSocket: it serves chat.Service on port 9000 and
+// lobby.Lobby on port 9001. Fiber handles HTTP and the upgrade; after that, a connection is
+// a Socket of this package.
 package web
 
 import (
@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"livesupport/chat"
+	"livesupport/chat/archive"
+	"livesupport/chat/files"
 	"livesupport/lobby"
+	"livesupport/lobby/settings"
 	"livesupport/lobby/wire"
 
 	"github.com/gofiber/contrib/websocket"
@@ -26,56 +29,75 @@ import (
 )
 
 const (
-	// headerTimeout bounds the reading of a request.
+	// headerTimeout bounds reading a request.
 	headerTimeout = 10 * time.Second
-	// requestConns is room for requests where few sockets are allowed: what is
-	// over it, fasthttp refuses in plain text.
+	// requestConns is the minimum number of connections for requests if few sockets are
+	// allowed. fasthttp refuses further ones in plain text.
 	requestConns = 1024
 	// registerTimeout bounds a registration.
 	registerTimeout = 3 * time.Second
 )
 
-// Options are what both servers need.
+// Options has the options of both servers.
 type Options struct {
-	// AllowedOrigins are the origins of pages that may use the server; "*" for
-	// any, "https://*.example.com" for all below a domain. Clients that send no
-	// Origin are no pages and may.
+	// AllowedOrigins are the origins whose pages may use the server: "*" for all, or
+	// "https://*.example.com" for all subdomains. Clients that send no Origin are not pages
+	// and are always allowed.
 	AllowedOrigins []string
-	// Agents checks agents' tokens; nil if anyone may be an agent.
+	// Agents checks agents' tokens. If it is nil, anybody can be an agent.
 	Agents *Verifier
-	// Visitors checks the tokens that visitors' sites give them; nil if none count.
-	// A visitor without one is anonymous in either case.
+	// Visitors checks visitors' tokens, which sites give them. If it is nil, the tokens are
+	// ignored. A visitor without a token is anonymous in either case.
 	Visitors *Verifier
-	// TrustedProxies are the addresses whose word on a client's address counts.
+	// TrustedProxies are the proxies whose forwarding headers are trusted.
 	TrustedProxies []netip.Prefix
-	// RegisterRate is how many registrations a minute an address has; 0 means any
-	// number. SocketsPerAddress is how many sockets at once; 0 likewise.
+	// RegisterRate is how many registrations per minute an address may make, and
+	// SocketsPerAddress how many sockets it may have at once. 0 means no limit.
 	RegisterRate      float64
 	SocketsPerAddress int
-	// FrameRate and ByteRate are how many frames and bytes a second may come from a
-	// socket, sustained, and four times as many at once; 0 means any number.
+	// FrameRate and ByteRate are how many frames and bytes per second a client may send,
+	// sustained; a burst may have four times as many. 0 means no limit.
 	FrameRate, ByteRate float64
 	// PingInterval is the time between two heartbeats of a socket.
 	PingInterval time.Duration
-	// IdleTimeout is how long nothing may come from a socket.
+	// IdleTimeout is how long a client may send nothing.
 	IdleTimeout time.Duration
-	// KeepAlive is how long a connection without a request stays open; 0 for as long as
-	// the reading of a request may take.
+	// ParkAfter is how many pongs in a row let a socket give its goroutine back, where the
+	// system offers that: 0 for as many as one heartbeat takes, below 0 for never.
+	ParkAfter int
+	// KeepAlive is how long an idle HTTP connection stays open. 0 means as long as reading a
+	// request may take.
 	KeepAlive time.Duration
-	// DrainSpread is over how long Shutdown spreads the sockets' closing.
+	// DrainSpread is the period over which Shutdown closes the sockets.
 	DrainSpread time.Duration
-	// MaxSockets is how many sockets the server has at once. So many connections
-	// that are none yet it has besides, or requestConns if that is more.
+	// MaxSockets is the maximum number of sockets at once. In addition, the server has as
+	// many connections for requests, or requestConns if that is more.
 	MaxSockets int
-	// HeaderBytes bounds the headers of a request, BodyBytes its body where no route
-	// wants one.
+	// HeaderBytes bounds the headers of a request, BodyBytes the body of a request whose
+	// route needs none.
 	HeaderBytes, BodyBytes int
-	// Site is what the pages are told.
+	// Archive keeps ended chats and left messages; it may be nil. Living closes chats that
+	// are to be deleted before they have ended.
+	Archive *archive.Archive
+	Living  Living
+	// Settings are the operator's settings, nil without any.
+	Settings *settings.File
+	// Overview returns the state of the desk for the chat server's GET /status; nil means an
+	// empty desk. Files are the limits for files, nil without file storage. Messages says
+	// that visitors can leave messages. Now is the clock for opening hours, nil for the
+	// system's.
+	Overview func(context.Context) (Desk, error)
+	Files    *FileLimits
+	Messages bool
+	Now      func() time.Time
+	// Uploads stores files that are sent in chats, for the chat server. It may be nil.
+	Uploads *files.Service
+	// Site has the facts for the pages.
 	Site Site
-	// Ready tells what is missing, nil if nothing is.
+	// Ready returns an error if something is missing.
 	Ready   func() error
 	Log     *slog.Logger
-	Metrics prometheus.Gatherer // what GET /metrics shows
+	Metrics prometheus.Gatherer // the metrics for GET /metrics
 }
 
 // Server is one of the two servers.
@@ -84,24 +106,33 @@ type Server struct {
 	hub           *hub
 	options       Options
 	registrations *addressRate
+	uploads       *addressRate
 	notices       *notices
 	requests      requests
+	desk          desk
 
 	mu       sync.Mutex
 	listener net.Listener
 	closed   bool
 }
 
-// NewChat makes the chat server (PROTOCOL.md, "Chat server, port 9000").
+// NewChat makes the chat server (web/api/README.md, "Chat server, port 9000").
 func NewChat(service *chat.Service, options Options) *Server {
+	if options.Uploads != nil {
+		options.Files = &FileLimits{options.Uploads.Size(), options.Uploads.Types()}
+	}
 	s := newServer("chat", options, chatPage)
-	// Fiber takes HEAD to a GET route as that, but only GET and POST register somebody.
+	s.desk.look = s.options.Overview
+	// Fiber runs GET routes for HEAD as well, but only GET and POST may register a visitor.
 	s.app.Head("/user/join/*", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderAllow, fiber.MethodGet+", "+fiber.MethodPost)
 		return fiber.ErrMethodNotAllowed
 	})
 	s.app.Get("/user/join/*", func(c *fiber.Ctx) error { return s.register(c, service, chat.Registration{}) })
 	s.app.Post("/user/join/*", func(c *fiber.Ctx) error { return s.registerWith(c, service) })
+	s.app.Get("/status", s.answerStatus)
+	s.app.Post(leavePath, s.leaveMessage)
+	s.serveFiles(service)
 	s.app.Get("/chat/:chatId",
 		func(c *fiber.Ctx) error {
 			if !wire.ValidID(c.Params("chatId")) {
@@ -110,17 +141,18 @@ func NewChat(service *chat.Service, options Options) *Server {
 			return c.Next()
 		},
 		s.upgrade(false, func(c *websocket.Conn) func(wire.Peer) session {
-			chatID, agent := c.Params("chatId"), agentOf(c) // contrib has copied them
+			chatID, agent := c.Params("chatId"), agentOf(c) // contrib has copied these
 			return func(peer wire.Peer) session { return service.Connect(chatID, peer, agent) }
 		}))
 	s.app.Use(notFound)
 	return s
 }
 
-// NewLobby makes the lobby (PROTOCOL.md, "Lobby").
+// NewLobby makes the lobby (web/api/README.md, "Lobby, port 9001").
 func NewLobby(l *lobby.Lobby, options Options) *Server {
 	s := newServer("lobby", options, lobbyPage)
 	s.app.Get("/token", s.checkToken)
+	s.api()
 	s.app.Get("/users", s.upgrade(true, func(c *websocket.Conn) func(wire.Peer) session {
 		agent := agentOf(c)
 		return func(peer wire.Peer) session { return l.Connect(peer, agent) }
@@ -130,11 +162,23 @@ func NewLobby(l *lobby.Lobby, options Options) *Server {
 }
 
 func newServer(name string, options Options, page string) *Server {
+	if options.Settings == nil {
+		options.Settings = settings.NoFile()
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Overview == nil {
+		options.Overview = func(context.Context) (Desk, error) {
+			return Desk{Estimate: -1, OfTeam: func(string) int { return 0 }}, nil
+		}
+	}
 	s := &Server{
 		options:       options,
-		hub:           newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets, options.SocketsPerAddress),
+		hub:           newHub(options.PingInterval, options.IdleTimeout, options.MaxSockets, options.SocketsPerAddress, options.ParkAfter),
 		notices:       newNotices(),
 		registrations: newAddressRate(options.RegisterRate, maxBuckets),
+		uploads:       newAddressRate(options.RegisterRate*uploadsPerRegistration, maxBuckets),
 		requests:      requests{open: make(map[net.Conn]struct{})},
 	}
 	s.hub.flow = newFlow(options.FrameRate, options.ByteRate)
@@ -146,16 +190,20 @@ func newServer(name string, options Options, page string) *Server {
 		WriteTimeout:          headerTimeout,
 		IdleTimeout:           options.KeepAlive,
 		ReadBufferSize:        options.HeaderBytes,
-		BodyLimit:             max(options.BodyBytes, maxRegistration), // see checkBody
-		Concurrency:           max(options.MaxSockets, requestConns),
-		ErrorHandler:          s.answerError,
+		BodyLimit:             s.streamLimit(),
+		// The routes read bodies, see readBody.
+		StreamRequestBody:            options.Uploads != nil,
+		DisablePreParseMultipartForm: true,
+		Concurrency:                  max(options.MaxSockets, requestConns),
+		ErrorHandler:                 s.answerError,
 	})
 	s.app.Server().KeepHijackedConns = true
 	s.app.Server().ConnState = s.requests.note
 	s.app.Server().Logger = (*quietLogger)(options.Log)
-	s.app.Server().SecureErrorLogMessage = true // headers hold tokens
+	s.app.Server().SecureErrorLogMessage = true // headers contain tokens
 	s.app.Use(recovery.New())
 	s.app.Use(secureHeaders)
+	s.app.Use(s.readBody)
 	s.app.Use(s.checkBody)
 	s.app.Use(s.share)
 	s.app.Use(s.checkOrigin)
@@ -172,8 +220,9 @@ func newServer(name string, options Options, page string) *Server {
 	return s
 }
 
-// upgrade makes a WebSocket route, for agents alone if tokens count here. connect
-// returns what makes the session, from a request that is no longer valid then.
+// upgrade makes a WebSocket route; agentsOnly requires an agent's token if the server uses
+// tokens. connect reads the request, which is invalid later, and returns a function that
+// makes the session.
 func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wire.Peer) session) fiber.Handler {
 	upgrade := websocket.New(func(c *websocket.Conn) {
 		conn, early, err := takeOver(c)
@@ -186,7 +235,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 		s.hub.open(conn, early, from, agentOf(c), connect(c))
 	}, websocket.Config{
 		Subprotocols:    []string{subprotocol},
-		ReadBufferSize:  256, // ours take over; contrib's are not used
+		ReadBufferSize:  256, // contrib's buffers are not used
 		WriteBufferSize: 256,
 		RecoverHandler: func(c *websocket.Conn) {
 			if r := recover(); r != nil {
@@ -210,7 +259,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 			if s.hub.crowded(from) {
 				s.refused(socketsPerAddress)
 				c.Set(fiber.HeaderRetryAfter, "10")
-				return wire.NewError(wire.RateLimited, "Too many connections come from your network. Close one, or try again later.")
+				return wire.NewError(wire.RateLimited, "There are too many connections from your network. Close one or try again later.")
 			}
 			c.Locals(addressLocal, from)
 		}
@@ -222,15 +271,15 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 	}
 }
 
-// takeOver returns the raw connection, and what its client has sent behind the
-// upgrade request: Fiber has read that already.
+// takeOver returns the raw connection and the bytes that its client has sent after the
+// upgrade request, which Fiber has already read.
 func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 	wrapped := c.NetConn()
 	unwrapper, ok := wrapped.(interface{ UnsafeConn() net.Conn })
 	if !ok {
-		return nil, nil, errors.New("fasthttp does not give its connection away")
+		return nil, nil, errors.New("fasthttp does not release its connection")
 	}
-	// With the deadline past, the wrapper's reader yields its buffer and no more.
+	// With a deadline in the past, the wrapper's reader only returns its buffer.
 	if err := wrapped.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return nil, nil, err
 	}
@@ -247,7 +296,7 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 	return conn, early, conn.SetDeadline(time.Time{})
 }
 
-// Serve serves until Shutdown, and then returns nil. It is called once.
+// Serve serves until Shutdown and then returns nil. Call it once.
 func (s *Server) Serve(l net.Listener) error {
 	l = newListener(l, s.options.Log)
 	s.mu.Lock()
@@ -263,13 +312,12 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.closed {
 		return nil
 	}
-	// Fiber calls a listener that breaks an orderly end.
+	// Fiber treats a broken listener as a normal end.
 	return errors.Join(errors.New("the listener no longer accepts connections"), err)
 }
 
-// Shutdown ends the server: no new connections, a close frame with 1001 to
-// every socket, and the end of their sessions. When ctx ends before, what is
-// left is cut off.
+// Shutdown ends the server: it stops taking connections, sends every socket a close frame
+// with 1001, and ends their sessions. When ctx ends, it cuts the remaining connections.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -287,7 +335,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// quietLogger lets fasthttp's reports of clients' faults through at debug level.
+// quietLogger logs fasthttp's reports of clients' mistakes at debug level.
 type quietLogger slog.Logger
 
 func (l *quietLogger) Printf(format string, args ...any) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -19,7 +18,7 @@ import (
 
 const (
 	// queueBound is how many pieces wait for a client that does not read
-	// (PROTOCOL.md, close code 1013).
+	// (web/api/README.md, "Errors and close codes").
 	queueBound = 256
 	// writeTimeout is how long a client may take to accept writePiece bytes.
 	writeTimeout = 20 * time.Second
@@ -46,7 +45,8 @@ type session interface {
 	slog.LogValuer
 }
 
-// Socket is a WebSocket connection taken over from Fiber. One goroutine reads;
+// Socket is a WebSocket connection taken over from Fiber. One goroutine reads, or,
+// while nothing but pongs comes, one for all sockets that are parked (parking);
 // writing is done by whoever has something to write, without blocking, and by a
 // goroutine of its own only while the client takes less than it is sent. An idle
 // Socket has no timer and no other goroutine.
@@ -54,14 +54,18 @@ type session interface {
 // Queue, Flush, Heartbeat and Close may be called concurrently and never block.
 type Socket struct {
 	hub     *hub
-	conn    net.Conn
-	raw     syscall.RawConn // nil where the system offers none
 	session session
 	heard   atomic.Int64 // hub.clock at the last read
 
-	// Of the goroutine that reads:
+	// conn and raw change only when the socket is parked or woken, with mu held. The
+	// goroutine that reads may use them without it, since it is the one that parks.
+	conn conn
+	raw  syscall.RawConn // nil where the system offers none
+
+	// Of the goroutine that reads; with mu held, if that is the one for all:
 	kind    ws.OpCode // of the message that is being read
 	settled bool      // the first request has been handled
+	pongs   int       // in a row, until now
 	used    used
 
 	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
@@ -74,12 +78,22 @@ type Socket struct {
 
 	mu      sync.Mutex
 	queue   [][]byte // frames to be written, each piece one or more
+	parked  bool     // no goroutine reads; conn and raw are nil
 	writing bool     // somebody writes; the queue is theirs to empty
 	closing bool     // a close frame has been queued: nothing more goes out or in
 	dead    bool     // writing has failed
 	slow    bool     // the client reads too slowly
+	fd      int32    // the connection's descriptor while it is parked
 
 	attempt writeAttempt
+}
+
+// conn is a connection that is not parked: the net.Conn that Fiber gave away, or an
+// os.File for one that was parked since.
+type conn interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }
 
 var _ wire.Peer = (*Socket)(nil)
@@ -127,6 +141,7 @@ func (s *Socket) close(code int, reason string, timeout time.Duration) {
 		return
 	}
 	s.closing = true
+	s.wake()
 	s.queue = append(s.queue, closeFrame(code, reason))
 	s.flush()
 	s.conn.SetReadDeadline(time.Now().Add(timeout))
@@ -147,16 +162,26 @@ func (s *Socket) flush() {
 	if len(s.queue) > 1 {
 		out = slices.Concat(s.queue...)
 	}
-	rest, err := s.attempt.write(s.raw, out)
+	rest, err := s.write(out)
 	if err != nil {
 		s.fail()
 		return
 	}
 	s.queue, rest = unwritten(s.queue, len(out)-len(rest))
 	if len(rest) > 0 {
+		s.wake()
 		s.writing = true
 		s.hub.ended.Go(func() { s.drain(rest) })
 	}
+}
+
+// write hands as much of out to the system as it takes at once and returns the rest.
+// The caller holds mu.
+func (s *Socket) write(out []byte) (rest []byte, err error) {
+	if s.parked {
+		return writeNow(s.fd, out)
+	}
+	return s.attempt.write(s.raw, out)
 }
 
 // unwritten takes away the first n bytes of a queue: the pieces that have been
@@ -215,7 +240,13 @@ func (s *Socket) cut() {
 func (s *Socket) fail() {
 	s.dead = true
 	s.queue = nil
-	s.conn.Close() // the reading goroutine notices
+	s.sever()
+}
+
+// sever cuts the connection; the reading goroutine notices. The caller holds mu.
+func (s *Socket) sever() {
+	s.wake()
+	s.conn.Close()
 }
 
 func (s *Socket) isClosing() bool {
@@ -227,10 +258,13 @@ func (s *Socket) isClosing() bool {
 // serve reads until the connection ends, and then ends the session.
 func (s *Socket) serve(r *frameReader) {
 	err := s.read(r)
-	if err == errSettled {
+	switch {
+	case err == errSettled, err == errQuiet && !s.park():
 		// The Join has made the stack grow. A new goroutine starts with a small
 		// one, which is enough for a socket that is idle.
 		go s.serve(r)
+		return
+	case err == errQuiet:
 		return
 	}
 	var v *violation
@@ -243,7 +277,7 @@ func (s *Socket) serve(r *frameReader) {
 	slow := s.slow
 	s.mu.Unlock()
 	if slow {
-		s.hub.log.Info("closed a socket: the client reads too slowly", "remote", s.conn.RemoteAddr(), "session", s.session)
+		s.hub.log.Info("closed a socket: the client reads too slowly", "remote", remoteAddr(s.conn), "session", s.session)
 	}
 	s.conn.Close()
 	s.hub.remove(s)
@@ -251,7 +285,19 @@ func (s *Socket) serve(r *frameReader) {
 	s.hub.ended.Done()
 }
 
-var errSettled = errors.New("the first request has been handled")
+// reader begins to read, with what has come already.
+func (s *Socket) reader(early []byte) *frameReader {
+	heard := s.heard.Load()
+	return &frameReader{
+		conn: s.conn, buf: early, to: len(early), heard: s.noteHeard, raw: s.raw, clock: s.hub.clock, last: heard, since: heard,
+	}
+}
+
+// Why serve goes on in another way.
+var (
+	errSettled = errors.New("the first request has been handled")
+	errQuiet   = errors.New("nothing but pongs has come for a while")
+)
 
 func (s *Socket) noteHeard() int64 {
 	now := s.hub.clock()
@@ -277,6 +323,9 @@ func (s *Socket) read(r *frameReader) error {
 			if err := s.control(op, payload); err != nil {
 				return err
 			}
+			if s.quiet(op == ws.OpPong) && r.idle() {
+				return errQuiet
+			}
 			continue
 		}
 		if op != ws.OpContinuation {
@@ -295,7 +344,26 @@ func (s *Socket) read(r *frameReader) error {
 		if s.take(payload, r.since) {
 			return errSettled
 		}
+		if s.quiet(s.kind == ws.OpText && wire.IsPong(payload)) && r.idle() {
+			return errQuiet
+		}
 	}
+}
+
+// quiet notes a frame, and reports whether only pongs have come for so long that the
+// socket can be parked.
+func (s *Socket) quiet(pong bool) bool {
+	if s.hub.parking == nil || s.raw == nil {
+		return false
+	}
+	if s.pongs++; !pong {
+		s.pongs = 0
+	}
+	if s.pongs < s.hub.parkAfter {
+		return false
+	}
+	s.pongs = 0
+	return true
 }
 
 // control handles a control frame; io.EOF is the end of the connection.

@@ -4,7 +4,7 @@ package embedded
 
 import "os"
 
-// lockFile opens a file; here nothing keeps a second process from doing the same.
+// lockFile opens a file. On this system it cannot keep a second process from doing the same.
 func lockFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Limits of JetStream: room for one stream of the size that package broker asks
-// for, and little more.
+// Limits of JetStream: room for little more than the stream of package broker.
 const (
 	natsMemory = 160 << 20
 	natsFiles  = 512 << 20
@@ -20,16 +19,16 @@ const (
 	natsPatience = 10 * time.Second
 )
 
-// NATSServer is an in-process nats-server with JetStream. What it has stored is
-// there again after a restart in the same folder.
+// NATSServer is an in-process nats-server with JetStream. Its data survive a restart in the same
+// folder.
 type NATSServer struct {
 	server *server.Server
 	lock   *os.File
 	once   sync.Once
 }
 
-// StartNATS starts a nats-server on a free port of 127.0.0.1 with its JetStream
-// files in dir, which is created if need be. A folder serves one at a time.
+// StartNATS starts a nats-server on a free port of 127.0.0.1 with its JetStream files in dir, which it
+// creates if necessary. Only one server at a time can use a folder.
 func StartNATS(dir string) (*NATSServer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("embedded: start NATS: %w", err)
@@ -54,7 +53,7 @@ func StartNATS(dir string) (*NATSServer, error) {
 		if !s.ReadyForConnections(natsPatience) || !s.JetStreamEnabled() {
 			s.Shutdown()
 			s.WaitForShutdown()
-			err = errors.New("JetStream does not start")
+			err = errors.New("JetStream did not start")
 		}
 	}
 	if err != nil {
@@ -63,15 +62,15 @@ func StartNATS(dir string) (*NATSServer, error) {
 	return &NATSServer{server: s, lock: lock}, nil
 }
 
-// URL is nats://127.0.0.1:port.
+// URL returns nats://127.0.0.1:port.
 func (s *NATSServer) URL() string { return s.server.ClientURL() }
 
-// Close ends all connections, writes what is left to write, and joins the server's
-// goroutines. A second call does nothing.
+// Close ends all connections, flushes the files, and joins the server's goroutines. A second call does
+// nothing.
 func (s *NATSServer) Close() {
 	s.once.Do(func() {
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		_ = s.lock.Close() // which unlocks it
+		_ = s.lock.Close() // unlocks it
 	})
 }

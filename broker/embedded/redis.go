@@ -1,5 +1,5 @@
-// Package embedded runs servers inside the process, for the one-command start and
-// for tests. Production commands do not import it.
+// Package embedded runs Redis and NATS servers inside the process, for livesupport and for tests. The
+// other commands do not import it.
 package embedded
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// tick is how often times to live advance: a key may expire that much too early.
+// tick is how often times to live advance. A key may expire that much too early.
 const tick = 50 * time.Millisecond
 
-// RedisServer is an in-process Redis. It keeps its data in memory only, takes
-// 0.2 ms for a script, and stands still while a pub/sub client does not read.
+// RedisServer is an in-process Redis. It keeps its data only in memory, takes 0.2 ms for a script, and
+// blocks while a pub/sub client does not read.
 type RedisServer struct {
 	server *miniredis.Miniredis
 	url    string
@@ -34,7 +34,7 @@ func StartRedis() (*RedisServer, error) {
 	return s, nil
 }
 
-// URL is redis://127.0.0.1:port.
+// URL returns redis://127.0.0.1:port.
 func (s *RedisServer) URL() string { return s.url }
 
 // Close ends all connections and joins the goroutines. A second call does nothing.
@@ -46,7 +46,7 @@ func (s *RedisServer) Close() {
 	})
 }
 
-// expire lets times to live run, which miniredis does not do by itself.
+// expire advances times to live, which miniredis does not do itself.
 func (s *RedisServer) expire() {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

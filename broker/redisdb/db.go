@@ -1,10 +1,10 @@
-// Package redisdb is the connection to the store. It opens what a URL names
-// (one Redis, a Sentinel group or a Cluster), watches whether it answers, tells
-// its time, and lets concurrent callers share pipelines.
+// Package redisdb is the connection to the store. It opens the store at a URL (one Redis, a Sentinel
+// group or a Cluster), checks that it answers, provides its time, and lets concurrent callers share
+// pipelines.
 //
-// It knows no keys and no events: package broker publishes through it, packages
-// lobby and chat keep their data through it. What they call their keys and channels
-// passes through Key, so that deployments with different prefixes share a store.
+// It defines no keys and no events. Package broker publishes through it, and packages lobby and chat
+// store their data through it. All names of keys and channels pass through Key, so that deployments
+// with different prefixes can share a store.
 package redisdb
 
 import (
@@ -22,30 +22,28 @@ import (
 // Bounds of all I/O with the store.
 const (
 	dialTimeout = 2 * time.Second
-	// ioTimeout bounds one whole pipeline, and other requests on a connection that
-	// is there.
+	// ioTimeout bounds one whole pipeline, and other requests on an existing connection.
 	ioTimeout = 1500 * time.Millisecond
-	// replyTimeout bounds one write and one read, also those that make a connection.
+	// replyTimeout bounds one write and one read, including those that make a connection.
 	replyTimeout = 2500 * time.Millisecond
-	// connectTimeout bounds a request that may need a new connection: its dial, TLS,
-	// HELLO, AUTH and SELECT take a round trip each.
+	// connectTimeout bounds a request that may need a new connection, whose dial, TLS, HELLO,
+	// AUTH and SELECT take a round trip each.
 	connectTimeout = 6 * time.Second
 	// defaultPatience is how long Do waits when its context has no deadline.
 	defaultPatience = 5 * time.Second
 )
 
 var (
-	// ErrUnavailable says that the store could not take something before the
-	// deadline: it was unreachable, or answered that it cannot take anything now.
-	// It comes wrapped with the cause.
+	// ErrUnavailable means that the store did not accept something before the deadline: it was
+	// unreachable, or answered that it cannot work now. It is wrapped with the cause.
 	ErrUnavailable = errors.New("redis: unavailable")
-	// ErrClosed says that the DB has been closed.
+	// ErrClosed means that the DB is closed.
 	ErrClosed = errors.New("redis: closed")
 
 	errStarting = errors.New("redis: not connected yet")
 )
 
-// DB is a connection to the store. All methods may be called concurrently.
+// DB is a connection to the store. It is safe for concurrent use.
 type DB struct {
 	client redis.UniversalClient
 	log    *slog.Logger
@@ -62,13 +60,13 @@ type DB struct {
 	metrics metrics
 
 	queue   queue
-	flights int           // pipelines that may be under way at a time
-	probe   chan struct{} // asks the monitor to look at once
+	flights int           // maximum number of concurrent pipelines
+	probe   chan struct{} // makes the monitor probe at once
 	trips   trips
 
-	down   atomic.Pointer[error] // nil: ready
+	down   atomic.Pointer[error] // nil if ready
 	offset atomic.Int64          // store clock minus local clock, ns
-	synced atomic.Bool           // offset has been measured
+	synced atomic.Bool           // offset was measured
 	timed  chan struct{}         // closed then
 	last   atomic.Int64          // latest result of Now since base, ns
 }
@@ -80,9 +78,9 @@ type DB struct {
 //	redis://sentinel:26379/db?master_name=name[&addr=host:port…]
 //	redis://node:6379?addr=host:port[&addr=…]    a Cluster
 //
-// with the query options of go-redis. Only a malformed URL is an error, and that
-// error never shows a password: whether the store is there is told by Ready, for
-// a server may start before its store does. log may be nil.
+// with the query options of go-redis. Only a malformed URL is an error, and its text never shows a
+// password. A server may start before its store does; Ready tells whether the store is available.
+// log may be nil.
 func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -128,36 +126,34 @@ func Prefix(prefix string) Option {
 	}
 }
 
-// TLS names PEM files for the connections, all optional. They are read again at
-// every connect.
+// TLS names PEM files for the connections, all optional. They are read again for every connection.
 type TLS struct {
-	CA        string // certificates that the servers' must be signed with
-	Cert, Key string // the client's own
+	CA        string // CA certificates to check the servers against
+	Cert, Key string // client certificate and key
 }
 
 // WithTLS makes all connections use TLS if it names any file, whatever the scheme of
 // the URL. Open returns an error about a file that cannot be used.
 func WithTLS(files TLS) Option { return func(db *DB) { db.tls = files } }
 
-// A Trial makes commands that a store executes for nothing: they change no data that
-// counts, and need the rights that the commands of the DB's users need. A store that
-// refuses one is not ready. full asks for all of them, also those that write.
+// A Trial makes commands that test the store: they leave no data, and need the same permissions as the
+// commands of the DB's users. A store that refuses one is not ready. full asks for all of them,
+// including those that write.
 type Trial func(ctx context.Context, db *DB, full bool) []redis.Cmder
 
-// WithTrial has the DB make a trial whenever it looks whether the store is there.
+// WithTrial makes the DB run a trial with each probe of the store.
 func WithTrial(t Trial) Option { return func(db *DB) { db.trials = append(db.trials, t) } }
 
-// Key is what a key or channel of this deployment is called in the store.
+// Key returns the name in the store of a key or channel of this deployment.
 func (db *DB) Key(name string) string { return db.prefix + name }
 
-// Client returns the client for what shares no pipelines, such as scripts. It
-// does not retry: an error may mean that the command was executed or not. Without
-// a deadline in the context a command ends within about 7 s.
+// Client returns the client for commands that do not share pipelines. It does not retry: after an
+// error, the command may or may not have been executed. Without a deadline in the context, a command
+// ends within about 7 s.
 func (db *DB) Client() redis.UniversalClient { return db.client }
 
-// Close fails the calls that wait with ErrClosed, closes all connections and
-// joins the goroutines; a pipeline in flight is waited for, 1.5 s at most. A
-// second call does nothing.
+// Close fails waiting calls with ErrClosed, closes all connections and joins the goroutines. It waits
+// up to 1.5 s for a pipeline in flight. A second call does nothing.
 func (db *DB) Close() error {
 	if !db.queue.close() {
 		return nil

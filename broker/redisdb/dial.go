@@ -15,15 +15,14 @@ import (
 	"time"
 )
 
-// sealed marks, in the context of a dial, a pub/sub connection that must not be
-// replaced behind its owner's back.
+// sealed marks, in the context of a dial, a pub/sub connection that go-redis must not replace
+// unnoticed.
 type sealed struct{}
 
 var errSealed = errors.New("redis: connection lost")
 
-// dialer returns a dial function for go-redis, whose own cannot be told to give
-// up when the DB is closed. tlsConfig makes the configuration of a connection, nil
-// for none.
+// dialer returns a dial function for go-redis that gives up when the DB is closed, unlike go-redis's
+// own. tlsConfig makes the configuration of a connection, nil for one without TLS.
 func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*tls.Config, error)) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{
 		Timeout:         timeout,
@@ -48,28 +47,28 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 		defer context.AfterFunc(lifetime, cancel)()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
-			// After a few failed dials go-redis's pool stops dialling and looks once
-			// a second, from a goroutine that outlives Close. A connection on which
-			// everything fails with the same error spares us that. It takes off one
-			// layer of the error, which must not be the one that tells the address.
+			// After a few failed dials, go-redis's pool dials only once a second, from a
+			// goroutine that outlives Close. A connection on which everything fails with
+			// the same error avoids that. go-redis removes one layer of the error, which
+			// must not be the one with the address.
 			return brokenConn{fmt.Errorf("connect: %w", err)}, nil
 		}
 		return &farewell{Conn: conn}, nil
 	}
 }
 
-// farewell is a connection whose error is what the server has said before it hung up,
-// if anything: "max number of clients reached", and not a broken pipe.
+// farewell is a connection whose error is the server's last message before it hung up, if there was
+// one, such as "max number of clients reached" instead of a broken pipe.
 type farewell struct {
 	net.Conn
-	heard bool // something has been read; of the goroutine that reads
+	heard bool // something was read; used only by the reading goroutine
 	full  atomic.Bool
 }
 
 const tooMany = "ERR max number of clients reached"
 
-// Read keeps in mind whether the server is full: go-redis takes that for an answer to
-// its HELLO, and goes on.
+// Read records whether the server is full, because go-redis takes that message for an answer to its
+// HELLO and goes on.
 func (c *farewell) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if !c.heard && n > 0 {
@@ -79,7 +78,7 @@ func (c *farewell) Read(b []byte) (int, error) {
 	return n, c.told(err)
 }
 
-// told is err, unless the server has told why it hangs up.
+// told returns err, or the reason that the server has sent before it hung up.
 func (c *farewell) told(err error) error {
 	if err != nil && c.full.Load() {
 		return fmt.Errorf("the server hung up: %s", tooMany)
@@ -96,20 +95,20 @@ func (c *farewell) Write(b []byte) (int, error) {
 		return n, told
 	}
 	said := make([]byte, 512)
-	_ = c.Conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // what it has said is there
+	_ = c.Conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // the message has already arrived
 	m, readErr := c.Conn.Read(said)
 	if m > 0 && said[0] == '-' {
 		line, _, _ := strings.Cut(string(said[1:m]), "\r\n")
 		return n, fmt.Errorf("the server hung up: %s", line)
 	}
-	// With TLS 1.3 a client learns only now that its certificate is refused.
+	// With TLS 1.3, a client only learns now that its certificate was refused.
 	if alert := (*net.OpError)(nil); errors.As(readErr, &alert) && alert.Op == "remote error" {
 		return n, readErr
 	}
 	return n, err
 }
 
-// SyscallConn lets go-redis look whether an idle connection is still good.
+// SyscallConn lets go-redis check whether an idle connection is still alive.
 func (c *farewell) SyscallConn() (syscall.RawConn, error) {
 	if conn, ok := c.Conn.(syscall.Conn); ok {
 		return conn.SyscallConn()
@@ -117,8 +116,8 @@ func (c *farewell) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// config makes the configuration of a connection: base is that of the URL, nil if
-// its scheme wants none.
+// config makes the configuration of a connection. base is that of the URL, nil if its scheme does not
+// ask for TLS.
 func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 	if t == (TLS{}) {
 		return base, nil
@@ -134,7 +133,7 @@ func (t TLS) config(base *tls.Config) (*tls.Config, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no PEM certificate in it", t.CA)
+			return nil, fmt.Errorf("%s contains no PEM certificate", t.CA)
 		}
 	}
 	switch {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// farAway is from which round trip on the store counts as far away.
+	// farAway is the round trip from which the store counts as far away.
 	farAway = 5 * time.Millisecond
-	// maxFlights is how many pipelines are under way to such a store at a time. The
-	// pool of go-redis has two connections more for them.
+	// maxFlights is the maximum number of concurrent pipelines to such a store. The pool of
+	// go-redis has two more connections.
 	maxFlights = 8
 )
 
-// trips are the latest round trips to the store.
+// trips records the latest round trips to the store.
 type trips struct {
-	latest   [4]time.Duration // of the monitor
+	latest   [4]time.Duration // used only by the monitor
 	n        int
-	shortest atomic.Int64 // of them
+	shortest atomic.Int64 // of latest
 }
 
-// add takes the next one.
+// add adds a round trip.
 func (t *trips) add(d time.Duration) {
 	t.latest[t.n%len(t.latest)] = d
 	t.n++
@@ -36,7 +36,7 @@ func (t *trips) add(d time.Duration) {
 // distant reports whether the store is far away.
 func (db *DB) distant() bool { return db.trips.shortest.Load() >= int64(farAway) }
 
-// flights is how many pipelines client may have under way.
+// flights returns the maximum number of concurrent pipelines of client.
 func flights(client redis.UniversalClient) int {
 	size := 0
 	switch c := client.(type) {
@@ -51,9 +51,8 @@ func flights(client redis.UniversalClient) int {
 	return max(1, min(size-2, maxFlights))
 }
 
-// connectAhead makes the connections that all flights together need, unless they
-// are there: a flight has no time for it when a connection takes several round
-// trips.
+// connectAhead makes the connections that all flights together need, because a flight has no time for
+// the several round trips of a new connection.
 func (db *DB) connectAhead() error {
 	ctx, cancel := context.WithTimeout(db.ctx, connectTimeout)
 	defer cancel()
@@ -92,5 +91,5 @@ func (db *DB) connectAll(ctx context.Context, client *redis.Client) error {
 	return cmp.Or(errs...)
 }
 
-// minOthers is how many connections there are for what is not in pipelines.
+// minOthers is the number of connections for commands outside of pipelines.
 const minOthers = 2

@@ -10,11 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Listener is one connection for pub/sub. Unlike go-redis's PubSub it never
-// connects a second time: when it has failed once it is of no use any more, so
-// its owner knows exactly when messages may have been lost.
+// Listener is one connection for pub/sub. Unlike go-redis's PubSub it never reconnects: after a
+// failure it cannot be used any longer, so its owner knows exactly when messages may have been lost.
 //
-// Receive is for one goroutine, the other methods for any.
+// Only one goroutine may call Receive. The other methods are safe for concurrent use.
 type Listener struct {
 	pubsub *redis.PubSub
 	ctx    context.Context
@@ -42,32 +41,32 @@ func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 	return l, nil
 }
 
-// Subscribe asks for channels; Receive brings a *redis.Subscription for each.
-// It writes for 2.5 s at most.
+// Subscribe subscribes to channels. Receive returns a *redis.Subscription for each. Writing takes at
+// most 2.5 s.
 func (l *Listener) Subscribe(channels ...string) error {
 	return l.failed(l.pubsub.Subscribe(l.ctx, channels...))
 }
 
-// Unsubscribe is the opposite of Subscribe.
+// Unsubscribe unsubscribes from channels.
 func (l *Listener) Unsubscribe(channels ...string) error {
 	return l.failed(l.pubsub.Unsubscribe(l.ctx, channels...))
 }
 
-// Ping asks for a *redis.Pong.
+// Ping sends a ping, which Receive answers with a *redis.Pong.
 func (l *Listener) Ping() error { return l.failed(l.pubsub.Ping(l.ctx)) }
 
-// Receive waits for a *redis.Message, *redis.Subscription or *redis.Pong. After
-// an error, or Close, there is nothing more to come.
+// Receive waits for a *redis.Message, *redis.Subscription or *redis.Pong. After an error or Close,
+// nothing more arrives.
 func (l *Listener) Receive() (any, error) {
 	msg, err := l.pubsub.ReceiveTimeout(l.ctx, 0)
 	return msg, l.failed(err)
 }
 
-// Close ends the connection and a Receive that waits.
+// Close ends the connection and a waiting Receive.
 func (l *Listener) Close() {
 	l.once.Do(func() {
 		l.cancel()
-		_ = l.pubsub.Close() // nothing can be lost that would not be lost anyway
+		_ = l.pubsub.Close() // an error changes nothing
 	})
 }
 

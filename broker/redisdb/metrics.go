@@ -2,7 +2,7 @@ package redisdb
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are what a DB tells of itself.
+// metrics are a DB's metrics.
 type metrics struct {
 	calls    prometheus.Histogram // of one pipeline
 	seconds  prometheus.Histogram
@@ -15,7 +15,7 @@ func newMetrics() metrics {
 	return metrics{
 		calls: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "livesupport_redis_pipeline_calls",
-			Help:    "Calls that shared one pipeline: the size of an append's batch.",
+			Help:    "Number of calls that shared one pipeline.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -25,20 +25,20 @@ func newMetrics() metrics {
 		}),
 		errors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_redis_errors_total",
-			Help: "Pipelines and probes that Redis did not answer, or answered with an outage.",
+			Help: "Pipelines and probes that Redis did not answer, or could not execute.",
 		}),
 		connects: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_redis_connects_total",
-			Help: "Times that Redis has become reachable; the first one is the start.",
+			Help: "Times that Redis has become reachable, including the first one.",
 		}),
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "livesupport_redis_up",
-			Help: "1 while Redis answers, else 0.",
+			Help: "1 while Redis answers, otherwise 0.",
 		}),
 	}
 }
 
-// Metrics are the DB's figures, to be registered once.
+// Metrics returns the DB's metrics. Register them once.
 func (db *DB) Metrics() []prometheus.Collector {
 	m := &db.metrics
 	return []prometheus.Collector{m.calls, m.seconds, m.errors, m.connects, m.up}

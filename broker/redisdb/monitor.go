@@ -14,13 +14,13 @@ import (
 const (
 	probeEvery     = time.Second
 	probeEveryDown = 250 * time.Millisecond
-	// Every fullEvery-th probe is a full one, and so is each while the store is down.
+	// Every fullEvery-th probe is a full one, and so is every probe while the store is down.
 	fullEvery = 10
 )
 
-// Ready returns nil while the store answers and passes the trials, else what is
-// wrong, in the store's own words, without secrets. It does no I/O. Right after Open
-// the store counts as not ready. One that dies without a word is noticed within 3 s.
+// Ready returns nil while the store answers and passes the trials, and otherwise an error in the
+// store's words, without secrets. It does no I/O. Right after Open the store is not ready. A store
+// that dies silently is noticed within 3 s.
 func (db *DB) Ready() error {
 	if db.ctx.Err() != nil {
 		return ErrClosed
@@ -31,12 +31,11 @@ func (db *DB) Ready() error {
 	return nil
 }
 
-// Now is the store's time: the same on all servers, whatever their own clocks
-// say. It does no I/O: the store is asked once a second. Before the first answer
-// it is the local time; after it, Now never goes backwards, and stands still if
-// the store's clock has been set back.
+// Now returns the store's time, which is the same on all servers, whatever their own clocks say. It
+// does no I/O; the monitor asks the store once a second. Before the first answer it returns the local
+// time. After that it never goes backwards, and stands still if the store's clock was set back.
 func (db *DB) Now() time.Time {
-	local := time.Since(db.base) // monotonic: setting the local clock does no harm
+	local := time.Since(db.base) // monotonic: not affected by setting the local clock
 	if !db.synced.Load() {
 		return db.origin.Add(local)
 	}
@@ -52,7 +51,7 @@ func (db *DB) Now() time.Time {
 	}
 }
 
-// look makes the monitor look at the store at once.
+// look makes the monitor probe the store at once.
 func (db *DB) look() {
 	select {
 	case db.probe <- struct{}{}:
@@ -60,7 +59,7 @@ func (db *DB) look() {
 	}
 }
 
-// monitor keeps Ready and the store clock.
+// monitor probes the store, for Ready and for the store's clock.
 func (db *DB) monitor() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -99,14 +98,14 @@ func (db *DB) setDown(err error) {
 		err = fmt.Errorf("redis: %w", err)
 	}
 	db.down.Store(&err)
-	db.log.Warn("cannot use the store", "err", err) // told once a minute, while it lasts
+	db.log.Warn("cannot use the store", "error", err) // logged once a minute while it lasts
 }
 
-// hint says what is wrong where the store's own words do not.
+// hint explains errors of the store that do not say what is wrong.
 func hint(err error) string {
 	for prefix, what := range map[string]string{
 		"MOVED ":    "this is one node of a Cluster, whose URL has ?addr= with another: ",
-		"NOPERM ":   "the user lacks a right: ",
+		"NOPERM ":   "the user lacks a permission: ",
 		"READONLY ": "this is a replica, or has become one: ",
 	} {
 		if redis.HasErrorPrefix(err, strings.TrimSpace(prefix)) {
@@ -125,8 +124,7 @@ func (db *DB) setUp() {
 	}
 }
 
-// warnOfEviction tells of a store that drops keys when its memory is full, where
-// that can be known.
+// warnOfEviction warns if the store evicts keys when its memory is full, as far as that can be known.
 func (db *DB) warnOfEviction() {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
@@ -145,13 +143,12 @@ func (db *DB) warnOfEviction() {
 		}
 	}
 	if limit != "" && limit != "0" && policy != "" && policy != "noeviction" {
-		db.log.Warn("the store drops keys when its memory is full, and chats with them: set its maxmemory-policy to noeviction", "policy", policy)
+		db.log.Warn("the store evicts keys when its memory is full, and loses chats: set its maxmemory-policy to noeviction", "policy", policy)
 	}
 }
 
-// ask asks the store for its time, and makes the trials. All masters of a Cluster
-// must answer; the clock is one master's, always the same. With connect there is time
-// for new connections.
+// ask asks the store for its time, and runs the trials. All masters of a Cluster must answer; the
+// clock is always that of the same master. connect allows time for new connections.
 func (db *DB) ask(full, connect bool) error {
 	timeout := ioTimeout
 	if connect {
@@ -178,7 +175,7 @@ func (db *DB) ask(full, connect bool) error {
 	db.sync(t, before, after)
 	trip := after - before
 	if connect {
-		trip /= 3 // to connect, HELLO, and the question
+		trip /= 3 // for connecting, HELLO, and the question
 	}
 	if db.trips.add(trip); db.distant() {
 		if err := db.connectAhead(); err != nil {
@@ -188,7 +185,7 @@ func (db *DB) ask(full, connect bool) error {
 	return db.try(full)
 }
 
-// try makes the trials.
+// try runs the trials.
 func (db *DB) try(full bool) error {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
@@ -200,15 +197,15 @@ func (db *DB) try(full bool) error {
 		return nil
 	}
 	pipe := db.client.Pipeline()
-	_ = pipe.BatchProcess(ctx, cmds...) // only appends
+	_ = pipe.BatchProcess(ctx, cmds...) // this only appends
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
 	return nil
 }
 
-// sync takes over the store's time t, read between before and after. The offset
-// moves as little as t demands, so that the delays of the network do not show.
+// sync takes over the store's time t, which was read between before and after. It moves the offset as
+// little as t demands, so that network delays do not show.
 func (db *DB) sync(t time.Time, before, after time.Duration) {
 	stored := int64(t.Sub(db.origin))
 	low, high := stored-int64(after), stored-int64(before)
@@ -222,8 +219,8 @@ func (db *DB) sync(t time.Time, before, after time.Duration) {
 	db.offset.Store(min(max(db.offset.Load(), low), high))
 }
 
-// AwaitTime returns when Now tells the store's time, or when ctx ends with an
-// error that wraps ErrUnavailable.
+// AwaitTime waits until Now returns the store's time. If ctx ends first, it returns an error that wraps
+// ErrUnavailable.
 func (db *DB) AwaitTime(ctx context.Context) error {
 	select {
 	case <-db.timed:

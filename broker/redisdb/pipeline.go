@@ -19,40 +19,35 @@ const (
 	maxBackoff = 250 * time.Millisecond
 )
 
-// Submit queues cmds for the next shared pipeline and returns at once. What is
-// submitted while one pipeline is under way makes up the next: there is no timer.
-// Only while the store is far away are several under way at a time, since nothing
-// should wait for the round trip of something else.
+// Submit queues cmds for the next shared pipeline and returns at once. There is no timer: calls that
+// are submitted while a pipeline is in flight form the next one. Only if the store is far away,
+// several pipelines are in flight at a time, so that no call waits for the round trip of another.
 //
-// The cmds of one call stay together and in order; calls are sent in the order of
-// Submit. When the store fails, or answers that it cannot take anything now
-// (LOADING, READONLY, OOM and the like), the calls concerned are sent again, as a
-// whole and ahead of later ones, until their deadline. So a command may be
-// executed twice, and one attempt of it later than calls that were submitted
-// after it. Without a failure the order of execution is the order of Submit, except
-// that pipelines to a store far away may overtake each other: a call that must come
-// after another has to wait for it.
+// The cmds of a call stay together and in order, and calls are sent in the order of Submit. If the
+// store fails, or answers that it cannot work now (LOADING, READONLY, OOM and the like), the affected
+// calls are sent again, as a whole and ahead of later ones, until their deadline. So a command may be
+// executed twice, and after calls that were submitted later. Without failures the order of execution
+// is the order of Submit, except that pipelines to a distant store may overtake each other: a call
+// that must come after another has to wait for it.
 //
-// done is called exactly once and must not block: it holds up all others. It is
-// called from one goroutine, in the order of execution except for calls that had to
-// be sent again or have failed, and for pipelines that have overtaken each other.
-// nil means that every command got a reply, which
-// for a single one may still be an error such as redis.Nil: look at cmd.Err().
-// Otherwise the error wraps ErrUnavailable, at the latest 1.5 s after the
-// deadline, and the commands may or may not have been executed; or it is
-// ErrClosed. A call that is refused at once, because 65,536 are waiting or the DB
-// is closed, gets its error from a goroutine of its own; so the caller may hold a
-// lock that done takes.
+// done is called exactly once and must not block, because it delays all other calls. It is called
+// from one goroutine, in the order of execution, except for calls that were sent again or have failed
+// and for pipelines that have overtaken each other. nil means that every command got a reply, which
+// may still be an error such as redis.Nil: check cmd.Err(). Otherwise the error wraps ErrUnavailable,
+// comes at most 1.5 s after the deadline, and the commands may or may not have been executed; or it is
+// ErrClosed. A call that is refused at once, because 65,536 calls are waiting or the DB is closed, gets
+// its error from a separate goroutine, so the caller may hold a lock that done takes.
 //
-// cmds belong to the DB until done is called. Their arguments must be strings,
-// byte slices or numbers.
+// cmds belong to the DB until done is called. Their arguments must be strings, byte slices, numbers or
+// Scripts.
 func (db *DB) Submit(deadline time.Time, done func(error), cmds ...redis.Cmder) {
 	db.queue.put(call{deadline: deadline, done: done, cmds: cmds})
 }
 
-// Do is Submit and wait. The deadline is that of ctx, or 5 s from now. When ctx
-// ends Do returns at once, with an error that wraps both ErrUnavailable and the
-// cause; cmds must not be touched any more then.
+// Do submits cmds and waits for the result. The deadline is that of ctx, or 5 s from now. When ctx ends,
+// Do returns at once with an error that wraps both ErrUnavailable and the cause; the caller must not
+// touch cmds afterwards. Do executes commands whose Script the store does not know once more, after the
+// others.
 func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
@@ -65,7 +60,10 @@ func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	db.Submit(deadline, func(err error) { result <- err }, cmds...)
 	select {
 	case err := <-result:
-		return err
+		if err != nil {
+			return err
+		}
+		return db.withTexts(ctx, cmds)
 	case <-ctx.Done():
 	}
 	cause := context.Cause(ctx)
@@ -83,13 +81,13 @@ type flight struct {
 	err   error         // what Exec returned
 }
 
-// flusher is the state of the one goroutine that sends the calls and settles them.
+// flusher is the state of the goroutine that sends calls and settles them.
 type flusher struct {
 	db     *DB
-	held   []call // taken from the queue; those from head on wait for a flight
+	held   []call // taken from the queue; those from head on wait to be sent
 	head   int
 	spare  []*flight
-	flying int // flights that have not come back to landed
+	flying int // flights that have not landed
 	landed chan *flight
 	cause  error // why the last flight failed, nil if it did not
 }
@@ -105,7 +103,7 @@ func (db *DB) flush() {
 			}
 		}
 		switch {
-		case f.cause != nil && f.flying > 0: // nothing new before all are back
+		case f.cause != nil && f.flying > 0: // send nothing new before all flights have landed
 			f.land(<-f.landed)
 			continue
 		case f.head == len(f.held), f.flying == db.flights:
@@ -144,7 +142,7 @@ func (db *DB) flush() {
 	}
 }
 
-// end settles everything when the DB is closed.
+// end settles all calls when the DB is closed.
 func (f *flusher) end() {
 	for f.flying > 0 {
 		f.land(<-f.landed)
@@ -154,7 +152,7 @@ func (f *flusher) end() {
 	}
 }
 
-// take gets what waits in the queue.
+// take takes the waiting calls from the queue.
 func (f *flusher) take() (closed bool) {
 	n := copy(f.held, f.held[f.head:])
 	clear(f.held[n:])
@@ -166,12 +164,12 @@ func (f *flusher) take() (closed bool) {
 	return closed
 }
 
-// fill makes up the next flight of as much of held as one pipeline takes. Calls that
-// are too late fail.
+// fill makes the next flight from as many held calls as fit into one pipeline. Calls past their
+// deadline fail.
 func (f *flusher) fill() *flight {
 	now := time.Now()
 	if f.cause != nil {
-		// Calls far behind may have the nearer deadline; take has left head at 0.
+		// Later calls may have earlier deadlines; take has left head at 0.
 		f.held = f.expire(f.held, now)
 	}
 	fl := f.flight()
@@ -190,7 +188,7 @@ func (f *flusher) fill() *flight {
 	return fl
 }
 
-// flight is an empty one.
+// flight returns an empty flight.
 func (f *flusher) flight() *flight {
 	if n := len(f.spare); n > 0 {
 		fl := f.spare[n-1]
@@ -205,18 +203,18 @@ func (fl *flight) fly(db *DB) {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
 	begun := time.Now()
-	_ = fl.pipe.BatchProcess(ctx, fl.cmds...) // only appends
+	_ = fl.pipe.BatchProcess(ctx, fl.cmds...) // this only appends
 	_, fl.err = fl.pipe.Exec(ctx)
 	db.metrics.seconds.Observe(time.Since(begun).Seconds())
 	db.metrics.calls.Observe(float64(len(fl.batch)))
 }
 
-// land settles what of a flight got its replies, and puts what is to be sent again
-// ahead of what is held.
+// land settles the calls of a flight that got their replies, and puts calls that must be sent again
+// ahead of the held ones.
 func (f *flusher) land(fl *flight) {
 	f.flying--
-	// When a connection cannot be set up because Redis refuses it, go-redis
-	// returns that error but puts it into no command.
+	// If Redis refuses a new connection, go-redis returns the error but does not put it into
+	// any command.
 	refused := fl.err != nil && !slices.ContainsFunc(fl.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
 	var again []call
 	for _, c := range fl.batch {
@@ -233,7 +231,7 @@ func (f *flusher) land(fl *flight) {
 		}
 		f.cause = cause
 		for _, cmd := range c.cmds {
-			cmd.SetErr(nil) // go-redis reports a failure only in a clean command
+			cmd.SetErr(nil) // go-redis only reports a failure in a command without an error
 		}
 		again = append(again, c)
 	}
@@ -247,7 +245,7 @@ func (f *flusher) land(fl *flight) {
 	f.spare = append(f.spare, fl)
 }
 
-// expire settles those of calls that are too late, and returns the others.
+// expire settles the calls past their deadline, and returns the others.
 func (f *flusher) expire(calls []call, now time.Time) []call {
 	kept := calls[:0]
 	for _, c := range calls {
@@ -267,8 +265,8 @@ func (f *flusher) settle(c call, err error) {
 	c.done(err)
 }
 
-// failure tells why a call must be sent again: nil if every command got a reply
-// that says something about the command rather than about the store.
+// failure returns why a call must be sent again, nil if every command got a reply about the command
+// rather than about the store.
 func (c call) failure() error {
 	for _, cmd := range c.cmds {
 		if err := cmd.Err(); err != nil && !isReply(err) {
@@ -282,16 +280,15 @@ var errLate = errors.New("too many calls before this one")
 
 func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
 
-// Replies that a store gives to everybody while it cannot work.
+// outages are replies that a store gives to all commands while it cannot work.
 var outages = []string{
 	"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "MOVED ", "ASK ", "OOM ", "BUSY ",
 	"NOAUTH ", "WRONGPASS ", "NOREPLICAS ", "MISCONF ", "ERR max number of clients",
 	"ERR AUTH ", "ERR Client sent AUTH", // a password where none is configured
 }
 
-// isReply tells an error reply to a command from a failure of the store or of the
-// way to it. What go-redis wraps is no reply to the command but to the set-up of
-// the connection.
+// isReply reports whether an error is a reply to a command, rather than a failure of the store or of
+// the network. An error that go-redis wraps is a reply to the set-up of a connection, not to a command.
 func isReply(err error) bool {
 	if _, ok := err.(redis.Error); !ok {
 		return false

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// maxQueued bounds the calls that wait for a pipeline or are in one.
+	// maxQueued bounds the calls that wait for a pipeline or are in flight.
 	maxQueued = 1 << 16
-	// maxKept is the number of calls whose memory a drained queue keeps.
+	// maxKept is the number of calls that an empty queue keeps memory for.
 	maxKept = 8192
 )
 
-// call is one Submit.
+// call is one call of Submit.
 type call struct {
 	deadline time.Time
 	done     func(error)
@@ -26,7 +26,7 @@ type call struct {
 // queue hands calls from Submit to the flusher.
 type queue struct {
 	wake chan struct{} // signalled once after every take that leaves the flusher asleep
-	size atomic.Int64  // calls not settled yet
+	size atomic.Int64  // unsettled calls
 
 	mu       sync.Mutex
 	waiting  []call
@@ -35,8 +35,8 @@ type queue struct {
 	refused  sync.WaitGroup // callbacks of calls refused before close
 }
 
-// put queues c, or refuses it. A refusal's callback runs on a goroutine of its
-// own, because whoever calls Submit may hold the lock that the callback wants.
+// put queues c, or refuses it. The callback of a refused call runs in a separate goroutine, because the
+// caller of Submit may hold the lock that the callback wants.
 func (q *queue) put(c call) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -52,8 +52,8 @@ func (q *queue) put(c call) {
 	}
 }
 
-// take appends all waiting calls to held, which the queue makes use of. If there
-// are none at all wake will be signalled. closed tells that no call will follow.
+// take appends all waiting calls to held and reuses its memory. If there are none, wake will be
+// signalled. closed means that no call will follow.
 func (q *queue) take(held []call) (calls []call, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -68,7 +68,7 @@ func (q *queue) take(held []call) (calls []call, closed bool) {
 	return held, q.closed
 }
 
-// close lets no further call in; false if that has happened before.
+// close refuses further calls. It returns false if the queue was already closed.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,7 +80,7 @@ func (q *queue) close() bool {
 	return true
 }
 
-// rouse wakes the flusher if it sleeps; q.mu is held.
+// rouse wakes the flusher if it sleeps. The caller holds q.mu.
 func (q *queue) rouse() {
 	if !q.sleeping {
 		return
@@ -88,6 +88,6 @@ func (q *queue) rouse() {
 	q.sleeping = false
 	select {
 	case q.wake <- struct{}{}:
-	default: // never wait here: q.mu is held
+	default: // must not block, because q.mu is held
 	}
 }

@@ -17,10 +17,10 @@ import (
 
 var errURL = errors.New("want redis://, rediss:// or unix://, with special characters of the password percent-encoded")
 
-// go-redis logs, for the whole process, failures that this package reports itself.
+// silence disables go-redis's log, for the whole process, because this package reports failures itself.
 var silence = sync.OnceFunc(logging.Disable)
 
-// newClient makes the client that rawURL asks for. lifetime bounds its dialling.
+// newClient makes the client for rawURL. It stops dialling when lifetime ends.
 func newClient(lifetime context.Context, rawURL string, files TLS) (redis.UniversalClient, error) {
 	silence()
 	u, err := url.Parse(rawURL)
@@ -37,7 +37,7 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	if u.Scheme == "unix" && files != (TLS{}) {
-		return nil, errors.New("redis: a socket has no TLS: want rediss://")
+		return nil, errors.New("redis: TLS is not possible on a Unix socket: want rediss://")
 	}
 
 	query := u.Query()
@@ -52,7 +52,7 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 		o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
 		o.ContextTimeoutEnabled = true
 		o.DisableIdentity = true
-		return redis.NewFailoverClient(o), nil // never asks for maintenance notifications
+		return redis.NewFailoverClient(o), nil // does not use maintenance notifications
 	case query.Has("addr"):
 		o, err := redis.ParseClusterURL(rawURL)
 		if err != nil {
@@ -80,8 +80,8 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 	}
 }
 
-// bound sets what the URL leaves open and what this package's promises need:
-// short timeouts, and no retries but our own, which know the caller's deadline.
+// bound sets short timeouts where the URL sets none, and disables go-redis's retries, because this
+// package's own retries know the caller's deadline.
 func bound(dial, read, write *time.Duration, retries, dials, protocol *int) {
 	for _, d := range []struct {
 		set *time.Duration
@@ -93,17 +93,17 @@ func bound(dial, read, write *time.Duration, retries, dials, protocol *int) {
 	}
 	*retries, *dials = -1, 1
 	if *protocol == 0 {
-		*protocol = 2 // nothing here needs RESP3, and every Redis speaks 2
+		*protocol = 2 // RESP3 is not needed, and every Redis speaks RESP2
 	}
 }
 
-// suspicious tells that u may hold pieces of an unescaped password outside of its
-// user part, where the parsers would quote them.
+// suspicious reports whether u may have parts of an unescaped password outside of its user part, which
+// the parsers would quote in errors.
 func suspicious(u *url.URL) bool {
 	return u.Fragment != "" || strings.Contains(u.Path+u.RawQuery, "@")
 }
 
-// masked passes on what a parser says, unless a secret may be in it.
+// masked returns a parser's error, unless it may contain a secret.
 func masked(query url.Values, err error) error {
 	var urlErr *url.Error
 	if query.Has("password") || errors.As(err, &urlErr) {

@@ -1,8 +1,7 @@
-// Package log is what a chat is: a log of events (Event) in the store, and its
-// state, the fold of that log (State.Apply). Whatever happens to a chat happens by
-// appending an event, and every server comes to the same state by applying the
-// entries in order. Store reaches the logs in Redis. The package knows neither
-// rooms nor clients.
+// Package log defines what a chat is: a log of events (Event) in the store, and the state that is
+// the fold of that log (State.Apply). Every change to a chat is an appended event, and every
+// server gets the same state by applying the entries in order. Store accesses the logs in Redis.
+// The package knows neither rooms nor clients.
 package log
 
 import "github.com/go-json-experiment/json"
@@ -16,59 +15,99 @@ const (
 	RoleSupport Role = "Support"
 )
 
-// RoleObserver is somebody who looks on, of neither side.
+// RoleObserver is the role of an observer, who belongs to neither side.
 const RoleObserver Role = "Observer"
 
 // Valid reports whether r is a side of a chat.
 func (r Role) Valid() bool { return r == RoleUser || r == RoleSupport }
 
-// Kind says what an event tells.
+// Kind is the kind of an event.
 type Kind string
 
-// The events of a chat, in three classes. Messages renew the chat and are numbered.
-// Decisive ones change who may do what: every server of the chat must know them,
-// see Version. Soft ones never renew the chat. Servers ignore kinds that they do
-// not know.
+// The kinds of events of a chat, in three classes. Messages renew the chat and are numbered.
+// Decisive events change who may do what; every server of the chat must know them, see Version.
+// Soft events never renew the chat. Servers ignore unknown kinds.
 const (
-	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified,
-	// Team, and in Content the details, a JSON object, that the user has come with.
+	// Registered is the first entry of a chat: UserID, Username, ChatID, Verified, Team, and
+	// in Content the details from the registration, a JSON object.
 	Registered Kind = "registered"
-	// RegisteredFor is Registered once the log holds an entry that takes the fold of
-	// version Fold. Servers with an older one do not take it for a chat's first entry,
-	// so the chat is gone for them, instead of another one than for the rest.
+	// Consented: the user agreed to Content, a JSON object with "text" and "link", at the
+	// registration. The fold ignores it; it is archived with the chat.
+	Consented Kind = "consented"
+	// RegisteredFor replaces Registered once the log has an entry that needs the fold of
+	// version Fold. Servers with an older fold do not recognise it as a chat's first entry, so
+	// the chat is gone for them, rather than in another state than for the other servers.
 	RegisteredFor Kind = "registeredFor"
-	// Attended: Server, with the fold of version Fold, has opened a room and wants to
-	// hear of new entries. Signals: it also wants to hear the passing signals.
+	// Attended: Server, with the fold of version Fold, has opened a room and wants news of new
+	// entries. With Signals, it also wants signals. With From RoleUser, the user, whom the
+	// queue had dropped, waits again from At on.
 	Attended Kind = "attended"
-	// SupportJoined: SupportID, SupportName and Agent take the chat, unless it is
-	// taken. Decisive.
+	// SupportJoined: the support with SupportID, SupportName and Agent takes the chat, unless
+	// it is taken, with a socket at Server. If a support takes back a lost chat, Seq is the
+	// State.Moves that was seen before. Decisive.
 	SupportJoined Kind = "supportJoined"
-	// Messaged: From writes Content; a Support gives the SupportID it writes as.
+	// Released: the chat no longer has its support SupportID. Either From, with the name
+	// SupportName, has transferred it to Agent, to Team or, without either, to the queue, with
+	// the note Content; UserID is the subject of an observer who may then take it. Or the
+	// support is Lost, as of the State.Moves in Seq. Decisive, of version 2.
+	Released Kind = "released"
+	// Connected and Disconnected: Server has sockets of the support SupportID, or has had none
+	// since At. Soft.
+	Connected    Kind = "connected"
+	Disconnected Kind = "disconnected"
+	// Announced: the user, who was not in the queue, is about to enter it. Seq is the
+	// State.Waits that the server has seen before. Released implies it. It is only logged for
+	// deployments with followers of live chats. Soft.
+	Announced Kind = "announced"
+	// Messaged: From sends Content. A Support's event has its SupportID.
 	Messaged Kind = "message"
-	// Closed: From has ended the chat, an Observer for the support's side. Decisive, of
+	// Closed: From has ended the chat; an Observer does so for the support's side. Decisive, of
 	// version 1.
 	Closed Kind = "closed"
 	// Read: From has read the messages up to the one with the number Seq. Soft.
 	Read Kind = "read"
-	// Noted: a support, or an observer without a SupportID, whose name SupportName is,
-	// leaves the note Content for its own side. Soft.
+	// Noted: a support, or an observer without a SupportID, with the name SupportName, has
+	// written the note Content for its own side. Soft.
 	Noted Kind = "note"
-	// Rated: the user's Score, with a comment in Content. Soft.
+	// Ended is the last entry of an ended log (Store.End). Decisive, but without a version,
+	// because servers never see a log with it.
+	Ended Kind = "ended"
+	// Left is the only entry of a log that is not a chat's: a left message, a JSON object in
+	// Content. The fold ignores it.
+	Left Kind = "left"
+	// Rated: the user has rated the chat with Score, and a comment in Content. Soft.
 	Rated Kind = "rated"
+	// Uploaded: From, a Support with its SupportID, has uploaded the file in Files, unless the
+	// chat already has Seq files. Messages refer to it. Like a soft event it does not renew the
+	// chat, but every server must know it: of version 3.
+	Uploaded Kind = "uploaded"
+	// Discarded: the file in Files, which no message has, is deleted. Of version 3 as well.
+	Discarded Kind = "discarded"
 )
 
-// Version is that of this package's fold. It grows with each decisive kind; servers
-// from before there were versions have 0. A decisive entry counts only where every
-// server that attends the chat has the fold for it (State.Knows).
-const Version = 1
+// Version is the version of this package's fold. It grows with each decisive kind; servers from
+// before versions have 0. A decisive entry is only valid if every server that attends the chat
+// has a fold for it (State.Knows).
+const Version = 3
 
-// Soft reports whether entries of this kind leave the chat's life as it is.
-func (k Kind) Soft() bool { return k == Read || k == Rated || k == Noted }
+// Soft reports whether entries of this kind do not renew the chat.
+func (k Kind) Soft() bool {
+	switch k {
+	case Read, Rated, Noted, Connected, Disconnected, Announced, Uploaded, Discarded:
+		return true
+	}
+	return false
+}
 
-// needs is the version of the fold that an entry of this kind takes.
+// needs returns the version of the fold that an entry of this kind needs.
 func (k Kind) needs() uint8 {
-	if k == Closed {
+	switch k {
+	case Closed:
 		return 1
+	case Released:
+		return 2
+	case Uploaded, Discarded:
+		return 3
 	}
 	return 0
 }
@@ -76,8 +115,8 @@ func (k Kind) needs() uint8 {
 // Event is one entry of a chat's log.
 type Event struct {
 	Kind Kind `json:"kind"`
-	// ID tells this event from all others of the chat, so that an append which is
-	// tried again after a lost answer counts once.
+	// ID is unique in the chat, so that an append that is repeated after a lost answer counts
+	// once.
 	ID string `json:"id,omitempty"`
 	// At is the store's time in microseconds since 1970.
 	At int64 `json:"at"`
@@ -85,34 +124,36 @@ type Event struct {
 	UserID      string `json:"userId,omitempty"`
 	Username    string `json:"username,omitempty"`
 	ChatID      string `json:"chatId,omitempty"`
-	Team        string `json:"team,omitempty"` // that the user asks for
+	Team        string `json:"team,omitempty"` // that the user asks for or is transferred to
 	Server      string `json:"server,omitempty"`
 	SupportID   string `json:"supportId,omitempty"`
 	SupportName string `json:"supportName,omitempty"`
-	Agent       string `json:"agent,omitempty"` // the support's subject, where agents need a token
+	Agent       string `json:"agent,omitempty"` // the support's token subject; of Released, the agent to offer the user to; of Registered, the user's token subject
 	From        Role   `json:"from,omitempty"`
-	Content     string `json:"content,omitempty"` // of a message; a rating's comment; a registration's details
-	// MessageID is the client's own, if it gave one; it counts per role.
+	Content     string `json:"content,omitempty"` // of a message; a note; a rating's comment; a registration's details; a consent
+	// MessageID is the client's own id of the message, if any. It is unique within a role.
 	MessageID string `json:"messageId,omitempty"`
-	Seq       int64  `json:"seq,omitzero"` // a message's number, from 1
-	// Small ones stand together, for an Event is allocated for every message.
-	Verified bool  `json:"verified,omitzero"` // the user has shown a token of their site
+	Seq       int64  `json:"seq,omitzero"`   // a message's number, from 1; State.Moves; State.Waits; how many files there may be
+	Files     *Files `json:"files,omitzero"` // a pointer, because an Event is allocated for every message
+	// Small fields are together, because an Event is allocated for every message.
+	Verified bool  `json:"verified,omitzero"` // the user has a token of their site
 	Signals  bool  `json:"signals,omitzero"`
+	Lost     bool  `json:"lost,omitzero"`
 	Fold     uint8 `json:"fold,omitzero"`
 	Score    uint8 `json:"score,omitzero"` // 1 to 5
 }
 
-// Encode makes the entry that stands in the log.
+// Encode makes the entry for the log.
 func (e *Event) Encode() []byte {
 	b, err := json.Marshal(e)
 	if err != nil {
-		panic(err) // strings have been checked to be valid UTF-8
+		panic(err) // strings were checked to be valid UTF-8
 	}
 	return b
 }
 
-// Decode takes an entry of a log. It never fails: what is no event is one of no kind, which the fold
-// ignores. Every server must come to the same state from the same log.
+// Decode decodes an entry of a log. It never fails, because every server must get the same state
+// from the same log: an invalid entry becomes an event without a kind, which the fold ignores.
 func Decode(entry []byte) Event {
 	var e Event
 	if json.Unmarshal(entry, &e) != nil {

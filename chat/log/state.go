@@ -2,37 +2,31 @@ package log
 
 import "slices"
 
-// MaxMessages is how many messages a chat can hold (PROTOCOL.md, chat_full).
-// Servers must agree on it: it is part of the fold.
+// MaxMessages is the maximum number of messages in a chat (web/api/README.md, "Errors and close
+// codes"). It is part of the fold, so all servers must have the same value.
 const MaxMessages = 10_000
 
-// Message is one line of the conversation, as it was delivered.
+// Message is a message of the conversation, as it was delivered.
 type Message struct {
 	From      Role
-	SupportID string // the chat's support at that moment, "" while the user waited
+	SupportID string // the chat's support at that time, "" while the user waited
 	Content   string
 	At        int64 // microseconds since 1970; never decreases within a chat
 	MessageID string
 	Seq       int64 // its number within the chat, from 1
 }
 
-// Support is who answers a chat.
-type Support struct {
-	ID, Name string
-	Agent    string // the subject of their token, "" where agents need none
-}
-
-// Server is one that has attended a chat.
+// Server is a server that has attended a chat.
 type Server struct {
 	ID      string
 	Fold    uint8 // the version of its fold
-	Signals bool  // it wants to hear the passing signals
+	Signals bool  // it wants signals
 }
 
-// Marks say up to which number a role has read the messages.
+// Marks has the number of the last message that each role has read.
 type Marks struct{ User, Support int64 }
 
-// Of is the mark of a role.
+// Of returns the mark of a role.
 func (m *Marks) Of(r Role) *int64 {
 	if r == RoleSupport {
 		return &m.Support
@@ -40,17 +34,17 @@ func (m *Marks) Of(r Role) *int64 {
 	return &m.User
 }
 
-// Rating is what the user thinks of the chat. The zero Rating is none.
+// Rating is the user's rating of the chat. The zero Rating means none.
 type Rating struct {
 	Score   uint8
 	Comment string
 	At      int64
 }
 
-// Note is what a support's side has written for itself. It is no message: nothing
-// that makes a history can reach it.
+// Note is a note from the support's side to itself. It is not a message, and nothing that makes
+// a history has access to it.
 type Note struct {
-	SupportID   string // "" of an observer
+	SupportID   string // "" if an observer wrote it
 	SupportName string
 	Content     string
 	At          int64
@@ -58,85 +52,103 @@ type Note struct {
 	id string
 }
 
-// Closing is how a chat was ended. The zero Closing is that of an open one.
+// Closing says how a chat was ended. The zero Closing is that of an open chat.
 type Closing struct {
 	From Role
 	At   int64
 }
 
-// State is what a chat's log tells. The zero State is that of an empty log.
-// Servers that have applied the same entries have equal states. Not safe for
-// concurrent use.
+// State is the state of a chat, the fold of its log. The zero State is that of an empty log.
+// Servers that have applied the same entries have equal states. It is not safe for concurrent
+// use.
 type State struct {
 	UserID, Username, ChatID string
-	Verified                 bool    // the user has shown a token of their site
-	Team, Details            string  // as registered; Details is a JSON object or ""
-	Support                  Support // zero while nobody has the chat
-	Supported                bool    // somebody has or had it
+	Verified                 bool     // the user has a token of their site
+	Team, Details            string   // Details is a JSON object or ""
+	Since                    int64    // when the first server attended, or the user's new wait began
+	Support                  Support  // zero while the chat has no support
+	Supported                bool     // the chat has or had a support
+	SupportAt                []string // servers with sockets of the support
+	Moves                    int64    // counts the arrivals and departures of supports and of their sockets
+	Waits                    int64    // counts the Announced entries
 	Messages                 []Message
 	Servers                  []Server
 	Read                     Marks
 	Rating                   Rating
 	Notes                    []Note
 	Closed                   Closing
+	Ended                    int64  // when the chat expired, in an ended log
+	Subject                  string // of the user's token
+	Uploads                  []Upload
 
-	registration Event
-	at           int64          // the latest time so far
-	known        map[string]int // index of a message by its key
-	ratings      int
+	registered registration
+	released   *Release         // the last release, nil after a support has joined
+	at         int64            // the latest time so far
+	known      map[string]int   // index of a message by its key
+	carried    map[int64][]File // the files of messages, by number; nil without any
+	former     []string         // former supportIds of the chat
+	ratings    int
 }
 
-// maxRatings is how often a chat can be rated. Like MaxMessages it is part of the
-// fold.
+// registration has the parts of the first entry that the State does not show.
+type registration struct {
+	at   int64
+	team string // that the user asked for
+	fold uint8
+}
+
+// maxRatings is how often a chat can be rated. Like MaxMessages, it is part of the fold.
 const maxRatings = 100
 
-// MaxNotes is how many notes a chat can hold (PROTOCOL.md, "notes"), likewise.
+// MaxNotes is the maximum number of notes in a chat (web/api/README.md, "notes"). It is part
+// of the fold, too.
 const MaxNotes = 1000
 
-// Outcome says what Apply has made of an event.
+// Outcome is the result of applying an event.
 type Outcome int
 
 const (
-	// Ignored: it tells nothing here (of unknown kind, out of place, or known).
+	// Ignored: the event has no effect (unknown kind, out of place, or already known).
 	Ignored Outcome = iota
-	// Applied: the state has changed, or was so already by this very event.
+	// Applied: the state has changed, now or before, because of this event.
 	Applied
-	// Repeated: the message is in the chat already (State.Find).
+	// Repeated: the message is already in the chat (State.Find).
 	Repeated
-	// Refused: another support has the chat.
+	// Refused: another support, or none, has the chat.
 	Refused
-	// Full: the chat holds as many of these as it can.
+	// Full: the chat has the maximum number of these.
 	Full
-	// Over: the chat has been closed.
+	// Over: the chat was closed.
 	Over
+	// Missing: the message has a file that does not belong to the chat.
+	Missing
 	// Unknown: a server that attends the chat does not know this kind.
 	Unknown
 )
 
-// Apply is the fold: it takes the log's next entry. It is deterministic and
-// does nothing else.
+// Apply is the fold: it applies the log's next entry. It is deterministic and has no other
+// effects.
 func (s *State) Apply(e Event) Outcome {
 	if s.ChatID == "" {
 		return s.register(e)
 	}
-	if !s.Knows(e.Kind) {
+	switch {
+	case s.Ended != 0:
+		return Ignored
+	case !s.Knows(e.Kind):
 		return Unknown
 	}
 	switch e.Kind {
 	case Attended:
 		return s.attend(e)
 	case SupportJoined:
-		switch {
-		case s.Support.ID == e.SupportID && e.SupportID != "":
-			return Applied
-		case s.Support.ID != "":
-			return Refused
-		case s.Closed.From != "":
-			return Over
-		}
-		s.Support, s.Supported = Support{e.SupportID, e.SupportName, e.Agent}, true
-		s.advance(e.At)
-		return Applied
+		return s.join(e)
+	case Released:
+		return s.release(e)
+	case Connected, Disconnected:
+		return s.connect(e)
+	case Announced:
+		return s.announce(e)
 	case Messaged:
 		return s.message(e)
 	case Closed:
@@ -147,6 +159,14 @@ func (s *State) Apply(e Event) Outcome {
 		return s.rate(e)
 	case Noted:
 		return s.note(e)
+	case Ended:
+		s.advance(e.At)
+		s.Ended = s.at
+		return Applied
+	case Uploaded:
+		return s.upload(e)
+	case Discarded:
+		return s.discard(e)
 	}
 	return Ignored
 }
@@ -157,33 +177,44 @@ func (s *State) register(e Event) Outcome {
 		return Ignored
 	}
 	s.UserID, s.Username, s.ChatID, s.Verified = e.UserID, e.Username, e.ChatID, e.Verified
-	s.Team, s.Details = e.Team, e.Content
-	s.registration = e
+	s.Team, s.Details, s.Subject = e.Team, e.Content, e.Agent
+	s.registered = registration{e.At, e.Team, e.Fold}
 	s.advance(e.At)
 	return Applied
 }
 
-// Registration returns the entry that must stand in the place of the log's first
-// one when an event of this kind is appended; nil if it is the right one already.
+// Registration returns the entry that must replace the log's first one when an event of this kind
+// is appended, nil if it need not be replaced. If every server has this fold, the entry is for
+// this fold, even if an older one would be enough, so that concurrent appends of two servers
+// cannot undo it.
 func (s *State) Registration(k Kind) *Event {
-	if k.needs() <= s.registration.Fold {
+	needs := k.needs()
+	if needs <= s.registered.fold {
 		return nil
 	}
-	e := s.registration
-	e.Kind, e.Fold = RegisteredFor, k.needs()
-	return &e
+	if s.haveFold(Version) {
+		needs = Version
+	}
+	return &Event{
+		Kind: RegisteredFor, Fold: needs, At: s.registered.at, UserID: s.UserID, Username: s.Username, ChatID: s.ChatID,
+		Verified: s.Verified, Agent: s.Subject, Team: s.registered.team, Content: s.Details,
+	}
 }
 
-// Knows reports whether every server of the chat has a fold that takes events of
-// this kind.
-func (s *State) Knows(k Kind) bool {
-	needs := k.needs()
-	return needs == 0 || !slices.ContainsFunc(s.Servers, func(other Server) bool { return other.Fold < needs })
+// Knows reports whether every server of the chat has a fold that knows events of this kind.
+func (s *State) Knows(k Kind) bool { return s.haveFold(k.needs()) }
+
+func (s *State) haveFold(version uint8) bool {
+	return version == 0 || !slices.ContainsFunc(s.Servers, func(other Server) bool { return other.Fold < version })
 }
 
 func (s *State) attend(e Event) Outcome {
 	if e.Server == "" {
 		return Ignored
+	}
+	anew := e.From == RoleUser
+	if s.Since == 0 || anew {
+		s.Since = e.At
 	}
 	now := Server{e.Server, e.Fold, e.Signals}
 	i := slices.IndexFunc(s.Servers, func(one Server) bool { return one.ID == e.Server })
@@ -192,9 +223,19 @@ func (s *State) attend(e Event) Outcome {
 		s.Servers = append(s.Servers, now)
 	case now.Signals && !s.Servers[i].Signals:
 		s.Servers[i].Signals = true
-	default:
+	case !anew:
 		return Ignored
 	}
+	return Applied
+}
+
+// announce begins a wait of the user. If two servers announce the same wait, the first one wins.
+func (s *State) announce(e Event) Outcome {
+	if e.Seq != s.Waits || s.Support.ID != "" || s.Closed.From != "" {
+		return Ignored
+	}
+	s.Waits++
+	s.advance(e.At)
 	return Applied
 }
 
@@ -212,6 +253,8 @@ func (s *State) message(e Event) Outcome {
 		return Over
 	case len(s.Messages) >= MaxMessages:
 		return Full
+	case !s.HasFiles(e.Files):
+		return Missing
 	}
 	s.advance(e.At)
 	if s.known == nil {
@@ -219,6 +262,7 @@ func (s *State) message(e Event) Outcome {
 	}
 	s.known[key] = len(s.Messages)
 	s.Messages = append(s.Messages, Message{e.From, s.Support.ID, e.Content, s.at, e.MessageID, int64(len(s.Messages)) + 1})
+	s.carry(e.Files)
 	return Applied
 }
 
@@ -236,15 +280,12 @@ func (s *State) close(e Event) Outcome {
 		by = RoleSupport
 	}
 	if first := s.Registration(Closed); first != nil {
-		s.registration = *first
+		s.registered.fold = first.Fold
 	}
 	s.advance(e.At)
 	s.Closed = Closing{by, s.at}
 	return Applied
 }
-
-// owns reports whether a supportId is that of the chat's support.
-func (s *State) owns(supportID string) bool { return supportID != "" && supportID == s.Support.ID }
 
 func (s *State) note(e Event) Outcome {
 	switch {
@@ -262,7 +303,7 @@ func (s *State) note(e Event) Outcome {
 	return Applied
 }
 
-// HasNote reports whether a note of this event is in the chat.
+// HasNote reports whether the chat has the note of the event with this id.
 func (s *State) HasNote(id string) bool {
 	return id != "" && slices.ContainsFunc(s.Notes, func(n Note) bool { return n.id == id })
 }
@@ -288,9 +329,12 @@ func (s *State) rate(e Event) Outcome {
 	return Applied
 }
 
-// advance keeps the chat's time from running backwards, whatever the servers'
-// clocks say.
+// advance keeps the chat's time from running backwards, whatever the servers' clocks say.
 func (s *State) advance(at int64) { s.at = max(s.at, at) }
+
+// Time returns the time of the latest entry that advances the chat's time, in microseconds since
+// 1970. Messages to clients about that entry have this timestamp.
+func (s *State) Time() int64 { return s.at }
 
 // Find returns the message that a repetition repeats.
 func (s *State) Find(from Role, messageID, id string) (Message, bool) {
@@ -301,8 +345,8 @@ func (s *State) Find(from Role, messageID, id string) (Message, bool) {
 	return s.Messages[i], true
 }
 
-// messageKey is what makes a message the same one: the client's id within its
-// role, or else the event's.
+// messageKey returns the identity of a message: the client's id within its role, or else the
+// event's id.
 func messageKey(from Role, messageID, id string) string {
 	if messageID != "" {
 		return string(from) + ":" + messageID
@@ -310,14 +354,12 @@ func messageKey(from Role, messageID, id string) string {
 	return id
 }
 
-// AttendedByOthers reports whether news of this chat interests anybody but the
-// given server.
+// AttendedByOthers reports whether servers other than the given one want news of this chat.
 func (s *State) AttendedByOthers(server string) bool {
 	return slices.ContainsFunc(s.Servers, func(other Server) bool { return other.ID != server })
 }
 
-// Server returns what is known of a server that has attended; the zero Server if it
-// has not.
+// Server returns a server that has attended, or the zero Server if it has not.
 func (s *State) Server(id string) Server {
 	if i := slices.IndexFunc(s.Servers, func(one Server) bool { return one.ID == id }); i >= 0 {
 		return s.Servers[i]
@@ -325,5 +367,5 @@ func (s *State) Server(id string) Server {
 	return Server{}
 }
 
-// LastMessage is the one that was applied latest.
+// LastMessage returns the message that was applied last.
 func (s *State) LastMessage() Message { return s.Messages[len(s.Messages)-1] }

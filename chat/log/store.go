@@ -20,15 +20,20 @@ var ErrGone = errors.New("log: gone")
 // to and including that one: the registration is at 1. Its methods may be
 // called concurrently; all of them may be repeated (see Event.ID).
 type Store struct {
-	db  *redisdb.DB
-	ttl time.Duration
+	db    *redisdb.DB
+	ttl   time.Duration
+	grace time.Duration // for which logs outlive their chats; 0 if nobody wants them
 }
 
-// NewStore makes a Store whose chats live for ttl.
-func NewStore(db *redisdb.DB, ttl time.Duration) Store { return Store{db, ttl} }
+// NewStore makes a Store whose chats live for ttl. With a grace above zero the logs
+// outlive them by that: see End. All servers must agree on both.
+func NewStore(db *redisdb.DB, ttl, grace time.Duration) Store { return Store{db, ttl, grace} }
 
 // TTL is how long a chat lives after it has been renewed.
 func (s Store) TTL() time.Duration { return s.ttl }
+
+// Life is how long a log lives after its chat has been renewed.
+func (s Store) Life() time.Duration { return s.ttl + s.grace }
 
 // Key is where a chat's log is.
 func (s Store) Key(chatID string) string { return s.db.Key("chat:{" + chatID + "}") }
@@ -40,7 +45,7 @@ func (s Store) expire(ctx context.Context, chatID string) *redis.BoolCmd {
 // expireKey takes the key as the interface value that other commands share:
 // converting a string to one allocates.
 func (s Store) expireKey(ctx context.Context, key any) *redis.BoolCmd {
-	return redis.NewBoolCmd(ctx, "pexpire", key, s.ttl.Milliseconds())
+	return redis.NewBoolCmd(ctx, "pexpire", key, s.Life().Milliseconds())
 }
 
 // do executes commands in a shared pipeline and returns the first error.
@@ -60,9 +65,13 @@ func firstError(cmds []redis.Cmder) error {
 	return nil
 }
 
-// Create begins a chat with its registration.
-func (s Store) Create(ctx context.Context, e Event) error {
-	return s.do(ctx, redis.NewIntCmd(ctx, "rpush", s.Key(e.ChatID), e.Encode()), s.expire(ctx, e.ChatID))
+// Create begins a chat with its registration, and what else is known by then.
+func (s Store) Create(ctx context.Context, e Event, more ...Event) error {
+	push := []any{"rpush", s.Key(e.ChatID), e.Encode()}
+	for i := range more {
+		push = append(push, more[i].Encode())
+	}
+	return s.do(ctx, append(s.Remember(ctx, e.ChatID), redis.NewIntCmd(ctx, push...), s.expire(ctx, e.ChatID))...)
 }
 
 // Append puts an entry behind the others and calls done with its position: 0 if the
@@ -80,8 +89,10 @@ func (s Store) Append(deadline time.Time, chatID string, kind Kind, entry []byte
 		done(push.Val(), err)
 	}
 	switch {
-	case kind.Soft():
+	case kind.Soft() && registration == nil:
 		s.db.Submit(deadline, finish, push)
+	case kind.Soft():
+		s.db.Submit(deadline, finish, redis.NewStatusCmd(ctx, "lset", key, 0, registration.Encode()), push)
 	case registration != nil: // of a chat that is gone it fails, and changes nothing
 		s.db.Submit(deadline, finish, redis.NewStatusCmd(ctx, "lset", key, 0, registration.Encode()), push, s.expireKey(ctx, key))
 	default:
@@ -91,7 +102,7 @@ func (s Store) Append(deadline time.Time, chatID string, kind Kind, entry []byte
 
 // KeepFor makes a chat live for d from now.
 func (s Store) KeepFor(ctx context.Context, chatID string, d time.Duration) error {
-	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpire", s.Key(chatID), d.Milliseconds()))
+	return s.do(ctx, redis.NewBoolCmd(ctx, "pexpire", s.Key(chatID), (d+s.grace).Milliseconds()))
 }
 
 // Try finds out whether an append to a chat would be taken: where the chat's log
@@ -120,20 +131,14 @@ func (s Store) Read(ctx context.Context, chatID string, after int64) ([]string, 
 // instance when a replica that was behind took over.
 var ErrDiverged = errors.New("log: the log has become shorter")
 
-// Visit puts entry behind the others unless it is nil, and returns the entries behind
-// position after. With renew the chat lives for ttl from now.
-func (s Store) Visit(ctx context.Context, chatID string, renew bool, entry []byte, after int64) ([]string, error) {
-	key := s.Key(chatID)
-	renewed, size := s.expire(ctx, chatID), redis.NewIntCmd(ctx, "llen", key)
-	entries := redis.NewStringSliceCmd(ctx, "lrange", key, after, -1)
-	var cmds []redis.Cmder
-	if entry != nil {
-		cmds = append(cmds, redis.NewIntCmd(ctx, "rpushx", key, entry))
-	}
+// Visit returns the entries behind position after. With renew the chat lives for ttl
+// from now.
+func (s Store) Visit(ctx context.Context, chatID string, renew bool, after int64) ([]string, error) {
+	entries := redis.NewStringSliceCmd(ctx, "lrange", s.Key(chatID), after, -1)
+	renewed, size := s.expire(ctx, chatID), redis.NewIntCmd(ctx, "llen", s.Key(chatID))
+	cmds := []redis.Cmder{size, entries}
 	if renew {
-		cmds = append(cmds, renewed, entries)
-	} else {
-		cmds = append(cmds, size, entries)
+		cmds[0] = renewed
 	}
 	if err := s.do(ctx, cmds...); err != nil {
 		return nil, err
@@ -142,6 +147,23 @@ func (s Store) Visit(ctx context.Context, chatID string, renew bool, entry []byt
 		return nil, ErrGone
 	}
 	return entries.Val(), nil
+}
+
+// Attend puts the entry of a server that is new to a chat behind the others, and returns
+// its position. With renew the chat lives for ttl from now.
+func (s Store) Attend(ctx context.Context, chatID string, renew bool, entry []byte) (int64, error) {
+	push := redis.NewIntCmd(ctx, "rpushx", s.Key(chatID), entry)
+	cmds := append(s.Remember(ctx, chatID), push)
+	if renew {
+		cmds = append(cmds, s.expire(ctx, chatID))
+	}
+	if err := s.do(ctx, cmds...); err != nil {
+		return 0, err
+	}
+	if push.Val() == 0 {
+		return 0, ErrGone
+	}
+	return push.Val(), nil
 }
 
 // Keep makes chats live for ttl from now and returns those that are gone.

@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Trial is what the store must execute for chats: see redisdb.WithTrial. Mostly
-// it appends to a list that is not there, which Redis does not make.
+// Trial returns the commands that the store must execute for chats, see redisdb.WithTrial. Most of
+// them append to a list only if it exists, so they leave no key.
 func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
 	key := db.Key("chat:{ready}:try")
 	cmds := []redis.Cmder{redis.NewIntCmd(ctx, "rpushx", key, "")}
@@ -20,7 +20,7 @@ func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
 			redis.NewStringSliceCmd(ctx, "lrange", key, 0, -1),
 			redis.NewIntCmd(ctx, "llen", key),
 			redis.NewIntCmd(ctx, "pttl", key),
-			redis.NewStringCmd(ctx, "lpop", key), // which takes the list away
+			redis.NewStringCmd(ctx, "lpop", key), // removes the list
 		)
 	}
 	return cmds

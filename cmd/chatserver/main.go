@@ -1,5 +1,5 @@
-// Command chatserver is the chat server: users and agents talk on its port. It
-// keeps nothing itself, so any number of them may share one Redis.
+// Command chatserver is the chat server: visitors and agents talk on its port. It keeps
+// no state of its own, so any number of chat servers can share one Redis.
 package main
 
 import (

@@ -216,8 +216,8 @@ func (s *stack) version(service string) []string {
 // ports, and lose nothing that was seen, whatever is stopped, killed, replaced.
 func TestCompose(t *testing.T) {
 	for file, services := range map[string][]string{
-		"docker-compose.redis.yml": {"chatserver", "subscriber", "redis"},
-		"docker-compose.yml":       {"chatserver", "subscriber", "nats", "redis"},
+		"docker-compose.redis.yml": {"chatserver", "subscriber", "redis", "postgres"},
+		"docker-compose.yml":       {"chatserver", "subscriber", "nats", "redis", "postgres"},
 	} {
 		t.Run(file, func(t *testing.T) {
 			s := newStack(t, services, file)
@@ -270,7 +270,7 @@ func TestCompose(t *testing.T) {
 // TestComposeScaled: several of each behind the proxy, none of which a client has
 // to come back to.
 func TestComposeScaled(t *testing.T) {
-	s := newStack(t, []string{"chatserver", "subscriber", "nats", "redis", "proxy"}, "docker-compose.yml", "cmd/deploy/compose.scale.yml")
+	s := newStack(t, []string{"chatserver", "subscriber", "nats", "redis", "postgres", "proxy"}, "docker-compose.yml", "cmd/deploy/compose.scale.yml")
 	scale := []string{"--scale", "chatserver=3", "--scale", "subscriber=2"}
 	s.up(scale...)
 	if chats, lobbies := len(s.containers("chatserver")), len(s.containers("subscriber")); chats != 3 || lobbies != 2 {

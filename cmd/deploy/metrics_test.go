@@ -17,8 +17,8 @@ import (
 
 var figure = regexp.MustCompile(`livesupport_[a-z_]+`)
 
-// TestFiguresExist: whatever speaks of a metric speaks of one that there is, and
-// the README's table has all of them.
+// TestFiguresExist: whatever speaks of a metric speaks of one that there is, with its
+// kind and labels, and README.md and the dashboard have all of them.
 func TestFiguresExist(t *testing.T) {
 	all := startServers(t)
 	_, shown := plain("", "").body(t, "http://"+all.backends[0].MetricsAddr()+"/metrics")
@@ -29,9 +29,14 @@ func TestFiguresExist(t *testing.T) {
 	if len(types) < 25 {
 		t.Fatalf("only %d metrics: %v", len(types), types)
 	}
+	for name, kind := range types {
+		if (kind == "counter") != strings.HasSuffix(name, "_total") {
+			t.Errorf("%s is a %s", name, kind)
+		}
+	}
 	for _, file := range []string{
 		"alerts.yml", "alerts_test.yml", "dashboard.json",
-		"kubernetes/chatserver.yaml", "kubernetes/subscriber.yaml", "../../README.md",
+		"kubernetes/chatserver.yaml", "kubernetes/subscriber.yaml", "README.md",
 	} {
 		text := read(t, file)
 		named := map[string]bool{}
@@ -46,21 +51,82 @@ func TestFiguresExist(t *testing.T) {
 				t.Errorf("%s names %s, which there is not", file, name)
 			}
 		}
-		for name, kind := range types {
-			if strings.HasSuffix(file, "README.md") && !named[name] {
-				t.Errorf("README.md does not name %s", name)
-			}
+		for name := range types {
 			if file == "dashboard.json" && !named[name] {
 				t.Errorf("%s does not show %s", file, name)
 			}
-			if (kind == "counter") != strings.HasSuffix(name, "_total") {
-				t.Errorf("%s is a %s", name, kind)
+		}
+	}
+	expectMetricsTable(t, types, shown)
+}
+
+// expectMetricsTable compares README.md's table with what a process shows: names,
+// kinds, and the labels of those that have a value by now.
+func expectMetricsTable(t *testing.T, types map[string]string, shown string) {
+	t.Helper()
+	listed := map[string]bool{}
+	compared := 0
+	for _, row := range table(t, "README.md", "metric", "kind", "meaning") {
+		kinds := strings.Split(row[1], ", ")
+		for i, cell := range codeSpan.FindAllString(row[0], -1) {
+			name, labels, _ := strings.Cut(strings.Trim(cell, "`}"), "{")
+			if listed[name] {
+				t.Errorf("README.md lists %s twice", name)
+			}
+			listed[name] = true
+			if kind := kinds[min(i, len(kinds)-1)]; kind != types[name] {
+				t.Errorf("README.md says that %s is a %s, but it is a %s", name, kind, types[name])
+			}
+			if has, ok := labelsOf(shown, name); ok && has != labels {
+				t.Errorf("README.md gives %s the labels %q, but it has %q", name, labels, has)
+			} else if ok && labels != "" {
+				compared++
 			}
 		}
 	}
+	for name := range types {
+		if !listed[name] {
+			t.Errorf("README.md does not list %s", name)
+		}
+	}
+	if compared < 5 {
+		t.Errorf("only %d metrics with labels", compared)
+	}
+}
+
+// labelsOf are the labels of a metric's values, joined by commas; ok is false while
+// it has none.
+func labelsOf(shown, name string) (labels string, ok bool) {
+	values := regexp.MustCompile(`(?m)^` + name + `(?:_sum)?(?:\{(.*)\})? \S+$`).FindStringSubmatch(shown)
+	if values == nil {
+		return "", false
+	}
+	var names []string
+	for _, label := range regexp.MustCompile(`(\w+)="(?:[^"\\]|\\.)*"`).FindAllStringSubmatch(values[1], -1) {
+		names = append(names, label[1])
+	}
+	return strings.Join(names, ","), true
+}
+
+// TestAlertsAreExplained: README.md says what each alert means, and of no other.
+func TestAlertsAreExplained(t *testing.T) {
+	alerts := map[string]bool{}
 	for _, alert := range regexp.MustCompile(`alert: (\S+)`).FindAllStringSubmatch(read(t, "alerts.yml"), -1) {
-		if !strings.Contains(read(t, "../../README.md"), "`"+alert[1]+"`") {
-			t.Errorf("README.md does not explain %s", alert[1])
+		alerts[alert[1]] = true
+	}
+	explained := map[string]bool{}
+	for _, row := range table(t, "README.md", "alert", "what it means", "what to do") {
+		for _, cell := range codeSpan.FindAllString(row[0], -1) {
+			name := strings.Trim(cell, "`")
+			explained[name] = true
+			if !alerts[name] {
+				t.Errorf("README.md explains %s, which there is not", name)
+			}
+		}
+	}
+	for name := range alerts {
+		if !explained[name] {
+			t.Errorf("README.md does not explain %s", name)
 		}
 	}
 }

@@ -30,6 +30,13 @@ func TestToken(t *testing.T) {
 	require.Equal(t, "Vika", who.Name)
 	require.WithinDuration(t, time.Now().Add(8*time.Hour), who.Expires, time.Minute)
 
+	code, stdout, stderr = run("--sub vika --role supervisor --teams billing,sales", "AGENT_SECRET", secret)
+	require.Zero(t, code, stderr)
+	who, err = web.NewSecretVerifier(secret, "", "").Verify(strings.TrimSuffix(stdout, "\n"))
+	require.NoError(t, err)
+	require.True(t, who.Supervisor)
+	require.Equal(t, []string{"billing", "sales"}, who.Teams)
+
 	const visitors = "fedcba9876543210fedcba9876543210"
 	code, stdout, stderr = run("--visitor --sub 7 --name Nika", "AGENT_SECRET", secret, "VISITOR_SECRET", visitors, "AGENT_AUDIENCE", "a")
 	require.Zero(t, code, stderr)
@@ -50,6 +57,7 @@ func TestToken(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                      "missing flags: --sub=ID",
 		"--sub vika --ttl 0s":   "--ttl: want a duration above zero such as 8h",
+		"--sub vika --teams ,":  "--teams: want names of 1 to 64 characters",
 		"--sub vika --ttl soon": "--ttl: expected duration",
 		"--sub vika --name " + strings.Repeat("x", 65): "--name: want 1 to 64 characters",
 		"--sub " + strings.Repeat("x", 300):            "",
@@ -64,9 +72,9 @@ func TestToken(t *testing.T) {
 	for _, wrapped := range []string{secret + "\n", `"` + secret + `"`, " " + secret} {
 		code, stdout, stderr := run("--sub vika", "AGENT_SECRET", wrapped)
 		require.Zero(t, code)
-		require.Equal(t, "livesupport token: AGENT_SECRET has white space or quotes around it, which were cut off: set it without them\n", stderr)
+		require.Equal(t, "livesupport token: AGENT_SECRET has white space or quotes around it, which were removed: set it without them\n", stderr)
 		_, err := web.NewSecretVerifier(secret, "", "").Verify(strings.TrimSuffix(stdout, "\n"))
-		require.NoError(t, err, "the servers cut it off, too")
+		require.NoError(t, err, "the servers remove it, too")
 	}
 	for _, short := range []string{"", "s3cret"} {
 		code, stdout, stderr = run("--sub vika", "AGENT_SECRET", short)

@@ -14,55 +14,55 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// common are the flags of every test.
+// common has the flags of every test.
 type common struct {
-	ChatURL  []string      `name:"chat-url" default:"http://127.0.0.1:9000" placeholder:"URL" help:"Chat servers, comma-separated. With several, the two sides of a chat are on different ones. (default: ${default})"`
-	LobbyURL []string      `name:"lobby-url" default:"http://127.0.0.1:9001" placeholder:"URL" help:"Lobbies, comma-separated. (default: ${default})"`
-	Source   []string      `placeholder:"IP" help:"Local addresses to connect from, comma-separated, in turns. By default the system chooses; for more than 10,000 connections over loopback on Linux, sixteen addresses of 127.0.0.0/8."`
-	Openers  int           `default:"16" help:"Chats or users that are opened at the same time."`
-	Duration time.Duration `default:"10s" help:"How long to put load on."`
-	Drain    time.Duration `default:"5s" help:"How long to wait at the end for what has not come yet."`
-	// Better a variable: flags are seen by other users of the machine.
-	AgentToken string `env:"AGENT_TOKEN" placeholder:"TOKEN" help:"An agent's token, for servers that want one; livesupport token makes it. It must not run out during the test."`
+	ChatURL  []string      `name:"chat-url" default:"http://127.0.0.1:9000" placeholder:"URL" help:"URLs of the chat servers, comma-separated. With several, the two sides of a chat connect to different ones. (default: ${default})"`
+	LobbyURL []string      `name:"lobby-url" default:"http://127.0.0.1:9001" placeholder:"URL" help:"URLs of the lobbies, comma-separated. (default: ${default})"`
+	Source   []string      `placeholder:"IP" help:"Local addresses to connect from in turn, comma-separated. By default the system chooses one; for more than 10,000 connections over loopback on Linux, the test uses sixteen addresses of 127.0.0.0/8."`
+	Openers  int           `default:"16" help:"How many chats or users to open at the same time."`
+	Duration time.Duration `default:"10s" help:"How long to apply the load."`
+	Drain    time.Duration `default:"5s" help:"How long to wait at the end for outstanding messages."`
+	// Prefer the variable: other users of the machine can see flags.
+	AgentToken string `env:"AGENT_TOKEN" placeholder:"TOKEN" help:"An agent's token, for servers that require one. \"livesupport token\" makes it. It must not expire during the test."`
 	JSON       bool   `name:"json" help:"Print the summary as one JSON object."`
 }
 
-// chatOptions are the flags of the test of chats.
+// chatOptions has the flags of the chat test.
 type chatOptions struct {
-	Chats     int           `default:"100" help:"Chats, with a user and a support each."`
-	Rate      float64       `default:"100" help:"Messages a second, all chats together. A server takes 20 a second from one side of a chat unless its MESSAGE_RATE says otherwise."`
-	Count     int           `help:"Messages at most; 0 for as many as the duration holds."`
-	Size      int           `default:"200" help:"Bytes of content in a message."`
-	Warmup    time.Duration `default:"1s" help:"Load before the duration that does not count for the latencies."`
-	Settle    time.Duration `default:"2s" help:"Time between the opening and the load, in which the servers' CPU time at rest is measured."`
-	Direct    bool          `help:"Supports join their chats without claiming the users on the lobby."`
-	Histories int           `default:"10" help:"Chats whose history is compared at the end with what came live."`
+	Chats     int           `default:"100" help:"Number of chats, each with a user and a support."`
+	Rate      float64       `default:"100" help:"Messages per second over all chats. A server accepts 20 per second from one side of a chat unless its MESSAGE_RATE says otherwise."`
+	Count     int           `help:"Maximum number of messages; 0 means no limit but the duration."`
+	Size      int           `default:"200" help:"Size of a message's content in bytes."`
+	Warmup    time.Duration `default:"1s" help:"Load before the measured duration, left out of the latencies."`
+	Settle    time.Duration `default:"2s" help:"Pause between opening the chats and the load, to measure the servers' CPU time at rest."`
+	Direct    bool          `help:"Let supports join their chats without claiming the users on the lobby."`
+	Histories int           `default:"10" help:"Number of chats whose history is compared at the end with the messages that came live."`
 }
 
-// idleOptions are the flags of the test of idle connections.
+// idleOptions has the flags of the test of idle connections.
 type idleOptions struct {
-	Conns  int  `default:"1000" help:"Connections: half of them users, half supports."`
-	Direct bool `help:"Supports join their chats without claiming the users on the lobby."`
+	Conns  int  `default:"1000" help:"Number of connections: half of them users, half supports."`
+	Direct bool `help:"Let supports join their chats without claiming the users on the lobby."`
 }
 
-// lobbyOptions are the flags of the test of lobbies.
+// lobbyOptions has the flags of the lobby test.
 type lobbyOptions struct {
-	Agents    int     `default:"10" help:"Agents who watch the lobby."`
-	Pending   int     `help:"Users who wait before the load begins."`
-	Loads     int     `default:"5" help:"Loads of the pending users to measure, of either form."`
-	Joins     float64 `default:"10" help:"Users a second who come to wait; 0 for none."`
-	Count     int     `help:"Users at most who come; 0 for as many as the duration holds."`
-	Claims    int     `help:"Users to be claimed by the agents after that, each followed by a support who joins."`
-	ClaimRate float64 `default:"20" help:"Claims a second."`
+	Agents    int     `default:"10" help:"Number of agents who watch the lobby."`
+	Pending   int     `help:"Number of users who wait before the load begins."`
+	Loads     int     `default:"5" help:"Number of Loads to measure, both with and without batch."`
+	Joins     float64 `default:"10" help:"Users per second who start to wait; 0 means none."`
+	Count     int     `help:"Maximum number of users who start to wait; 0 means no limit but the duration."`
+	Claims    int     `help:"Number of users for the agents to claim after that; after each claim a support joins."`
+	ClaimRate float64 `default:"20" help:"Claims per second."`
 }
 
-// options are a whole command line: the common flags, and the test to run.
+// options is a parsed command line: the common flags and the test to run.
 type options struct {
 	common
 	test func(context.Context, *load) (*Summary, error)
 }
 
-// help is the error of parse for --help; its text is what to print.
+// help is the error of parse for --help. Its text is the help to print.
 type help string
 
 func (h help) Error() string { return string(h) }
@@ -71,15 +71,15 @@ func (h help) Error() string { return string(h) }
 func parse(args []string) (options, error) {
 	var line struct {
 		common
-		Chat  chatOptions  `cmd:"" default:"withargs" help:"Messages in both directions at a fixed rate: latency, loss, duplicates, order. The default."`
-		Idle  idleOptions  `cmd:"" help:"Connections that only answer the heartbeat."`
-		Lobby lobbyOptions `cmd:"" help:"Agents who watch while users come: Load, UserJoined, claims."`
+		Chat  chatOptions  `cmd:"" default:"withargs" help:"Send messages in both directions at a fixed rate and check latency, loss, duplicates and order. This is the default."`
+		Idle  idleOptions  `cmd:"" help:"Open connections that only answer the heartbeat."`
+		Lobby lobbyOptions `cmd:"" help:"Let agents watch the lobby while users arrive, and measure Load, UserJoined and claims."`
 	}
 	var text bytes.Buffer
 	asked := false
 	parser, err := kong.New(&line,
 		kong.Name("loadtest"),
-		kong.Description("Puts a running Livesupport under load and checks what it does. Exit code 0: all well; 1: the test could not run; 2: wrong flags; 3: something was lost, doubled, out of order, refused or cut."),
+		kong.Description("Puts a running Livesupport under load and checks its answers. Exit codes: 0: success; 1: the test could not run; 2: wrong flags; 3: messages were lost, duplicated, out of order or refused, or connections were cut."),
 		kong.Writers(&text, &text),
 		kong.Exit(func(int) { asked = true }),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: false}),
@@ -127,7 +127,7 @@ func within[T int | float64 | time.Duration](flag string, value, low, high T) er
 	return fmt.Errorf("--%s=%v: want %v to %v", flag, value, low, high)
 }
 
-// first returns the first error there is; joined ones would be several lines.
+// first returns the first error, because joined errors would take several lines.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -137,7 +137,7 @@ func first(errs ...error) error {
 	return nil
 }
 
-// token is what may stand in a token, or that there is none.
+// token matches a token, and the empty string.
 var token = regexp.MustCompile(`^[\w.-]*$`)
 
 func (c *common) check() error {

@@ -1,6 +1,6 @@
-// Command loadtest puts a running Livesupport under load over its own protocol
-// and tells what it did: how fast, and whether anything was lost, doubled or out
-// of order. See its README.md.
+// Command loadtest puts a running Livesupport under load over its own protocol. It
+// reports latencies and whether messages were lost, duplicated or out of order. See its
+// README.md.
 package main
 
 import (
@@ -19,9 +19,9 @@ import (
 // Exit codes.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the test could not be run
+	exitFailed = 1 // the test could not run
 	exitUsage  = 2
-	exitFaults = 3 // the test ran, and the servers did not keep their promises
+	exitFaults = 3 // the test ran, and the servers broke a promise
 )
 
 func main() {
@@ -32,9 +32,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, terminal))
 }
 
-// run is main for the arguments, and returns the exit code. The progress line
-// goes to stderr if that is a terminal. When ctx ends, so does the test, with
-// the summary of what it has seen until then.
+// run is main with its surroundings as parameters, and returns the exit code. If stderr
+// is a terminal, the progress line goes there. When ctx ends, the test ends early and
+// prints the summary so far.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, terminal bool) int {
 	options, err := parse(args)
 	if help := help(""); errors.As(err, &help) {

@@ -1,5 +1,5 @@
-// Command subscriber is the lobby: agents see on its port who waits, and claim
-// them. Any number of them may share one Redis.
+// Command subscriber is the lobby: agents see the waiting visitors on its port and
+// claim them. Any number of lobbies can share one Redis.
 package main
 
 import (

@@ -7,16 +7,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Heartbeat is how often a client asks for its ping in a Join or Load (PROTOCOL.md,
-// "Heartbeat"): a whole number of seconds. It is 0 if the client does not ask.
+// Heartbeat is the interval between pings that a client asks for in a Join or Load
+// (web/api/README.md, "heartbeat"): a whole number of seconds, or 0 if the client does not
+// ask.
 type Heartbeat time.Duration
 
-// The shortest and longest that may be asked for, in seconds.
+// The shortest and longest heartbeat that a client can ask for, in seconds.
 const minHeartbeat, maxHeartbeat = 1, 30
 
 var errHeartbeat = NewError(BadRequest, `The field "heartbeat" must be a whole number of seconds from 1 to 30.`)
 
-// UnmarshalJSONFrom takes null as nothing, as DecodeArgs does.
+// UnmarshalJSONFrom treats null as missing, as DecodeArgs does.
 func (h *Heartbeat) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	value, err := d.ReadValue()
 	if err != nil {

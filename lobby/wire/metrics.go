@@ -2,13 +2,13 @@ package wire
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// codes are those that a frame can be refused with.
+// codes are the codes of refused frames.
 var codes = []Code{
 	BadJSON, UnknownType, BadRequest, NotJoined, Forbidden, AlreadyTaken,
-	TooLarge, RateLimited, ChatFull, Unauthorized, Unavailable,
+	TooLarge, RateLimited, ChatFull, Unauthorized, Unavailable, ChatClosed, NotFound,
 }
 
-// Refusals counts the frames that one server refuses, by code.
+// Refusals counts the refused frames of one server, by code.
 type Refusals struct {
 	all    *prometheus.CounterVec
 	byCode map[Code]prometheus.Counter // resolved once
@@ -19,7 +19,7 @@ func NewRefusals(server string) Refusals {
 	r := Refusals{
 		all: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name:        "livesupport_frames_refused_total",
-			Help:        "Frames that were answered with an Error, by its code.",
+			Help:        "Frames that were answered with an Error, by code.",
 			ConstLabels: prometheus.Labels{"server": server},
 		}, []string{"code"}),
 		byCode: make(map[Code]prometheus.Counter, len(codes)),
@@ -37,14 +37,14 @@ func (r Refusals) Count(code Code) {
 	}
 }
 
-// Metrics are the counters, to be registered once.
+// Metrics returns the counters. Register them once.
 func (r Refusals) Metrics() []prometheus.Collector { return []prometheus.Collector{r.all} }
 
 // Connections makes the gauge of one role's sockets.
 func Connections(role string) prometheus.Gauge {
 	return prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "livesupport_connections",
-		Help:        "Sockets, by whose they are; joining are those of the chat server that have not joined.",
+		Help:        "Sockets by role. The role joining has the chat server's sockets that have not joined yet.",
 		ConstLabels: prometheus.Labels{"role": role},
 	})
 }

@@ -10,14 +10,15 @@ import (
 // MaxName is the largest number of characters in a name.
 const MaxName = 64
 
-// NameWanted says in a refusal what a name must have.
-const NameWanted = "1 to 64 characters, at least one that can be seen and no control characters"
+// NameWanted completes the sentence "a name must have …" in a refusal.
+const NameWanted = "1 to 64 characters, at least one of them visible and none of them a control character"
 
-// Name returns a person's name as it is shown, and whether it may be one (PROTOCOL.md,
-// "GET /user/join"): valid UTF-8 without control characters. Spaces around it go,
-// each run of white space becomes one space, and what is invisible or turns the
-// direction of text goes, but for what scripts and emoji need. It must then have 1 to
-// MaxName characters, one of them visible. A name that Name has returned stays as it is.
+// Name returns a person's name as it is shown, and whether it is valid (web/api/README.md,
+// "Common rules"). A name must be valid UTF-8 without control characters. Name trims it,
+// makes each run of white space one space, and removes invisible characters and those that
+// change the direction of text, except for those that scripts and emoji need. The result
+// must have 1 to MaxName characters, one of them visible. Name does not change its own
+// results.
 func Name(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
@@ -25,7 +26,7 @@ func Name(s string) (string, bool) {
 	}
 	in := []rune(s)
 	out := make([]rune, 0, len(in))
-	gap := false // there was white space behind out
+	gap := false // white space follows out
 	for i, r := range in {
 		switch {
 		case isBlank(r):
@@ -47,13 +48,13 @@ func isBlank(r rune) bool {
 	switch r {
 	case '\u115F', '\u1160', '\u3164', '\uFFA0', // Hangul fillers
 		'\u2800',     // Braille without dots
-		'\U0001D159': // a note head that is none
+		'\U0001D159': // a null note head
 		return true
 	}
 	return unicode.IsSpace(r)
 }
 
-// isInvisible reports whether r shows nothing by itself.
+// isInvisible reports whether r alone shows nothing.
 func isInvisible(r rune) bool {
 	if unicode.Is(unicode.Cf, r) {
 		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
@@ -76,14 +77,14 @@ const (
 	maxFlagTags = 6
 )
 
-// isNeeded reports whether in[i], which is invisible, changes how the characters
-// around it are shown. before is what was kept of in so far.
+// isNeeded reports whether the invisible in[i] changes how the characters around it are
+// shown. before has the characters of in that were kept so far.
 func isNeeded(before, in []rune, i int) bool {
 	if len(before) == 0 {
 		return false
 	}
 	r, last, rest := in[i], before[len(before)-1], in[i:]
-	next := rune(0) // that can be seen; looked for nearby, so that no name takes long
+	next := rune(0) // the next visible one; the search is short, so that no name takes long
 	for _, n := range rest[:min(len(rest), 8)] {
 		if !isInvisible(n) {
 			next = n
@@ -101,7 +102,7 @@ func isNeeded(before, in []rune, i int) bool {
 	case r == '\uFE0E' || r == emojiStyle:
 		return isEmoji(last) || strings.ContainsRune("0123456789#*", last) && len(rest) > 1 && rest[1] == keycap
 	case '\uFE00' <= r && r <= '\uFE02' || '\U000E0100' <= r && r <= '\U000E01EF':
-		return unicode.Is(unicode.Han, last) // the form of a character in a family's name
+		return unicode.Is(unicode.Han, last) // a variant of a character in a family name
 	case '\u180B' <= r && r <= '\u180F':
 		return unicode.Is(unicode.Mongolian, last) && !isInvisible(last)
 	case '\U000E0020' <= r && r <= endOfTag:
@@ -110,7 +111,7 @@ func isNeeded(before, in []rune, i int) bool {
 	return false
 }
 
-// beginsFlag reports whether the tags of a flag, such as Scotland's, come first.
+// beginsFlag reports whether rest begins with the tags of a flag such as Scotland's.
 func beginsFlag(rest []rune) bool {
 	end := slices.Index(rest[:min(len(rest), maxFlagTags+1)], endOfTag)
 	return end >= 3 && !slices.ContainsFunc(rest[:end], func(r rune) bool {
@@ -119,7 +120,7 @@ func beginsFlag(rest []rune) bool {
 	})
 }
 
-// baseOf is the character on which the last marks of s stand.
+// baseOf returns the character that the last marks of s belong to.
 func baseOf(s []rune) rune {
 	for i := len(s) - 1; i > 0; i-- {
 		if !unicode.Is(unicode.Mn, s[i]) {
@@ -129,8 +130,8 @@ func baseOf(s []rune) rune {
 	return s[0]
 }
 
-// isJoining reports whether r belongs to a script whose letters take other forms at
-// a joiner.
+// isJoining reports whether r belongs to a script in which a joiner changes the form of
+// letters.
 func isJoining(r rune) bool {
 	return (unicode.IsLetter(r) || unicode.IsMark(r)) && unicode.In(r, joiningScripts...)
 }
@@ -144,17 +145,17 @@ var joiningScripts = []*unicode.RangeTable{
 	unicode.Sundanese, unicode.Tai_Tham, unicode.Tamil, unicode.Telugu, unicode.Thai, unicode.Tibetan, unicode.Tirhuta,
 }
 
-// viramas end a consonant; a joiner behind one chooses the consonant's form, at the end
-// of a word, too.
+// viramas end a consonant. A joiner after one chooses the consonant's form, even at the end
+// of a word.
 var viramas = &unicode.RangeTable{R16: []unicode.Range16{
 	{Lo: 0x094D, Hi: 0x0D4D, Stride: 0x80}, // Devanagari to Malayalam, each at the same place of its block
 	{Lo: 0x0DCA, Hi: 0x0DCA, Stride: 1},    // Sinhala
 }}
 
-// isEmoji reports whether r may stand in a sequence of emoji.
+// isEmoji reports whether r can be part of a sequence of emoji.
 func isEmoji(r rune) bool { return unicode.Is(emoji, r) }
 
-// emoji covers the blocks that hold them; not all in it are emoji.
+// emoji covers the blocks with emoji. Not every character in them is one.
 var emoji = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x00A9, Hi: 0x00AE, Stride: 5},

@@ -9,13 +9,13 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Tracer begins spans. The zero Tracer begins none, and allocates nothing.
+// Tracer begins spans. The zero Tracer begins none and allocates nothing.
 type Tracer struct{ trace.Tracer }
 
-// Begin starts a span below the one in ctx; it is in the context returned. The
-// caller must End it. Attributes belong behind a check of IsRecording: making
-// them costs even where nobody wants them. No span ever has what a client could
-// choose, nor an id or a name: a chat's id is a secret.
+// Begin starts a span as a child of the span in ctx, and returns it with a context that
+// contains it. The caller must End it. Check IsRecording before making attributes, which
+// cost time even if nobody wants them. A span must never contain an id, a name or anything
+// that a client can choose: a chat's id is a secret.
 func (t Tracer) Begin(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
 	if t.Tracer == nil {
 		return ctx, noop.Span{}
@@ -23,8 +23,8 @@ func (t Tracer) Begin(ctx context.Context, name string, kind trace.SpanKind) (co
 	return t.Start(ctx, name, trace.WithSpanKind(kind))
 }
 
-// EndSpan ends a span. Of an error it shows the code that a client would see, and
-// not the text, which may name a chat.
+// EndSpan ends a span. Of an error it records the code that a client would see, not the
+// text, which may name a chat.
 func EndSpan(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		code := Public(err).Code

@@ -1,6 +1,6 @@
-// Package wire holds what the messages of both ports have in common: the
-// envelope and its strict decoding, the error codes, the close codes, ids and
-// the client to whom messages go. It knows no message of its own but Error.
+// Package wire has what the messages of both ports have in common: the envelope and its
+// strict decoding, the error codes, the close codes, ids, and the client that messages go
+// to. Error is the only message that it defines.
 package wire
 
 import (
@@ -15,30 +15,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Peer is one connected client. Its methods may be called concurrently and
-// never block.
+// Peer is a connected client. Its methods are safe for concurrent use and never block.
 type Peer interface {
-	// Queue puts frames, as the server's Frame function made them, behind what
-	// is queued already. A peer that reads too slowly is closed instead.
+	// Queue appends frames, made by the server's Frame function, to the peer's queue. It
+	// closes a peer that reads too slowly instead.
 	Queue(frames []byte)
-	// Flush sends what is queued.
+	// Flush sends the queued frames.
 	Flush()
-	// Close sends what is queued, then a close frame, and ends the connection.
+	// Close sends the queued frames and a close frame, and ends the connection.
 	Close(code int, reason string)
-	// Heartbeat sets how often the client gets its ping from now on; 0 is as often
-	// as one that has not asked. It is for a session's Receive alone.
+	// Heartbeat sets the interval between pings from now on; 0 means the default. Only a
+	// session's Receive may call it.
 	Heartbeat(interval time.Duration)
 }
 
-// Identity is who a verified token says a client is.
+// Identity is a client's identity from a verified token.
 type Identity struct {
-	Subject    string    // tells this person from all others
-	Name       string    // has passed the function Name
-	Supervisor bool      // may look on in any chat
-	Expires    time.Time // until when the token counts
+	Subject    string    // unique to this person
+	Name       string    // a result of the function Name
+	Supervisor bool      // may watch any chat
+	Teams      []string  // sees users of these teams and those without a team; empty means all
+	Expires    time.Time // when the token expires
 }
 
-// Close codes of PROTOCOL.md, "Errors and close codes".
+// Close codes of web/api/README.md, "Errors and close codes".
 const (
 	CloseNormal   = 1000 // chat expired or idle
 	CloseAway     = 1001 // server shutting down
@@ -48,10 +48,10 @@ const (
 	CloseTryLater = 1013
 )
 
-// Code names what was wrong with a request.
+// Code identifies the reason of a refusal.
 type Code string
 
-// The codes of PROTOCOL.md, "Errors and close codes", and of its HTTP errors.
+// The codes of web/api/README.md, "Errors and close codes", and of its HTTP errors.
 const (
 	BadJSON      Code = "bad_json"
 	UnknownType  Code = "unknown_type"
@@ -66,9 +66,11 @@ const (
 	Unauthorized Code = "unauthorized"
 	Unavailable  Code = "unavailable"
 	ChatClosed   Code = "chat_closed"
+	NotFound     Code = "not_found"
+	BadType      Code = "bad_type"
 )
 
-// Error is a refusal that a client may see: a code and one plain sentence.
+// Error is a refusal for clients: a code and one plain sentence.
 type Error struct {
 	Code    Code
 	Message string
@@ -76,14 +78,14 @@ type Error struct {
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
-// NewError makes an Error. Its message is for clients: it must not tell internals.
+// NewError makes an Error. Its message is for clients and must not reveal internals.
 func NewError(code Code, message string) *Error { return &Error{code, message} }
 
-// ErrUnavailable is the answer while the store cannot be reached.
+// ErrUnavailable is the answer while the store is unavailable.
 var ErrUnavailable = NewError(Unavailable, "The service is unavailable at the moment. Please try again.")
 
-// Public returns what a client may see of err: an *Error in its chain as it
-// is, anything else as ErrUnavailable.
+// Public returns the error that a client may see for err: an *Error in its chain, or else
+// ErrUnavailable.
 func Public(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -98,7 +100,7 @@ type errorArgs struct {
 	MessageID string `json:"messageId,omitempty"`
 }
 
-// Payload is the Error message for e. A messageID is echoed when not empty.
+// Payload returns the Error message for e, with the messageID unless that is empty.
 func (e *Error) Payload(messageID string) []byte {
 	return Encode("Error", errorArgs{e.Code, e.Message, messageID})
 }
@@ -116,10 +118,10 @@ func Encode(kind string, args any) []byte {
 	return b
 }
 
-// Clients may repeat a name in an object; the last one counts.
+// lenient allows repeated names in an object, of which the last one wins.
 var lenient = jsontext.AllowDuplicateNames(true)
 
-// span is where a value stands in what is decoded.
+// span is the position of a value in the decoded text.
 type span struct{ from, to int64 }
 
 func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
@@ -131,9 +133,9 @@ func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 
 func (s span) of(b []byte) jsontext.Value { return b[s.from:s.to] }
 
-// Decode takes a client's frame apart: valid UTF-8, one JSON object, a type
-// that is a non-empty string. args is a part of frame, checked for syntax only; it is
-// nil when missing or null.
+// Decode parses a client's frame, which must be valid UTF-8 and one JSON object with a type
+// that is a non-empty string. args is a part of frame, checked only for syntax, and nil if
+// it is missing or null.
 func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
 	var envelope struct {
 		Type span `json:"type"`
@@ -153,9 +155,9 @@ func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
 	return kind, args, nil
 }
 
-// DecodeArgs decodes the args of a message into the struct that args points to.
-// Missing and null fields keep their zero value, unknown ones are ignored, one of the
-// wrong kind is BadRequest.
+// DecodeArgs decodes the args of a message into the struct that args points to. Missing and
+// null fields keep their zero value, and unknown fields are ignored. A field of the wrong
+// type is a BadRequest.
 func DecodeArgs(from jsontext.Value, args any) *Error {
 	if from == nil {
 		return nil
@@ -164,7 +166,7 @@ func DecodeArgs(from jsontext.Value, args any) *Error {
 	if err == nil {
 		return nil
 	}
-	var own *Error // of a field that checks itself
+	var own *Error // the error of a field that checks itself
 	if errors.As(err, &own) {
 		return own
 	}
@@ -176,17 +178,16 @@ func DecodeArgs(from jsontext.Value, args any) *Error {
 	return NewError(BadRequest, `The field "`+field+`" has the wrong type.`)
 }
 
-// Missing is the BadRequest for a field that must be there and not empty.
+// Missing returns the BadRequest for a required field that is missing or empty.
 func Missing(field string) *Error {
 	return NewError(BadRequest, `The field "`+field+`" is missing or empty.`)
 }
 
-// UnknownKind is the answer to a type that this server does not take.
+// UnknownKind is the answer to a type that this server does not support.
 var UnknownKind = NewError(UnknownType, "This server does not support this type of message.")
 
-// IsPong reports whether a frame answers the heartbeat in one of its two forms
-// (PROTOCOL.md, "Common rules"): the word, or a JSON object that Decode has
-// found to be of this kind.
+// IsPong reports whether a frame is the text form of the heartbeat's answer
+// (web/api/README.md, "Common rules"). The JSON form has the type KindPong.
 func IsPong(frame []byte) bool {
 	return string(frame) == "pong:user" || string(frame) == "pong:support"
 }
@@ -194,7 +195,7 @@ func IsPong(frame []byte) bool {
 // KindPong is the JSON form of the heartbeat's answer.
 const KindPong = "Pong"
 
-// NewID makes 128 random bits as 32 lower-case hex digits.
+// NewID returns 128 random bits as 32 lower-case hex digits.
 func NewID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
@@ -214,10 +215,10 @@ func ValidID(s string) bool {
 	return true
 }
 
-// SameID compares ids in a time that does not tell how much of them is the same:
-// who knows a user's id may join their chat.
+// SameID compares ids in constant time, because anybody who knows a user's id can join their
+// chat.
 func SameID(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// ShortID is what a log shows of an id: enough to find its chat in the store, and
-// nothing that a Join could be made of.
+// ShortID returns the part of an id for logs: enough to find the chat in the store, but not
+// enough for a Join.
 func ShortID(id string) string { return id[:min(8, len(id))] }

@@ -1,3 +1,4 @@
+import { STATUS } from "./colleagues.js";
 import { h, icon, label, write } from "./dom.js";
 
 const LOBBY = { connecting: "lobbyConnecting", ready: "lobbyReady", offline: "lobbyOffline", closed: "lobbyClosed" };
@@ -13,8 +14,10 @@ export class Bar {
    * @param {(key: string) => string} t
    * @param {import("./notifications.js").Notifications} notifications
    * @param {{account: () => void, help: () => void}} on what its buttons do
+   * @param {Element} views leads to the other parts of the console
+   * @param {...Element} others what else stands in it
    */
-  constructor(session, t, notifications, on) {
+  constructor(session, t, notifications, on, views, ...others) {
     this.#session = session;
     this.#t = t;
     this.#notifications = notifications;
@@ -22,13 +25,18 @@ export class Bar {
     this.who = h("button", { type: "button", class: "me", title: t("account"), "aria-haspopup": "dialog", onclick: on.account }, this.name);
     this.state = h("p", { class: "lobby", role: "status" });
     this.reconnect = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => session.lobby.open() }, t("reconnect"));
+    this.own = h("select", { id: "own-status", "aria-label": t("ownStatus"),
+      onchange: () => session.setStatus({ status: this.own.value }) },
+      ...["online", "away"].map((status) => h("option", { value: status }, t(STATUS[status]))));
+    this.there = h("span", { class: "there", "aria-hidden": "true" });
+    this.working = h("div", { class: "own", hidden: true }, this.there, this.own);
     this.sound = h("button", { type: "button", class: "tool", id: "sound", onclick: () => notifications.switchSound() });
     this.bell = h("button", { type: "button", class: "tool", id: "bell", onclick: () => this.#switchNotifications() });
     const helpButton = h("button", { type: "button", class: "tool", id: "help", onclick: on.help });
     label(helpButton, "help", t("help"));
     this.element = h("header", { class: "bar", hidden: true },
-      h("span", { class: "mark", "aria-hidden": "true" }, icon("chat")), h("h1", {}, t("console")),
-      this.state, this.reconnect, this.who, this.sound, this.bell, helpButton);
+      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }, icon("chat")), h("h1", {}, t("console"))), views,
+      h("div", { class: "tools" }, this.state, this.reconnect, this.working, this.who, ...others, this.sound, this.bell, helpButton));
   }
 
   update() {
@@ -40,6 +48,8 @@ export class Bar {
     write(this.state, t(expiry === "over" ? "noToken" : LOBBY[lobby.state]));
     this.state.dataset.state = expiry === "over" ? "closed" : lobby.state;
     this.reconnect.hidden = lobby.state !== "closed" || expiry === "over";
+    this.working.hidden = !lobby.colleagues;
+    this.own.value = this.there.dataset.status = lobby.status.status;
     const { muted, on } = this.#notifications;
     label(this.sound, muted ? "mute" : "sound", t(muted ? "soundOn" : "soundOff"));
     label(this.bell, on ? "bell" : "bellOff", t(on ? "notifyOff" : "notifyOn"));

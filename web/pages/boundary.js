@@ -12,7 +12,7 @@ const TAKEN = [
 /** What ends at the widget's edge, on the way up. */
 const STOPPED = [
   "beforeinput", "input", "compositionstart", "compositionupdate", "compositionend",
-  "copy", "cut", "paste", "drop", "dragover", "dragstart", "selectstart", "contextmenu",
+  "copy", "cut", "paste", "drop", "dragenter", "dragleave", "dragover", "dragstart", "selectstart", "contextmenu",
   "touchstart", "touchmove", "touchend", "wheel",
 ];
 

@@ -1,7 +1,7 @@
 /**
- * The protocol of the chat server (port 9000) and of the lobby (port 9001) for browsers: connect,
- * heartbeat, reconnect, rejoin, and messages that arrive once. It has no dependencies and knows no
- * page; the widget and the agent's console are built on it, and so may be anything else:
+ * A client of the chat server (port 9000) and the lobby (port 9001) for browsers: it connects, answers
+ * the heartbeat, reconnects, rejoins, and delivers each message once. It has no dependencies and does
+ * not depend on any page. The widget and the agents' console are built on it, and so can be your pages:
  *
  *     import { Chat, register } from "https://HOST:9000/client.js";
  *     const chat = new Chat("https://HOST:9000", await register("https://HOST:9000", "Nika"));
@@ -9,89 +9,130 @@
  *     chat.open();
  *     chat.send("Hello");
  *
- * What a Chat has, the methods and fields beside the event that tells of their changes:
+ * A Chat has these events. The last column has the fields and methods that belong to each event:
  *
  * | event | detail | about |
  * |---|---|---|
- * | `change` | | `state`, `problem`, `ended`, `participant`, `outbox`; `open()`, `close()`, `end()`, `send(text)`, `retry(id)`, `discard(id)` |
- * | `history` | | `messages` is new as a whole |
- * | `message` | Message | one was added to `messages`, also one that came while the connection was lost |
- * | `receipt` | `{from, delivered, read}` | a side's marks have grown: `receipts.of(message)` is `sent`, `delivered` or `read` for a message of one's own, `receipts.unread` counts those of the other side that no device of this one has read; `receipts.read()` when the person sees them |
- * | `typing` | `{from, typing, text}` | the other side types or does not any more: `typing.other`; `typing.key(text)` on each change of the message field, `typing.stop()` when it loses the focus; `typing.preview = true` shows a visitor's text to the agent |
- * | `presence` | `{from, state}` | the other side is `online`, `away` or `offline`: `presence.other`, "" while it is not known; this side's state is that of the page |
+ * | `change` | | `state`, `problem`, `ended`, `participant`, `outbox`; `open()`, `close()`, `end()`, `send(text, files)`, `retry(id)`, `discard(id)` |
+ * | `history` | | `messages` was replaced |
+ * | `message` | Message | a message was added to `messages`, possibly from the time of a lost connection |
+ * | `receipt` | `{from, delivered, read}` | a side's marks have changed: `receipts.of(message)` is `sent`, `delivered` or `read` for a message of this side; `receipts.unread` counts the other side's messages that no device of this side has read; call `receipts.read()` when the person sees them |
+ * | `typing` | `{from, typing, text}` | the other side is typing or has stopped: `typing.other`; call `typing.key(text)` on each change of the message field, and `typing.stop()` when it loses the focus; `typing.preview = true` shows a visitor's text to the agent |
+ * | `presence` | `{from, state}` | the other side is `online`, `away` or `offline`: `presence.other`, "" while unknown; this side's state is that of the page |
  * | `queue` | Place or null | a waiting visitor's place: `queue` |
+ * | `left` | Leaving | the chat no longer has an agent and waits for the next one: `left`, until the next one comes. The former agent's own state is `closed`, with the problem `released`; `transfer(to, note)` transfers a chat |
+ * | `note` | Note | an agent has written a note, which visitors never see: `notes`; `note(content)` writes one |
  * | `rated` | Rating | the visitor has rated the chat: `rating`; `rate(score, comment)` |
  *
- * A server may know none of this but messages: then the other events do not come, nothing is sent
- * that it does not take, `receipts.unread` counts what this page has read, and end() leaves.
+ * A server may support only messages. Then the other events do not come, the client sends nothing that
+ * the server does not support, `receipts.unread` counts what this page has not read, and end() leaves.
+ *
+ * If `status(base)` has `files`, messages can have files of that size and those types:
+ *
+ *     const stop = new AbortController();
+ *     const file = await chat.upload(picked, { progress: (part) => bar.value = part, signal: stop.signal });
+ *     chat.send("It looks like this", [file]);
+ *
+ * A received message has its files as `files`, and `chat.addressOf(file)` returns the URL of one. An
+ * uploaded photograph reveals where it was taken, unless you upload `await withoutMetadata(picked)`.
+ *
+ * Before a chat, an Availability tells whether agents are available: call `ask()`, and read `state` and
+ * `status` after the event `change`. `leave(base, message)` leaves a message while no agent is; agents
+ * read left messages with `leftMessages` and `finishMessage`.
+ *
+ * An Observer watches a chat without being seen: it has the events of both sides, and the methods
+ * note(), transfer() and end(). lobby.js describes the Lobby, which has the waiting visitors, offers,
+ * colleagues and all chats.
  *
  * @module
  *
- * @typedef {{userId: string, chatId: string, username: string, verified?: true}} User a registered
- *            visitor; to agents, verified if their site has vouched for them
+ * @typedef {{userId: string, chatId: string, username: string, verified?: true, since?: string,
+ *            team?: string, message?: string, details?: {page?: string, referrer?: string,
+ *            language?: string, fields?: Record<string, string>}}} User a registered visitor; the rest
+ *            is for agents: verified if the site has confirmed their identity, since: the beginning of the
+ *            wait, message: the beginning of their latest message
  * @typedef {{userId: string, supportId: string, content: string, timestamp: string,
- *            from: "User"|"Support", messageId?: string, seq?: number}} Message as the server delivers
- *            it; seq is 1 for the chat's first
- * @typedef {{messageId: string, content: string, problem?: string}} Outgoing a message without a
- *            receipt; problem is the code of its refusal, and such a one waits for retry or discard
- * @typedef {User & {role: "User"|"Support", supportId?: string, supportUserName?: string}} Participant
- *            all that is needed to come back to a chat; plain JSON. An agent's needs a
- *            supportUserName; the supportId is the server's to give.
+ *            from: "User"|"Support", messageId?: string, seq?: number,
+ *            files?: import("./uploads.js").Attachment[]}} Message as the server delivers it; seq is 1
+ *            for the chat's first; content may be empty if there are files
+ * @typedef {{messageId: string, content: string, files?: import("./uploads.js").Attachment[],
+ *            problem?: string}} Outgoing a message without a receipt; problem is the code of its
+ *            refusal; a refused message waits for retry or discard
+ * @typedef {User & {role: "User"|"Support"|"Observer", supportId?: string, supportUserName?: string,
+ *            observerName?: string, agents?: Record<string, string>, left?: Leaving}} Participant
+ *            everything needed to come back to a chat, as plain JSON. An agent needs a
+ *            supportUserName, an Observer an observerName; the server sets the supportId.
+ *            agents: the names of all agents that the chat has had, by supportId, as far as known
+ * @typedef {{supportId?: string, supportUserName: string, reason: "transfer"|"lost"|""}} Leaving the
+ *            agent has transferred the chat, or was gone for too long; "": unknown
+ * @typedef {{content: string, supportId: string, supportUserName: string, timestamp: string}} Note
+ * @typedef {{to: "queue"}|{to: "agent", agent: string}|{to: "team", team: string}} Target
  * @typedef {{from: ""|"User"|"Support", timestamp: string}} Ending
  * @typedef {{position: number, waiting: number, estimate: number|null}} Place position: 1 is next, 0
- *            has been claimed by an agent who is about to come; waiting: all who wait; estimate: in
- *            seconds, null if it cannot be known
+ *            is claimed by an agent who is about to join; waiting: the number of waiting visitors;
+ *            estimate: in seconds, null if unknown
  * @typedef {{score: number, comment?: string, timestamp: string}} Rating
- * @typedef {object} Link what a part of a Chat needs of it
- * @property {"User"|"Support"} role
+ * @typedef {object} Link the Chat, from the view of its parts
+ * @property {"User"|"Support"} role the side; an Observer has the agent's
+ * @property {boolean} looksOn whether this is an Observer, who has no marks and no presence of its own
  * @property {"User"|"Support"} other the other side
  * @property {Message[]} messages
- * @property {(type: string, args: object) => boolean} signal sends what needs no answer; false if it
- *           cannot be sent now, or to this server
+ * @property {(type: string, args: object) => boolean} signal sends a frame without an answer; false if it cannot
+ *           be sent now, or the server does not support it
  * @property {(type: string, detail: object) => void} tell dispatches an event
- * @property {() => void} renew the chat's life has been renewed
+ * @property {() => void} renew records that the chat's life was renewed
+ * @property {import("./requests.js").Requests} requests
+ * @property {import("./agents.js").Agents} agents
  */
 
+import { Agents } from "./agents.js";
 import { address, Connection, HEARTBEAT } from "./connection.js";
 import { Delivery } from "./delivery.js";
 import { customEvent } from "./native.js";
+import { Notes } from "./notes.js";
 import { Presence } from "./presence.js";
 import { Receipts } from "./receipts.js";
 import { Requests } from "./requests.js";
 import { Typing } from "./typing.js";
+import { addressOf, upload } from "./uploads.js";
 
+export { Availability } from "./availability.js";
 export { Lobby } from "./lobby.js";
+export { contentType, withoutMetadata } from "./metadata.js";
 export { Refusal } from "./refusal.js";
-export { expiryIn, nameIn, register, status, subjectIn, tokenCounts } from "./registration.js";
+export { cannedReplies, clockAhead, expiryIn, finishMessage, leave, leftMessages, nameIn, register, roleIn, status, subjectIn, tokenCounts } from "./registration.js";
 
-/** A chat that has all the sockets it may have is tried again after this time, in ms. */
+/** The pause before another try to join a chat with the maximum number of sockets, in ms. */
 const CROWDED = 10_000;
-/** Typing renews a chat for this long after its last message or Join, in ms. */
+/** How long after the last message or Join typing still renews a chat, in ms. */
 const RENEWABLE = 10 * 60_000;
 
-/** What a Join asks for. A server that does not know one of them ignores it. */
-const COMMON = ["messageId", "receipts", "typing", "presence", "close", "rating"];
-const FEATURES = { User: [...COMMON, "queue"], Support: [...COMMON, "preview"] };
+/** The features for a Join. Servers ignore unknown ones. */
+const COMMON = ["messageId", "receipts", "typing", "presence", "close", "rating", "transfer", "files"];
+const FEATURES = { User: [...COMMON, "queue"], Support: [...COMMON, "preview", "notes"], Observer: [...COMMON, "notes"] };
 
-/** The most characters (code points) that a message may have. */
+/** The maximum number of characters (code points) in a message or a note. */
 export const MAX_CONTENT = 8_000;
-/** The most characters (code points) that a rating's comment may have. */
+/** The maximum number of characters (code points) in a rating's comment. */
 export const MAX_COMMENT = 1_000;
+/** The maximum number of files in a message. */
+export const MAX_FILES = 5;
 
 /**
- * One participant's end of a chat. It stays joined through lost connections; what is sent arrives
- * once and in order, or is refused and stays in the outbox. The head of this file lists the events.
+ * One participant's end of a chat. It rejoins after a lost connection. A message arrives once and in
+ * order, or is refused and stays in the outbox. The head of this file lists the events.
  */
 export class Chat extends EventTarget {
   /**
-   * - connecting: on the way to the first answer
-   * - waiting: joined, no agent yet
-   * - connected: joined, visitor and agent have the chat
-   * - offline: the connection is lost, a new one is on the way; with the problem `chat_full` the
-   *   chat has all the sockets that it may have, those of other tabs for instance
-   * - ended: the chat was ended by somebody or has expired; `ended` says which. One that somebody
+   * - connecting: there was no answer yet
+   * - waiting: joined, but without an agent
+   * - connected: joined, with a visitor and an agent
+   * - offline: the connection is lost, and the Chat is reconnecting; with the problem `chat_full` the
+   *   chat has the maximum number of sockets, for instance in other tabs
+   * - ended: somebody has ended the chat, or it has expired; `ended` says which. A chat that somebody
    *   has ended can still be rated, so its connection stays until the chat is gone or close() is called
-   * - closed: left by close(), or the server refuses this participant: then `problem` is the code
+   * - closed: left by close(), or refused by the server: then `problem` is the code, `released` if this
+   *   agent no longer has the chat
    * @type {"connecting"|"waiting"|"connected"|"offline"|"ended"|"closed"}
    */
   state = "connecting";
@@ -100,37 +141,42 @@ export class Chat extends EventTarget {
   ended = null;
   /** @type {Message[]} oldest first */
   messages = [];
-  /** A waiting visitor's place; null while it is not known. @type {Place|null} */
+  /** A waiting visitor's place; null while unknown. @type {Place|null} */
   queue = null;
-  /** The visitor's rating, the last one counts. @type {Rating|null} */
+  /** The visitor's rating. The last one counts. @type {Rating|null} */
   rating = null;
-  /** Whether a server of this chat has shown that it knows more than messages, such as end() and rate(). */
+  /** Whether the server supports extensions such as end() and rate(). */
   extended = false;
-  /** Whether a chat that somebody has ended is gone, so that it cannot be rated any more. */
+  /** Whether an ended chat is gone, so that it can no longer be rated. */
   gone = false;
-  /** When something last renewed the chat's life, as far as is known here, in ms of Date.now(). */
+  /** When the chat's life was last renewed, as far as is known here, in ms of Date.now(). */
   renewed = Date.now();
 
+  #agents;
+  #base;
   #connection;
   #token;
   #joined = false;
-  #extended = false; // this server has shown that it knows more than messages
+  #extended = false; // the server supports extensions
   #spoken = Date.now(); // the last message or Join, in ms of Date.now()
-  #crowded = ""; // chat_full, if that was the answer to the last Join
+  #crowded = ""; // chat_full if that was the answer to the last Join
   #seen = new Set();
   #delivery;
+  #notes;
   #requests = new Requests((type, args) => this.#connection.send(type, args));
 
   /**
    * @param {string} base the chat server's URL
-   * @param {Participant} participant is kept up to date in place
-   * @param {Outgoing[]} outbox what an earlier page could not send; kept up to date in place
-   * @param {() => string} token an agent's, where agents need one: then their name comes from it
+   * @param {Participant} participant is updated in place
+   * @param {Outgoing[]} outbox messages that an earlier page could not send; is updated in place
+   * @param {() => string} token the agent's token, if agents need one; then it has their name
    */
   constructor(base, participant, outbox = [], token = () => "") {
     super();
+    this.#base = base;
     this.participant = participant;
     this.outbox = outbox;
+    this.#agents = new Agents(participant);
     const link = this.#link();
     this.#delivery = new Delivery(outbox, {
       send: (entry) => this.#say(entry),
@@ -140,7 +186,8 @@ export class Chat extends EventTarget {
     this.receipts = new Receipts(link);
     this.typing = new Typing(link);
     this.presence = new Presence(link);
-    const pong = participant.role === "Support" ? "pong:support" : "pong:user";
+    this.#notes = new Notes(link);
+    const pong = participant.role === "User" ? "pong:user" : "pong:support";
     this.#connection = new Connection(address(base, `/chat/${participant.chatId}`), pong, {
       open: () => this.#join(),
       receive: (type, args) => this.#receive(type, args),
@@ -156,8 +203,11 @@ export class Chat extends EventTarget {
     const chat = this;
     const { role } = this.participant;
     return {
-      role,
-      other: role === "Support" ? "User" : "Support",
+      role: role === "User" ? "User" : "Support",
+      other: role === "User" ? "Support" : "User",
+      looksOn: role === "Observer",
+      requests: this.#requests,
+      agents: this.#agents,
       get messages() {
         return chat.messages;
       },
@@ -167,14 +217,14 @@ export class Chat extends EventTarget {
     };
   }
 
-  /** Connects and joins; after `closed` it tries anew. */
+  /** Connects and joins. After `closed` it tries again. */
   open() {
     this.#set("connecting");
     this.presence.open();
     this.#connection.open();
   }
 
-  /** Leaves for good. The chat itself lives on at the server. */
+  /** Leaves for good, without ending the chat. */
   close() {
     this.receipts.flush();
     this.ended = null;
@@ -182,9 +232,9 @@ export class Chat extends EventTarget {
   }
 
   /**
-   * Ends the chat on both sides, once there is a connection. A server that cannot do so, or does
-   * not let this participant, is left instead: then the state is `closed`.
-   * @returns {Promise<void>} when it is over
+   * Ends the chat for both sides, once there is a connection. If the server cannot end chats, or does
+   * not allow this participant to, end() only leaves: then the state is `closed`.
+   * @returns {Promise<void>} when the chat has ended
    */
   async end() {
     try {
@@ -195,7 +245,7 @@ export class Chat extends EventTarget {
   }
 
   /**
-   * Rates the chat, also after its end. The last rating counts.
+   * Rates the chat. This also works after its end. The last rating counts.
    * @param {number} score 1 to 5
    * @param {string} comment at most MAX_COMMENT characters, or ""
    * @returns {Promise<void>} when the server has it
@@ -206,15 +256,69 @@ export class Chat extends EventTarget {
   }
 
   /**
-   * Takes a message for delivery, also while offline.
-   * @param {string} content 1 to MAX_CONTENT characters
+   * Transfers the chat. After that, this agent no longer has it.
+   * @param {Target} to
+   * @param {string} [note] for the next agent, at most MAX_CONTENT characters
+   * @returns {Promise<void>} when it is done
+   * @throws {Refusal} `not_found` if there is no such agent or team; then the chat is unchanged
    */
-  send(content) {
-    this.typing.stop();
-    this.#delivery.send(content);
+  async transfer(to, note = "") {
+    await this.#requests.ask("Transfer", { ...to, note: note || undefined });
   }
 
-  /** Sends a refused message again, behind what else is waiting. @param {string} messageId */
+  /** The notes of the team, oldest first. @returns {Note[]} */
+  get notes() {
+    return this.#notes.all;
+  }
+
+  /**
+   * Writes a note for the team, once there is a connection.
+   * @param {string} content 1 to MAX_CONTENT characters
+   * @returns {Promise<void>} when the server has stored it
+   * @throws {Refusal}
+   */
+  note(content) {
+    return this.#notes.add(content);
+  }
+
+  /** The agent who has left, if the chat waits for the next one. @returns {Leaving|null} */
+  get left() {
+    return this.participant.left ?? null;
+  }
+
+  /** The name of a message's author, "" if unknown. @param {Message} message */
+  nameOf(message) {
+    return this.#agents.nameOf(message);
+  }
+
+  /**
+   * Queues a message for delivery, even while offline.
+   * @param {string} content 1 to MAX_CONTENT characters; with files it can be ""
+   * @param {import("./uploads.js").Attachment[]} [files] at most MAX_FILES that were uploaded here
+   */
+  send(content, files = []) {
+    this.typing.stop();
+    this.#delivery.send(content, files);
+  }
+
+  /**
+   * Uploads a file to the server, which deletes it after 10 minutes unless a message has it.
+   * @param {Blob} file
+   * @param {{name?: string, progress?: (part: number) => void, signal?: AbortSignal}} [options] name:
+   *        instead of the file's own; progress gets the uploaded part, 0 to 1
+   * @returns {Promise<import("./uploads.js").Attachment>}
+   * @throws {Refusal} there are no retries; `aborted` after the signal
+   */
+  upload(file, options) {
+    return upload(this.#base, this.participant, this.#token(), file, options);
+  }
+
+  /** The URL of a message's file, "" if it is not an HTTP URL. @param {import("./uploads.js").Attachment} file */
+  addressOf(file) {
+    return addressOf(this.#base, file);
+  }
+
+  /** Sends a refused message again, after the waiting ones. @param {string} messageId */
   retry(messageId) {
     this.#delivery.retry(messageId);
   }
@@ -226,16 +330,17 @@ export class Chat extends EventTarget {
 
   #join() {
     this.#crowded = "";
-    const { role, userId, username, supportId, supportUserName } = this.participant;
+    const { role, userId, username, supportId, supportUserName, observerName } = this.participant;
+    const name = { Support: supportUserName, Observer: observerName }[role];
     this.#connection.send("Join", {
-      userId, username, supportId, from: role, features: FEATURES[role], heartbeat: HEARTBEAT / 1_000,
-      supportUserName: role === "Support" && !this.#token() ? supportUserName : undefined,
+      userId, username, supportId: role === "Observer" ? undefined : supportId, from: role,
+      features: FEATURES[role], heartbeat: HEARTBEAT / 1_000, supportUserName: this.#token() ? undefined : name,
     });
   }
 
-  #say({ messageId, content }) {
+  #say({ messageId, content, files }) {
     const { role, userId, supportId = "" } = this.participant;
-    this.#connection.send("ChatMessage", { userId, supportId, from: role, content, messageId });
+    this.#connection.send("ChatMessage", { userId, supportId, from: role, content, messageId, files: files?.map(({ fileId }) => fileId) });
   }
 
   #receive(type, args) {
@@ -243,16 +348,17 @@ export class Chat extends EventTarget {
     switch (type) {
       case "UserJoined": // waiting, unless SupportJoinedUser follows
         if (this.#joined) return;
-        delete this.participant.supportId;
-        delete this.participant.supportUserName;
+        this.#agents.none();
         this.presence.forget();
         return this.#enter("waiting");
-      case "SupportJoinedUser": {
-        const { supportId, supportUserName, username } = args;
-        Object.assign(this.participant, { supportId, supportUserName, username });
+      case "SupportJoinedUser":
+        this.#agents.joined(args);
         this.#place(null);
         return this.#enter("connected");
-      }
+      case "SupportLeft":
+        return this.#released(args);
+      case "Note":
+        return this.#notes.take(args);
       case "ChatHistory":
         return this.#replace(args.messages);
       case "ChatMessage":
@@ -275,14 +381,24 @@ export class Chat extends EventTarget {
         this.#over(this.ended ?? { from: "", timestamp: "" }, "expired");
         return this.#stop("ended");
       case "Error":
-        if (args.code === "unauthorized") return void (this.problem = args.code); // the close follows
+        if (args.code === "unauthorized") return void (this.problem = args.code); // a close frame follows
         return this.#joined ? this.#refused(args) : this.#joinFailed(args);
     }
   }
 
-  /** Sends what is worth no refusal to a server that takes it. @returns {boolean} whether it was sent */
+  #released(leaving) {
+    this.#agents.left(leaving);
+    this.typing.left();
+    this.presence.forget();
+    this.#requests.answer("Transfer", leaving);
+    this.dispatchEvent(customEvent("left", leaving));
+    if (this.participant.role === "Support") this.#stop("closed", "released");
+    else if (this.#joined) this.#set("waiting");
+  }
+
+  /** Sends a frame without an answer, if the server supports it. @returns {boolean} whether it was sent */
   #signal(type, args) {
-    if (!this.#joined || !this.#extended) return false;
+    if (!this.#joined || !this.#extended || this.participant.role === "Observer") return false;
     if (type === "Typing" && this.state !== "connected") return false;
     if (type === "Presence" && this.ended) return false;
     this.#connection.send(type, args);
@@ -334,6 +450,7 @@ export class Chat extends EventTarget {
       this.#delivery.arrived(messages.filter(({ from }) => from === this.participant.role));
     }
     if (!this.#joined) this.#enter(this.participant.supportId ? "connected" : "waiting");
+    this.#notes.again();
   }
 
   #add(message) {
@@ -412,7 +529,7 @@ export class Chat extends EventTarget {
 }
 
 /** Frames that only a server sends which knows more than messages. */
-const EXTENSIONS = new Set(["Receipt", "Typing", "Presence", "Queue", "ChatClosed", "Rated"]);
+const EXTENSIONS = new Set(["Receipt", "Typing", "Presence", "Queue", "ChatClosed", "Rated", "SupportLeft", "Note"]);
 
 /** Ids of messages count per role. */
 function identity({ from, messageId }) {

@@ -1,22 +1,22 @@
-/** What carries the protocol: a connection that stays. A part of client.js. */
+/** A WebSocket that reconnects. A part of client.js. */
 
 import { aborter, clearTimeout, openSocket, parse, setTimeout, stringify } from "./native.js";
 
-/** Longest wait for a connection, for the answer to Join or Load, and for a sign of life, in ms. */
+/** The maximum wait for a connection, for the answer to a Join or Load, and for a sign of life, in ms. */
 export const PATIENCE = 15_000;
 /** How often the server is asked to send a ping, in ms. */
 export const HEARTBEAT = 10_000;
-/** How long an answer to a question may take that is asked only to see whether there is one, in ms. */
+/** How long the server may take to answer a question that only tests the connection, in ms. */
 const ANSWER = 4_000;
-/** First and longest pause before a new connection, in ms; half of it is random. */
+/** The first and the longest pause before reconnecting, in ms; half of it is random. */
 const BACKOFF = { first: 500, longest: 10_000 };
 /** The readyState of a WebSocket that can send. */
 const OPEN = 1;
 
 /**
- * A WebSocket that answers the heartbeat and comes back after a loss, at growing and random
- * pauses, or at once when the network or the page comes back. It does not come back after 1008,
- * unless there is another token to show by now.
+ * A WebSocket that answers the heartbeat and reconnects after a loss, with growing random pauses, or at
+ * once when the network or the page comes back. After 1008 it only reconnects if there is another
+ * token by then.
  */
 export class Connection {
   #url;
@@ -30,18 +30,18 @@ export class Connection {
   #losses = 0;
   #accepted = false;
   #heard = 0; // when the last frame came
-  #pinged = 0; // and the last ping
-  #interval = 0; // between pings; 0 while it is not known
-  #promised = false; // that a ping comes each HEARTBEAT
+  #pinged = 0; // when the last ping came
+  #interval = 0; // between pings; 0 while unknown
+  #promised = false; // a ping will come each HEARTBEAT
 
   /**
    * @param {string} url
    * @param {string} pong the answer to a ping
    * @param {{open: function(), receive: function(string, object), lost: function(),
    *          refused: function(), leaving?: function(), ask?: function()}} on
-   *        lost: it will come back; refused: it will not; leaving: it is about to be ended, because
-   *        the page is left; ask: to send what the server answers, to see whether it is there
-   * @param {() => string} token what an agent shows to servers that ask for it, or ""
+   *        lost: it will reconnect; refused: it will not; leaving: it is about to end, because the
+   *        page is being left; ask: sends a question to test the connection
+   * @param {() => string} token the agent's token, or ""
    */
   constructor(url, pong, on, token = () => "") {
     this.#url = url.replace(/^http/, "ws");
@@ -51,8 +51,9 @@ export class Connection {
   }
 
   /**
-   * Connects. A page that is left may be frozen with its socket open, and the server would take
-   * the participant for present: so leaving it is a loss, and the way back begins when it thaws.
+   * Connects. Leaving the page counts as a loss of the connection, because the browser may freeze the
+   * page with its socket open, and the participant would look present. It reconnects when the page
+   * thaws.
    */
   open() {
     this.close();
@@ -89,7 +90,7 @@ export class Connection {
   }
 
   /**
-   * Gives this connection up and comes back later.
+   * Gives up this connection and reconnects later.
    * @param {number} least the shortest pause, in ms
    */
   restart(least = 0) {
@@ -99,14 +100,14 @@ export class Connection {
     this.#on.lost();
   }
 
-  /** Ends a pause: there is a reason to believe that it works now. */
+  /** Ends a pause, because there is reason to believe that reconnecting works now. */
   #hurry() {
     if (this.#socket) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), Math.random() * BACKOFF.first);
   }
 
-  /** Timers stand still while a machine sleeps: a connection that has been silent is not trusted. */
+  /** Tests a connection that was silent, because timers stop while a device sleeps. */
   #awake() {
     if (document.visibilityState !== "visible") return;
     if (!this.#socket) return this.#hurry();
@@ -116,20 +117,20 @@ export class Connection {
     }
   }
 
-  /** The server has answered Join or Load: the next loss counts as the first. */
+  /** Records that the server has answered the Join or Load: the next loss counts as the first. */
   accepted() {
     this.#losses = 0;
     this.#accepted = true;
     this.#expectSign();
   }
 
-  /** The server is known to send its ping as often as it was asked to. */
+  /** Records that the server sends its pings at the requested interval. */
   promised() {
     this.#promised = true;
     this.#expectSign();
   }
 
-  /** @returns nothing: what does not arrive is noticed by the missing answer */
+  /** @returns nothing: a lost frame is noticed by the missing answer */
   send(type, args) {
     if (this.#socket?.readyState === OPEN) {
       this.#socket.send(stringify({ type, args }));
@@ -163,8 +164,9 @@ export class Connection {
   }
 
   /**
-   * A connection can die without a word. What it says is expected as often as it has been pinging;
-   * before that is known, it is asked for something if the protocol has a question for that.
+   * Sets the timer for the next sign of life, because a connection can die silently. It expects signs at
+   * the interval of the server's pings. While that is unknown, it asks the server a question if the
+   * protocol has one.
    */
   #expectSign() {
     if (!this.#accepted) return;
@@ -182,7 +184,7 @@ export class Connection {
     this.#on.ask();
   }
 
-  /** How often a server pings may be its own setting: then three may be late, not more. */
+  /** The server may have its own interval; at most three of its pings may be late. */
   #silence() {
     if (this.#promised) return PATIENCE;
     if (!this.#interval) return Infinity;

@@ -1,25 +1,32 @@
+import { wordsOf } from "./attachments.js";
 import { h, write } from "./dom.js";
 import { isShown } from "./focus.js";
 import { list } from "./list.js";
 import { PRESENCE, showLife, starsOf, stateOf } from "./pane.js";
 import { cut } from "./text.js";
 
+/** The lobby's count may be late by some seconds. */
+const CERTAIN = 6;
+
 /** The list of the agent's conversations, of which one is selected. */
 export class Conversations {
+  #session;
   #desk;
+  #more = 0; // for how many seconds there have been more elsewhere
   #t;
   #ttl;
   #choose;
 
   /**
-   * @param {import("./desk.js").Desk} desk
+   * @param {import("./session.js").Session} session
    * @param {(key: string, values?: object) => string} t
    * @param {number} ttl how long a chat lives without a message, in ms
    * @param {(chatId: string) => void} choose
    * @param {(by: 1|-1) => void} step goes to another conversation
    */
-  constructor(desk, t, ttl, choose, step) {
-    this.#desk = desk;
+  constructor(session, t, ttl, choose, step) {
+    this.#session = session;
+    this.#desk = session.desk;
     this.#t = t;
     this.#ttl = ttl;
     this.#choose = choose;
@@ -32,8 +39,9 @@ export class Conversations {
         this.focus();
       } });
     this.none = h("div", { class: "empty" }, h("p", {}, t("none")), h("p", { class: "note" }, t("noneHint")));
+    this.elsewhere = h("p", { class: "note elsewhere", hidden: true });
     this.element = h("section", { class: "column chats", "aria-labelledby": "chats-title" },
-      h("h2", { id: "chats-title" }, t("conversations")), this.tabs, this.none);
+      h("h2", { id: "chats-title" }, t("conversations")), this.tabs, this.none, this.elsewhere);
   }
 
   update() {
@@ -59,6 +67,16 @@ export class Conversations {
     }
   }
 
+  /** A second has gone by. */
+  second() {
+    const { lobby } = this.#session;
+    const here = Array.from(this.#desk.entries.values()).filter(({ chat: { state, participant } }) => participant.role === "Support" && state === "connected");
+    const more = (lobby.self?.chats ?? 0) - here.length;
+    this.#more = more > 0 ? this.#more + 1 : 0;
+    this.elsewhere.hidden = this.#more < CERTAIN;
+    if (!this.elsewhere.hidden) write(this.elsewhere, this.#t("elsewhere", { count: more }));
+  }
+
   #tab(chatId) {
     return h("button", { type: "button", role: "tab", class: "tab", "aria-controls": "talk", onclick: () => this.#choose(chatId) },
       h("span", { class: "person" }, h("span", { class: "presence", role: "img" }), h("span", { class: "name", dir: "auto" })),
@@ -82,10 +100,12 @@ export class Conversations {
     write(count, unread ? String(unread) : "");
     if (unread) count.setAttribute("aria-label", t("unread", { count: unread }));
     const message = chat.messages.at(-1);
-    const words = message ? cut(message.content, 120) : t("empty");
-    const said = message?.from === "Support" ? `${t("you")}: ${words}` : words;
+    const words = message ? cut(wordsOf(message), 120) : t("empty");
+    const looksOn = chat.participant.role === "Observer";
+    const said = message?.from === "Support" && !looksOn ? `${t("you")}: ${words}` : words;
     const rated = chat.rating ? `${starsOf(chat.rating)} ` : "";
-    write(last, rated + (chat.state === "connected" ? said : stateOf(t, entry)));
+    write(last, rated + (chat.state === "connected" && !entry.moving && !looksOn ? said : stateOf(t, entry)));
+    item.classList.toggle("looks-on", looksOn);
     const { typing } = chat.typing.other;
     types.hidden = !typing;
     last.classList.toggle("unseen", typing); // typing is for the eye alone

@@ -1,35 +1,36 @@
 import { clearTimeout, randomHex, setTimeout } from "./native.js";
 import { RETRY } from "./requests.js";
 
-/** Without receipt or refusal for a message in this time a connection counts as dead, in ms. */
+/** How long a message may take to get a receipt or refusal before the connection counts as dead, in ms. */
 const RECEIPT = 10_000;
 
 /**
- * Brings messages to the server, each once and in order. One is under way at a time: so a refused
- * one is never overtaken by a later one. A part of client.js.
+ * Sends messages, each once and in order. Only one is in flight at a time, so that later messages never
+ * overtake a refused one. A part of client.js.
  */
 export class Delivery {
   #outbox;
   #on;
   #joined = false;
-  #sent = ""; // the messageId that is under way
-  #over = ""; // why nothing is taken any more
+  #sent = ""; // the messageId in flight
+  #over = ""; // why no more messages are accepted
   #timer = 0;
 
   /**
-   * @param {import("./client.js").Outgoing[]} outbox is kept up to date in place
+   * @param {import("./client.js").Outgoing[]} outbox is updated in place
    * @param {{send: (entry: import("./client.js").Outgoing) => void, changed: () => void,
    *          silent: () => void}} on
-   *        changed: of the outbox; silent: neither receipt nor refusal has come
+   *        changed: the outbox has changed; silent: neither receipt nor refusal has come
    */
   constructor(outbox, on) {
     this.#outbox = outbox;
     this.#on = on;
   }
 
-  /** @param {string} content */
-  send(content) {
+  /** @param {string} content @param {import("./uploads.js").Attachment[]} files */
+  send(content, files) {
     const entry = { messageId: randomHex(16), content };
+    if (files.length) entry.files = files;
     if (this.#over) entry.problem = this.#over;
     this.#outbox.push(entry);
     this.#settled();
@@ -55,7 +56,7 @@ export class Delivery {
     return at < 0 ? undefined : this.#outbox.splice(at, 1)[0];
   }
 
-  /** The connection takes messages. */
+  /** The connection is ready. */
   joined() {
     this.#joined = true;
     this.#next();
@@ -68,7 +69,7 @@ export class Delivery {
     clearTimeout(this.#timer);
   }
 
-  /** The chat takes no messages any more. @param {string} problem the code that says why */
+  /** The chat accepts no more messages. @param {string} problem the code that says why */
   over(problem) {
     this.#over = problem;
     for (const entry of this.#outbox) entry.problem ??= problem;
@@ -83,7 +84,7 @@ export class Delivery {
     this.#settled();
   }
 
-  /** An Error has come. Without a messageId it is about the message that is under way. */
+  /** Handles an Error. Without a messageId it is about the message in flight. */
   refused({ code, messageId }) {
     const first = this.#first;
     if (!first || (messageId && messageId !== first.messageId)) return;
@@ -100,7 +101,7 @@ export class Delivery {
     return this.#outbox.find((entry) => !entry.problem);
   }
 
-  /** The outbox has changed: tells so, and sends the next message. */
+  /** Reports a change of the outbox, and sends the next message. */
   #settled() {
     this.#on.changed();
     if (this.#first?.messageId !== this.#sent) this.#next();

@@ -2,20 +2,23 @@ import { Chat } from "./client.js";
 import { Outbox } from "./storage.js";
 
 /** What a chat tells beside its changes and messages. */
-const NEWS = ["typing", "presence", "rated"];
+const NEWS = ["typing", "presence", "rated", "note", "left"];
+/** Somebody else has the chat, or is to have it. */
+const GONE = ["already_taken", "released"];
 
 /**
  * The conversations of one agent in one console window, kept over reloads. A window that finds those
  * of another one of the same agent that is closed takes them over; the browser's locks tell which
  * windows are still there.
  *
- * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: the participant; another
- * agent has the chat. It is gone from here, unless there is something of it to read).
+ * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: {participant, problem};
+ * another agent has the chat, or is to have it. It is gone from here, unless there is something of it to read).
  *
- * @typedef {{chat: Chat, read: number, unread: number, ending: boolean, rejoining: boolean}} Entry
+ * @typedef {{chat: Chat, read: number, unread: number, ending: boolean, moving: boolean, rejoining: boolean}} Entry
  *          read: the number of the last message that the agent has read, as far as this browser
- *          knows; unread: on no device; ending: the agent has asked for its end, here; rejoining:
- *          on the way back to it by who the token is about
+ *          knows; unread: on no device; ending: the agent has asked for its end, here; moving: for
+ *          somebody else to have it; rejoining: on the way back to it by who the token is about.
+ *          An Observer's is a chat that the agent looks on
  */
 export class Desk extends EventTarget {
   /** @type {Map<string, Entry>} by chatId, in the order of their beginning */
@@ -30,6 +33,7 @@ export class Desk extends EventTarget {
   #owner = "";
   #window = "";
   #release = () => {};
+  #removed = new Set(); // what this window has put away
 
   /**
    * @param {string} base the chat server's URL
@@ -115,7 +119,7 @@ export class Desk extends EventTarget {
   #forgetDrafts() {
     const known = new Set(this.#shared.names("desk.").flatMap((name) => this.#shared.get(name)?.chats ?? []).map(({ chatId }) => chatId));
     for (const name of this.#shared.names("draft.")) {
-      const chatId = name.slice("draft.".length);
+      const [, chatId] = name.split(".");
       if (!known.has(chatId) && !this.entries.has(chatId)) this.#shared.set(name, null);
     }
   }
@@ -133,6 +137,21 @@ export class Desk extends EventTarget {
   take(participant) {
     this.#add(participant).open();
     this.select(participant.chatId);
+  }
+
+  /** Shows a chat that another agent has, without anybody's noticing. @param {import("./lobby.js").Talk} talk */
+  look({ userId, chatId, username }, observerName) {
+    if (!this.entries.has(chatId)) this.#add({ role: "Observer", userId, chatId, username, observerName }).open();
+    this.select(chatId);
+  }
+
+  /** Takes up a conversation that the agent has on another machine. @param {import("./lobby.js").Talk} talk */
+  adopt({ userId, chatId, username, supportId, supportUserName }) {
+    const known = this.entries.has(chatId) || this.#removed.has(chatId) ||
+      this.#shared.names("desk.").some((name) => this.#shared.get(name)?.chats.some((one) => one.chatId === chatId));
+    if (known) return;
+    this.#add({ role: "Support", userId, chatId, username, supportId, supportUserName }).open();
+    this.#changed();
   }
 
   /** Comes back to the conversations that are not connected, be it for want of a good token. */
@@ -175,6 +194,44 @@ export class Desk extends EventTarget {
     return left ? "left" : "failed";
   }
 
+  /**
+   * Gives a conversation to somebody else. It is gone from here then, but for who looks on.
+   * @param {string} chatId
+   * @param {import("./client.js").Target} to
+   * @param {string} [note]
+   * @throws {import("./refusal.js").Refusal} if it stays as it is
+   */
+  async transfer(chatId, to, note) {
+    const entry = this.entries.get(chatId);
+    const { chat } = entry;
+    entry.moving = true;
+    this.#changed();
+    try {
+      await chat.transfer(to, note);
+    } catch (error) {
+      entry.moving = false;
+      this.#changed();
+      if (error.code !== "already_taken") throw error; // else it was done, and only the answer lost
+    }
+    entry.moving = false;
+    if (this.entries.get(chatId) !== entry) return;
+    if (chat.participant.role === "Support") this.remove(chatId);
+    this.#changed();
+  }
+
+  /**
+   * Has a chat that the agent looks on. What holds a user for somebody else is the queue's: whoever
+   * joins the chat first has it, so this goes on at once.
+   * @param {string} chatId
+   * @param {string} name the agent's
+   */
+  async takeOver(chatId, name) {
+    const entry = this.entries.get(chatId);
+    const { userId, username } = entry.chat.participant;
+    if (entry.chat.state === "connected") await this.transfer(chatId, { to: "queue" });
+    if (this.entries.get(chatId) === entry) this.take({ role: "Support", userId, chatId, username, supportUserName: name });
+  }
+
   /** Leaves a conversation, which may go on without this agent, and shows its neighbour. */
   remove(chatId) {
     const ids = [...this.entries.keys()];
@@ -187,7 +244,8 @@ export class Desk extends EventTarget {
   #forget(chatId) {
     const { chat } = this.entries.get(chatId);
     this.entries.delete(chatId);
-    this.#shared.set(`draft.${chatId}`, null);
+    this.#removed.add(chatId);
+    for (const draft of [`draft.${chatId}`, `draft.${chatId}.note`, `draft.${chatId}.transfer`]) this.#shared.set(draft, null);
     chat.close();
   }
 
@@ -199,16 +257,21 @@ export class Desk extends EventTarget {
 
   #add(participant, read = 0, over = false) {
     this.entries.get(participant.chatId)?.chat.close();
+    this.#removed.delete(participant.chatId);
     const outbox = new Outbox(this.#shared, participant.chatId);
     const chat = new Chat(this.#base, participant, outbox.load(), this.#token);
-    const entry = { chat, read: Number(read) || 0, get unread() { return chat.receipts.unread; }, ending: false, rejoining: false };
+    const looksOn = participant.role === "Observer";
+    const entry = {
+      chat, read: Number(read) || 0, get unread() { return looksOn ? 0 : chat.receipts.unread; },
+      ending: false, moving: false, rejoining: false,
+    };
     this.entries.set(participant.chatId, entry);
     const here = () => this.entries.get(participant.chatId) === entry;
     let refused = false;
     chat.addEventListener("change", () => {
       if (!here()) return;
-      if ((chat.problem === "already_taken" || chat.problem === "forbidden") && this.#rejoins(entry)) return;
-      if (chat.problem === "already_taken" && !refused) {
+      if (chat.problem === "forbidden" && this.#rejoins(entry)) return;
+      if (GONE.includes(chat.problem) && !refused && !entry.moving) {
         refused = true;
         this.#lost(chat);
       }
@@ -226,7 +289,7 @@ export class Desk extends EventTarget {
     for (const event of NEWS) chat.addEventListener(event, () => this.#news());
     chat.addEventListener("message", ({ detail }) => {
       this.#news();
-      if (detail.from === "User") this.dispatchEvent(new CustomEvent("message", { detail: { entry, message: detail } }));
+      if (detail.from === "User" && !looksOn) this.dispatchEvent(new CustomEvent("message", { detail: { entry, message: detail } }));
     });
     return chat;
   }
@@ -245,13 +308,13 @@ export class Desk extends EventTarget {
   }
 
   /** What is written next must not go to another visitor: so nobody else's conversation is shown. */
-  #lost({ participant, messages }) {
+  #lost({ participant, messages, problem }) {
     const { chatId } = participant;
     if (messages.length === 0 && !this.#draft(chatId)) {
       this.#forget(chatId);
       if (chatId === this.selected) this.select("");
     }
-    this.dispatchEvent(new CustomEvent("lost", { detail: participant }));
+    this.dispatchEvent(new CustomEvent("lost", { detail: { participant, problem } }));
   }
 
   /** One that had ended before the page was left, and of which nothing can be read any more. */
@@ -276,6 +339,7 @@ export class Desk extends EventTarget {
     if (!this.#window) return;
     const chats = [];
     for (const { chat: { state, ended, gone, participant }, read, rejoining } of this.entries.values()) {
+      if (participant.role !== "Support") continue;
       const over = state === "ended"; // one that somebody has ended can be read, and rated, for some time
       const stays = (participant.supportId || rejoining) && (!over || (ended.from && !gone));
       if (stays || this.#draft(participant.chatId)) chats.push({ ...participant, read, over });

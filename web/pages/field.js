@@ -63,10 +63,9 @@ export class MessageField {
     this.#measured();
   }
 
-  /** Puts a text where the cursor is. @param {string} text */
-  insert(text) {
-    const { selectionStart, selectionEnd } = this.text;
-    this.text.setRangeText(text, selectionStart, selectionEnd, "end");
+  /** Puts a text in the place of another one. @param {string} text @param {number} from @param {number} to */
+  replace(text, from, to) {
+    this.text.setRangeText(text, from, to, "end");
     this.changed();
     this.text.focus();
   }
@@ -102,8 +101,9 @@ export class MessageField {
 
   #grow() {
     const { text } = this;
-    if (!this.#props.grows || !text.clientWidth) return; // nothing can be measured while it is hidden
+    if (!this.#props.grows) return;
     this.#width = text.clientWidth;
+    if (!this.#width) return; // nothing can be measured while it is hidden
     text.style.overflowY = "hidden";
     text.style.height = "auto";
     text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;

@@ -6,6 +6,9 @@ export class Moments {
   #full;
   #day;
   #dayAndYear;
+  #locale;
+  #brief; // these two are made when they are needed: the widget does not
+  #span;
 
   /** @param {string} lang of the page */
   constructor(lang) {
@@ -15,6 +18,7 @@ export class Moments {
     this.#full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
     this.#day = new Intl.DateTimeFormat(locale, day);
     this.#dayAndYear = new Intl.DateTimeFormat(locale, { ...day, year: "numeric" });
+    this.#locale = locale;
   }
 
   /** Hours and minutes. */
@@ -25,6 +29,19 @@ export class Moments {
   /** Date and time. */
   full(at) {
     return written(this.#full, at);
+  }
+
+  /** Date and time, in little room. */
+  brief(at) {
+    this.#brief ??= new Intl.DateTimeFormat(this.#locale, { dateStyle: "short", timeStyle: "short" });
+    return written(this.#brief, at);
+  }
+
+  /** From one time to another. */
+  span(from, to) {
+    if ([from, to].some((at) => Number.isNaN(at.getTime()))) return "";
+    this.#span ??= new Intl.DateTimeFormat(this.#locale, { dateStyle: "medium", timeStyle: "short" });
+    return this.#span.formatRange(from, to);
   }
 
   /** The day, with its year if that is not this one. */

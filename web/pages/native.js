@@ -79,6 +79,8 @@ export const clearInterval = ofWindow("clearInterval");
 
 /** @returns {WebSocket} */
 export const openSocket = (url, protocols) => new (native("WebSocket"))(url, protocols);
+/** @returns {XMLHttpRequest} */
+export const openRequest = () => new (native("XMLHttpRequest"))();
 /** @returns {AbortController} */
 export const aborter = () => new (native("AbortController"))();
 /** @returns {AbortSignal} one that comes after so many ms */

@@ -1,5 +1,9 @@
-import { Conversation } from "./conversation.js";
+import { Conversation, isOver } from "./conversation.js";
 import { clock, h, icon, label, write } from "./dom.js";
+import { EarlierChats } from "./earlier.js";
+import { Facts } from "./facts.js";
+import { isShown } from "./focus.js";
+import { NoteForm } from "./noteform.js";
 import { verifiedMark } from "./queue.js";
 
 /** The best score that a visitor can give. */
@@ -8,7 +12,7 @@ const MOST = 5;
 const NEAR_END = 30_000;
 
 /** What the visitor thinks of the chat. */
-class Rating {
+export class Rating {
   #t;
 
   /** @param {(key: string, values?: object) => string} t */
@@ -37,6 +41,7 @@ export function starsOf({ score }) {
 /** The selected conversation, with whom it is and how it stands. */
 export class Pane {
   #session;
+  #noting = new WeakSet(); // chats in which the agent writes a note
   #t;
   #ttl;
 
@@ -46,7 +51,8 @@ export class Pane {
    * @param {string} lang
    * @param {number} ttl how long a chat lives without a message, in ms
    * @param {import("./storage.js").Store} drafts keeps what is half written
-   * @param {{back: () => void, close: () => void, replies: () => void}} on what its buttons do
+   * @param {{back: () => void, close: () => void, end: () => void, replies: () => void,
+   *          transfer: () => void}} on what its buttons do
    */
   constructor(session, t, lang, ttl, drafts, on) {
     this.#session = session;
@@ -54,7 +60,7 @@ export class Pane {
     this.#ttl = ttl;
     const replies = h("button", { type: "button", class: "tool", onclick: on.replies });
     label(replies, "replies", t("replies"));
-    this.conversation = new Conversation(t, lang, drafts, replies);
+    this.conversation = new Conversation(t, lang, drafts, [replies]);
     this.others = h("span", { class: "count" });
     this.back = h("button", { type: "button", class: "tool back", onclick: on.back }, icon("back"), this.others);
     this.name = h("bdi"); // it has a direction of its own, and the place of the page's
@@ -63,13 +69,26 @@ export class Pane {
     this.typing = h("p", { class: "types", "aria-hidden": "true", hidden: true }, t("typingNow"));
     this.life = h("p", { class: "life" });
     this.verified = verifiedMark(t);
+    this.transfer = h("button", { type: "button", class: "hand-over", id: "transfer", title: t("transfer"), onclick: on.transfer }, icon("give"), h("span", {}, t("transfer")));
     this.close = h("button", { type: "button", class: "quiet", onclick: on.close }, t("close"));
+    this.facts = new Facts(t, lang, session);
+    this.earlier = new EarlierChats(session, t, lang);
+    this.onlooker = h("p", {});
+    this.takeOver = h("button", { type: "button", class: "primary", onclick: () => session.takeOver(session.desk.selected) }, t("takeOver"));
+    this.looking = h("div", { class: "looking", hidden: true }, this.onlooker,
+      h("div", { class: "choice" }, h("button", { type: "button", onclick: on.end }, t("endBoth")), this.takeOver));
+    this.notes = new NoteForm(t, drafts);
+    this.toMessage = h("button", { type: "button", onclick: () => this.#writeNote(false) }, t("modeMessage"));
+    this.toNote = h("button", { type: "button", class: "as-note", onclick: () => this.#writeNote(true) }, icon("note"), t("modeNote"));
+    this.modes = h("div", { class: "modes", role: "group", "aria-label": t("modes"), hidden: true }, this.toMessage, this.toNote);
+    this.conversation.element.append(this.modes, this.notes.element);
+    this.conversation.form.before(this.modes);
     this.rating = new Rating(t);
     this.element = h("section", { class: "talk", role: "tabpanel", id: "talk", "aria-labelledby": "with", hidden: true },
       h("header", {}, this.back,
         h("div", { class: "with" }, h("h2", { id: "with" }, this.name),
-          h("div", { class: "line" }, this.verified, this.state, this.presence, this.typing, this.life)), this.close),
-      this.conversation.element, this.rating.element);
+          h("div", { class: "line" }, this.verified, this.state, this.presence, this.typing, this.life)), this.transfer, this.close),
+      this.facts.element, this.earlier.element, this.looking, this.conversation.element, this.rating.element);
     this.idle = h("div", { class: "idle" }, icon("chat"), h("p", {}, t("choose")));
   }
 
@@ -80,11 +99,18 @@ export class Pane {
     this.element.hidden = !chat;
     this.idle.hidden = Boolean(chat);
     this.conversation.show(chat);
+    this.conversation.tray.offer(this.#session.files);
+    this.notes.show(chat);
+    this.#showModes(chat);
     this.rating.update(chat?.rating);
+    this.earlier.update(chat);
     if (!chat) { // nothing of the last one stays in the page
       for (const part of [this.name, this.state, this.presence, this.life]) write(part, "");
-      this.close.removeAttribute("aria-label");
+      for (const button of [this.close, this.transfer]) button.removeAttribute("aria-label");
       this.conversation.text.value = "";
+      this.facts.update({});
+      this.looking.hidden = true;
+      write(this.onlooker, "");
       return;
     }
     const { username, verified } = chat.participant;
@@ -93,7 +119,11 @@ export class Pane {
     write(this.state, stateOf(t, desk.current));
     this.#countOthers();
     this.state.dataset.state = chat.state;
+    this.transfer.setAttribute("aria-label", t("transferAsk", { name: username }));
     this.close.setAttribute("aria-label", t("closeName", { name: username }));
+    this.facts.update(chat.participant);
+    this.#showLooking(chat);
+    this.transfer.hidden = !this.transferable;
     this.#showVisitor(chat);
     this.tick();
   }
@@ -109,10 +139,55 @@ export class Pane {
     this.life.hidden = typing.other.typing; // which keeps the chat alive
   }
 
+  /** Whether the conversation can be given to somebody else. */
+  get transferable() {
+    const { chat, ending, moving } = this.#session.desk.current ?? {};
+    return Boolean(chat && this.#session.lobby.colleagues && chat.state === "connected" && !ending && !moving);
+  }
+
+  #showLooking({ participant: { role, username, supportUserName }, state }) {
+    const looks = role === "Observer";
+    this.looking.hidden = !looks || isOver({ state });
+    this.element.classList.toggle("looks-on", looks);
+    if (!looks) return;
+    write(this.onlooker, state === "connected" ? this.#t("lookingOn", { name: username, agent: supportUserName }) : this.#t("lookingWaiting", { name: username }));
+    this.takeOver.setAttribute("aria-disabled", String(this.#session.desk.current.moving || !["connected", "waiting"].includes(state)));
+  }
+
+  /** Whether a note is written, or a message, is a matter of each conversation. */
+  #showModes(chat) {
+    const writes = chat?.participant.role === "Support";
+    const over = !chat || isOver(chat);
+    const possible = Boolean(chat && !over && chat.extended && this.#session.lobby.extended);
+    const note = possible && (!writes || this.#noting.has(chat));
+    this.modes.hidden = !possible || !writes;
+    this.toMessage.setAttribute("aria-pressed", String(!note));
+    this.toNote.setAttribute("aria-pressed", String(note));
+    this.conversation.element.classList.toggle("noting", note);
+    this.conversation.element.classList.toggle("only-notes", Boolean(chat) && !writes);
+    this.notes.element.hidden = !note;
+  }
+
+  #writeNote(yes) {
+    const chat = this.#session.desk.current?.chat;
+    if (!chat || this.modes.hidden) return;
+    if (yes) this.#noting.add(chat);
+    else this.#noting.delete(chat);
+    chat.typing.stop();
+    this.#showModes(chat);
+    this.write();
+  }
+
+  /** Changes between a message and a note. */
+  switchMode() {
+    const chat = this.#session.desk.current?.chat;
+    if (chat) this.#writeNote(!this.#noting.has(chat));
+  }
+
   /** On a phone the lists are behind the conversation: what happens there is counted beside the way back. */
   #countOthers() {
     const { desk, lobby } = this.#session;
-    const count = lobby.users.size + desk.unread - desk.current.unread;
+    const count = lobby.users.size + lobby.offers.size + desk.unread - desk.current.unread;
     const words = count ? this.#t("backCount", { count }) : this.#t("back");
     write(this.others, count ? String(count) : "");
     this.back.setAttribute("aria-label", words);
@@ -131,8 +206,10 @@ export class Pane {
 
   /** Puts the cursor into the message field. @returns {boolean} false if there is none */
   write() {
-    if (!this.#session.desk.current || this.conversation.form.hidden) return false;
-    this.conversation.text.focus();
+    if (!this.#session.desk.current) return false;
+    const text = this.notes.element.hidden ? this.conversation.text : this.notes.text;
+    if (!isShown(text)) return false;
+    text.focus();
     return true;
   }
 }
@@ -141,7 +218,7 @@ export class Pane {
 export const PRESENCE = { online: "visitorOnline", away: "visitorAway", offline: "visitorOffline" };
 
 /** How a conversation stands, in a few words. @param {import("./desk.js").Entry} entry */
-export function stateOf(t, { chat: { state, problem, ended, participant }, ending }) {
+export function stateOf(t, { chat: { state, problem, ended, participant }, ending, moving }) {
   if (state === "ended") {
     if (ended.from === "User") return t("endedByVisitor", { name: participant.username });
     if (ended.from === "Support") return t(ending ? "endedHere" : "endedBySupport");
@@ -149,14 +226,17 @@ export function stateOf(t, { chat: { state, problem, ended, participant }, endin
   }
   if (problem === "unauthorized") return t("noToken");
   if (problem === "already_taken") return t("stateTaken");
+  if (problem === "released") return t(participant.left?.reason === "lost" ? "stateLost" : "stateGiven");
   if (ending && state === "connected") return t("stateEnding");
-  const words = { connected: "stateConnected", offline: "stateOffline", closed: "stateClosed" };
+  if (moving) return t("stateMoving");
+  if (participant.role === "Observer" && state === "connected") return t("stateLooking", { agent: participant.supportUserName });
+  const words = { connected: "stateConnected", waiting: "stateWaiting", offline: "stateOffline", closed: "stateClosed" };
   return t(words[state] ?? "stateConnecting");
 }
 
 /** Shows how long a chat still lives. @param {(time: string) => string} words */
 export function showLife(element, chat, ttl, words = (time) => time) {
-  const left = chat?.state === "connected" ? Math.max(0, chat.renewed + ttl - Date.now()) : -1;
+  const left = chat?.state === "connected" && chat.participant.role === "Support" ? Math.max(0, chat.renewed + ttl - Date.now()) : -1;
   element.classList.toggle("near", left >= 0 && left < Math.min(NEAR_END, ttl / 2));
   write(element, left < 0 ? "" : words(clock(left)));
 }

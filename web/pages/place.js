@@ -1,3 +1,5 @@
+/** Who has had the chat and has left it. */
+const LEFT = { transfer: "handedOver", lost: "agentLost" };
 /** From so many minutes on a wait is told in hours. */
 const LONG = 90;
 
@@ -15,4 +17,15 @@ export function waitingWords(t, place, status) {
   const minutes = Math.max(1, Math.ceil(estimate / 60));
   if (minutes < LONG) return t("placeMinutes", { place: position, count: minutes });
   return t("placeHours", { place: position, count: Math.round(minutes / 60) });
+}
+
+/**
+ * What a visitor is told whose agent has left.
+ * @param {(key: string, values?: object) => string} t
+ * @param {import("./client.js").Leaving} left
+ * @param {import("./client.js").Place|null} place
+ */
+export function leftWords(t, { supportUserName, reason }, place) {
+  const words = t(supportUserName ? LEFT[reason] ?? "anotherSoon" : "anotherSoon", { name: supportUserName });
+  return place ? `${words} ${waitingWords(t, place, null)}` : words;
 }

@@ -1,11 +1,11 @@
 import { aborter } from "./native.js";
 
 /**
- * Whether the two sides are there: this one is `online` while its page is visible, else `away`.
+ * The presence of both sides. This side is `online` while its page is visible, otherwise `away`.
  * A part of client.js.
  */
 export class Presence {
-  /** The other side; "" while it is not known. @type {""|"online"|"away"|"offline"} */
+  /** The other side's presence; "" while unknown. @type {""|"online"|"away"|"offline"} */
   other = "";
 
   #chat;
@@ -17,36 +17,36 @@ export class Presence {
     this.#chat = chat;
   }
 
-  /** Begins to look at the page. */
+  /** Starts watching the page. */
   open() {
     this.close();
     this.#watch = aborter();
     document.addEventListener("visibilitychange", () => this.announce(), { signal: this.#watch.signal });
   }
 
-  /** Looks no longer. */
+  /** Stops watching the page. */
   close() {
     this.#watch?.abort();
     this.#watch = null;
   }
 
-  /** A socket that says nothing is online. */
+  /** A new socket counts as online. */
   joined() {
     this.#told = "online";
   }
 
-  /** Tells the server if this side's state is another one by now. */
+  /** Sends this side's state if it has changed. */
   announce() {
     const state = document.visibilityState === "hidden" ? "away" : "online";
     if (state !== this.#told && this.#chat.signal("Presence", { state })) this.#told = state;
   }
 
-  /** The server tells the state of a side. */
+  /** Handles a Presence from the server. */
   take({ from, state }) {
     if (from === this.#chat.other) this.#show(state);
   }
 
-  /** Nothing is known any more: the connection has ended, or the other side has left the chat. */
+  /** Forgets the other side's state: the connection has ended, or the other side has left. */
   forget() {
     this.#show("");
   }

@@ -94,5 +94,5 @@ export class RatingForm {
 }
 
 function hadAgent({ participant, messages }) {
-  return Boolean(participant.supportId) || messages.some(({ from }) => from === "Support");
+  return Boolean(participant.supportId || participant.left) || messages.some(({ from }) => from === "Support");
 }

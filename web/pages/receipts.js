@@ -1,14 +1,14 @@
 import { clearTimeout, setTimeout } from "./native.js";
 
-/** The server is told of marks this far apart at least, in ms. */
+/** The minimum time between two Receipts, in ms. */
 const PAUSE = 1_000;
 
-/** @typedef {{delivered: number, read: number}} Marks numbers of messages: up to there */
+/** @typedef {{delivered: number, read: number}} Marks the numbers of the last messages */
 
 /**
- * How far both sides have got and read a chat's messages. Marks only grow. What the page has is
- * reported as delivered by itself; what its person has seen is reported by read(). A part of
- * client.js.
+ * Which of a chat's messages both sides have received and read. Marks never go back. Messages that
+ * the page has are reported as delivered automatically; call read() when the person has seen them. A
+ * part of client.js.
  */
 export class Receipts {
   /** @type {{User: Marks, Support: Marks}} */
@@ -16,9 +16,9 @@ export class Receipts {
 
   #chat;
   #told = { delivered: 0, read: 0 }; // what the server knows of this side's marks
-  #looked = 0; // how many messages have been looked at
+  #looked = 0; // number of messages handled so far
   #newest = 0; // the number of the other side's newest among them
-  #next = 0; // before this time nothing is sent
+  #next = 0; // time of the next Receipt at the earliest
   #timer = 0;
 
   /** @param {import("./client.js").Link} chat */
@@ -34,7 +34,7 @@ export class Receipts {
     return this.marks[this.#chat.other];
   }
 
-  /** How many of the other side's messages have not been read, on any device. */
+  /** The number of the other side's messages that were not read on any device. */
   get unread() {
     const { messages, other } = this.#chat;
     let count = 0;
@@ -45,7 +45,7 @@ export class Receipts {
   }
 
   /**
-   * How far a message of this side has come.
+   * The state of a message of this side.
    * @param {import("./client.js").Message} message
    * @returns {"sent"|"delivered"|"read"}
    */
@@ -59,26 +59,27 @@ export class Receipts {
    * @param {number} [upTo] its number: 1 for the chat's first
    */
   read(upTo = Infinity) {
+    if (this.#chat.looksOn) return;
     const read = Math.min(upTo, this.#newest);
     if (this.#grow(this.#chat.role, { read })) this.#schedule();
   }
 
-  /** Messages have come. */
+  /** Handles new messages. */
   came() {
     const { messages, other } = this.#chat;
     for (; this.#looked < messages.length; this.#looked++) {
       if (messages[this.#looked].from === other) this.#newest = this.#looked + 1;
     }
-    if (this.#grow(this.#chat.role, { delivered: this.#newest })) this.#schedule();
+    if (!this.#chat.looksOn && this.#grow(this.#chat.role, { delivered: this.#newest })) this.#schedule();
   }
 
-  /** The server tells a side's marks. */
+  /** Handles a Receipt from the server. */
   take({ from, delivered, read }) {
     if (from === this.#chat.role) raise(this.#told, { delivered, read });
     if (this.marks[from]) this.#grow(from, { delivered, read });
   }
 
-  /** Joined: the server is about to tell what it knows. */
+  /** Resets what the server knows after a Join, because the server is about to send it. */
   joined() {
     this.#told = { delivered: 0, read: 0 };
     this.#next = Date.now() + PAUSE;
@@ -87,7 +88,7 @@ export class Receipts {
     this.#schedule();
   }
 
-  /** The connection is about to end, or has ended: what can still be told is told now. */
+  /** Sends unsent marks now, if possible, because the connection is about to end. */
   flush() {
     clearTimeout(this.#timer);
     this.#timer = 0;
@@ -111,7 +112,7 @@ export class Receipts {
   }
 }
 
-/** @param {Marks} marks @returns {boolean} whether one has grown */
+/** @param {Marks} marks @returns {boolean} whether one has changed */
 function raise(marks, { delivered = 0, read = 0 }) {
   const before = marks.delivered + marks.read;
   marks.read = Math.max(marks.read, read);

@@ -1,18 +1,24 @@
 import { h } from "./dom.js";
 
-/** The agent's canned replies: a dialog to choose one from, and to edit them in. */
+/** A line of the agent's own list may begin with a shortcut. */
+const SHORTCUT = /^\/(\S+)\s+(.+)$/;
+
+/** The canned replies, the agent's own and the site's: a dialog to choose one from, and to edit their own in. */
 export class Replies {
   #t;
   #store;
+  #session;
 
   /**
    * @param {(key: string) => string} t
    * @param {import("./storage.js").Store} store keeps the list, and what is half written of it
+   * @param {import("./session.js").Session} session
    * @param {(text: string) => void} chosen
    */
-  constructor(t, store, chosen) {
+  constructor(t, store, session, chosen) {
     this.#t = t;
     this.#store = store;
+    this.#session = session;
     this.chosen = chosen;
     this.list = h("ul", { class: "choices" });
     this.none = h("p", { class: "note" }, t("repliesNone"));
@@ -37,14 +43,24 @@ export class Replies {
     this.element.showModal();
   }
 
-  get #replies() {
+  get #own() {
     const t = this.#t;
     return this.#store.get("replies") ?? [t("reply1"), t("reply2"), t("reply3")];
   }
 
+  /** All that there are. @returns {{shortcut: string, text: string}[]} */
+  get all() {
+    const own = this.#own.map((line) => {
+      const [, shortcut = "", text = line] = SHORTCUT.exec(line) ?? [];
+      return { shortcut, text };
+    });
+    return [...own, ...this.#session.replies];
+  }
+
   #choose() {
-    const all = this.#replies;
-    this.list.replaceChildren(...all.map((text) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => this.#insert(text) }, text))));
+    const { all } = this;
+    this.list.replaceChildren(...all.map(({ shortcut, text }) => h("li", {},
+      h("button", { type: "button", onclick: () => this.#insert(text) }, h("span", { dir: "auto" }, text), shortcut ? h("b", { dir: "ltr" }, `/${shortcut}`) : ""))));
     this.none.hidden = all.length > 0;
     this.choosing.hidden = false;
     this.editing.hidden = true;
@@ -52,7 +68,7 @@ export class Replies {
   }
 
   #edit() {
-    this.editor.value = this.#store.get("draft-replies") ?? this.#replies.join("\n");
+    this.editor.value = this.#store.get("draft-replies") ?? this.#own.join("\n");
     this.choosing.hidden = true;
     this.editing.hidden = false;
     this.editor.focus();

@@ -1,12 +1,14 @@
 import { clearTimeout, setTimeout } from "./native.js";
 import { Refusal } from "./refusal.js";
 
-/** A request refused for now (rate, outage) is sent again after this time, in ms. */
+/** The pause before a request that was refused temporarily (rate, outage) is sent again, in ms. */
 export const RETRY = 1_500;
+/** The time after a Join within which the server reports the outcome of an earlier request, in ms. */
+const TOLD = 1_500;
 
 /**
- * Requests that a frame of their own answers. An Error does not say which of them it refuses, so
- * one is under way at a time. They outlive a lost connection: each may be sent twice. A part of
+ * Requests that the server answers with a frame. They are sent one at a time, because an Error does not
+ * say which request it refuses. They outlive a lost connection, and each may be sent twice. A part of
  * client.js.
  */
 export class Requests {
@@ -14,7 +16,7 @@ export class Requests {
   #waiting = [];
   #joined = false;
   #sent = false;
-  #gone = ""; // why there is no connection any more
+  #gone = ""; // why the connection has ended
   #timer = 0;
 
   /** @param {(type: string, args: object) => void} send */
@@ -25,17 +27,19 @@ export class Requests {
   /**
    * @param {string} type
    * @param {object} [args]
-   * @returns {Promise<object>} the args of its answer; it is rejected with a Refusal
+   * @param {boolean} [counts] whether sending it twice makes a difference; the server then reports
+   *        the outcome after a Join
+   * @returns {Promise<object>} the args of the answer; rejected with a Refusal
    */
-  ask(type, args) {
+  ask(type, args, counts = false) {
     if (this.#gone) return Promise.reject(new Refusal(this.#gone, "The chat is over."));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ type, args, resolve, reject });
+      this.#waiting.push({ type, args, counts, sent: false, resolve, reject });
       this.#next();
     });
   }
 
-  /** The connection takes requests. */
+  /** The connection is ready. */
   joined() {
     this.#joined = true;
     this.#gone = "";
@@ -49,17 +53,17 @@ export class Requests {
   }
 
   /**
-   * An answer has come; it may be another socket's.
+   * Handles an answer, which may be for another socket's request.
    * @param {string} type of the request
    * @param {object} args
-   * @param {(asked: object) => boolean} [fits] whether it answers one with these args
+   * @param {(asked: object) => boolean} [fits] whether it answers a request with these args
    */
   answer(type, args, fits = () => true) {
     this.#settle((one) => one.type === type && fits(one.args), (one) => one.resolve(args));
   }
 
   /**
-   * An Error has come that is about no message.
+   * Handles an Error that is not about a message.
    * @returns {boolean} whether it is about a request
    */
   refuse({ code, message }) {
@@ -67,7 +71,7 @@ export class Requests {
     if (code === "unavailable" || code === "rate_limited") {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#next(), RETRY);
-      this.#sent = false;
+      this.#sent = this.#waiting[0].sent = false;
       return true;
     }
     const [first] = this.#waiting;
@@ -75,7 +79,7 @@ export class Requests {
     return true;
   }
 
-  /** The connection has ended for good: none of them will be answered. @param {string} code why */
+  /** Rejects all requests, because the connection has ended for good. @param {string} code why */
   giveUp(code) {
     this.left();
     this.#gone = code;
@@ -95,7 +99,12 @@ export class Requests {
     const [first] = this.#waiting;
     if (!first || !this.#joined || this.#sent) return;
     clearTimeout(this.#timer);
-    this.#sent = true;
+    if (first.counts && first.sent) {
+      first.sent = false;
+      this.#timer = setTimeout(() => this.#next(), TOLD);
+      return;
+    }
+    this.#sent = first.sent = true;
     this.#send(first.type, first.args);
   }
 }

@@ -1,7 +1,12 @@
-import { expiryIn, Lobby, nameIn, subjectIn, tokenCounts } from "./client.js";
+import { inLanguage } from "./away.js";
+import { cannedReplies, clockAhead, expiryIn, Lobby, nameIn, roleIn, status, subjectIn, tokenCounts } from "./client.js";
 import { Desk } from "./desk.js";
+import { Inbox } from "./inbox.js";
+import { Report } from "./report.js";
+import { Search } from "./search.js";
 import { reason } from "./strings.js";
 import { visible } from "./text.js";
+import { addressOf } from "./uploads.js";
 
 /** How long before a token runs out the agent is told, in ms. */
 const WARNING = 10 * 60_000;
@@ -14,7 +19,7 @@ const NOTICE = 20;
  * it by its methods alone.
  *
  * Events: `change`; `started` (the agent has signed in, or is back); `taken` (a visitor has been
- * claimed, and their conversation is the selected one).
+ * claimed, or a chat taken over, and their conversation is the selected one).
  */
 export class Session extends EventTarget {
   name = "";
@@ -23,42 +28,63 @@ export class Session extends EventTarget {
   claiming = "";
   /** What the agent is to know, or "". */
   notice = "";
+  /** The canned replies of the site. @type {{shortcut: string, text: string}[]} */
+  replies = [];
+  /** The names of the site's teams, by id. @type {Map<string, string>} */
+  teams = new Map();
+  /** The questions of the site, by id. @type {Map<string, {label: string, kind?: string}>} */
+  questions = new Map();
+  /** What files messages may have; null for none. @type {{size: number, types: string[]}|null} */
+  files = null;
   /** Why the last name or token was refused, or "". */
   refusal = "";
 
   #t;
+  #lang;
   #shared;
   #tab;
+  #chatBase;
   #lobbyBase;
   #token = "";
   #checking = false;
   #over = false; // the token counts no more
   #later = ""; // the token of which the agent does not want to be warned
+  #ahead = 0; // how far the server's clock is ahead of this machine's, in ms
   #noticed = 0; // for how many seconds the notice has been seen
 
   /**
    * @param {(key: string, values?: object) => string} t
-   * @param {{chatBase: string, lobbyBase: string, needsToken: boolean, shared: object, tab: object}} config
+   * @param {{lang: string, chatBase: string, lobbyBase: string, needsToken: boolean, shared: object, tab: object}} config
    *        needsToken: agents are who their token says; it is kept as long as the tab. shared and
    *        tab are stores
    */
-  constructor(t, { chatBase, lobbyBase, needsToken, shared, tab }) {
+  constructor(t, { lang, chatBase, lobbyBase, needsToken, shared, tab }) {
     super();
     this.#t = t;
+    this.#lang = lang;
     this.#shared = shared;
     this.#tab = tab;
+    this.#chatBase = chatBase;
     this.#lobbyBase = lobbyBase;
     this.needsToken = needsToken;
     if (needsToken) this.#token = tab.get("token") ?? "";
     this.name = needsToken ? nameIn(this.#token) : shared.get("name") ?? "";
-    this.lobby = new Lobby(lobbyBase, () => this.#token);
+    this.lobby = new Lobby(lobbyBase, () => this.#token, () => ({ name: this.name, supervises: this.supervises }));
     this.desk = new Desk(chatBase, shared, tab, () => this.#token);
+    const [asking, changed] = [() => ({ base: lobbyBase, token: this.#token }), () => this.#changed()];
+    this.inbox = new Inbox(asking, changed);
+    this.archive = new Search(asking, (file) => addressOf(chatBase, file), changed);
+    this.report = new Report(this.archive, () => this.now, changed);
     this.lobby.addEventListener("change", () => {
       this.#changed();
       this.#checkToken();
     });
     this.desk.addEventListener("change", () => this.#changed());
-    this.desk.addEventListener("lost", ({ detail: { username } }) => this.say(t("lost", { name: username })));
+    this.lobby.addEventListener("chat", ({ detail }) => this.#adopt(detail));
+    this.desk.addEventListener("lost", ({ detail: { participant: { username, left }, problem } }) => {
+      const words = problem === "already_taken" ? "lost" : left?.reason === "lost" ? "lostAway" : "givenAway";
+      this.say(t(words, { name: username }));
+    });
     if (!needsToken) {
       shared.watch("renamed", (renamed) => renamed?.from === this.name && this.#rename(renamed.to)); // in another window
     }
@@ -72,12 +98,28 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("started"));
     // A socket that is refused makes some browsers forget the password of a proxy in front.
     this.#over = this.needsToken && !await tokenCounts(this.#lobbyBase, this.#token);
+    this.#prepare();
     this.#start();
   }
 
   /** Whose the conversations are: another agent at the same browser does not get them. */
   get #owner() {
     return this.needsToken ? subjectIn(this.#token) : this.name;
+  }
+
+  /** Whether this agent may look on and step in: where there are no tokens, everybody. */
+  get supervises() {
+    return !this.needsToken || roleIn(this.#token) === "supervisor";
+  }
+
+  /** The server's time, in ms as of Date.now(). */
+  get now() {
+    return Date.now() + this.#ahead;
+  }
+
+  /** By who the token is about the agent has the chats of all their machines. */
+  #adopt(talk) {
+    if (this.needsToken && talk.agent === this.#owner && this.claiming !== talk.userId) this.desk.adopt(talk);
   }
 
   /**
@@ -128,6 +170,7 @@ export class Session extends EventTarget {
   #rename(name) {
     this.name = name;
     this.desk.owner = name;
+    this.lobby.refresh(); // colleagues see it
     this.#changed();
   }
 
@@ -135,12 +178,55 @@ export class Session extends EventTarget {
     const begins = !this.signedIn;
     this.#tab.set("signedIn", true);
     this.signedIn = true;
+    if (begins) this.#prepare();
+    else if (this.archive.access === "closed") this.archive.open(true); // there may be another token now
     if (!this.#over) {
       if (this.lobby.state !== "ready") this.lobby.open();
       this.desk.connect();
     }
     this.#changed();
     if (begins) this.dispatchEvent(new Event("started"));
+  }
+
+  /** The status is that of before a reload. */
+  #prepare() {
+    const { status = "online", capacity = 0 } = this.#tab.get("status") ?? {};
+    this.lobby.status = { status, capacity };
+    this.#inform();
+  }
+
+  /** What the servers tell beside the sockets. */
+  async #inform() {
+    const ahead = clockAhead(this.#lobbyBase);
+    this.replies = await cannedReplies(this.#lobbyBase, this.#token);
+    this.#ahead = await ahead;
+    const kept = await this.learnTeams();
+    this.#changed();
+    if (this.signedIn) await this.archive.open(kept !== false); // what the chat server has not told now, the lobby knows
+    if (this.signedIn) await this.inbox.open(kept ?? this.archive.access === "open");
+  }
+
+  /**
+   * Asks which teams there are, what the site asks of visitors, and which files it takes: it may have changed.
+   * @returns {Promise<boolean|undefined>} whether chats and messages are kept; undefined if it is not known
+   */
+  async learnTeams() {
+    const { teams = [], form = [], messages, files = null } = await status(this.#chatBase) ?? {};
+    this.files = files;
+    this.teams = new Map(teams.map(({ id, name }) => [id, name]));
+    this.questions = new Map(form.map(({ id, label, kind }) => [id, { label: inLanguage(label, this.#lang) || id, kind }]));
+    return messages;
+  }
+
+  /** What a team is called. @param {string} [id] */
+  team(id) {
+    return this.teams.get(id) ?? id ?? "";
+  }
+
+  /** Says whether the agent is there, and for how many chats. @param {{status?: "online"|"away", capacity?: number}} status */
+  setStatus(status) {
+    this.lobby.setStatus(status);
+    this.#tab.set("status", this.lobby.status);
   }
 
   /** Ends the work. The conversations wait for this agent in this browser. */
@@ -156,7 +242,9 @@ export class Session extends EventTarget {
     this.notice = this.refusal = this.#token = "";
     this.#tab.set("token", null);
     this.#tab.set("signedIn", null);
-    this.lobby.close();
+    this.#tab.set("status", null);
+    this.replies = [];
+    for (const part of [this.inbox, this.archive, this.report, this.lobby]) part.close();
     this.lobby.users.clear(); // the next agent may not be one who sees them
     this.desk.close();
   }
@@ -205,11 +293,13 @@ export class Session extends EventTarget {
 
   /** A second has gone by. */
   tick() {
+    this.inbox.tick();
+    this.archive.tick();
     if (this.notice && !document.hidden && ++this.#noticed > NOTICE) this.say("");
   }
 
-  /** Claims a visitor who waits, and begins the conversation. @param {import("./client.js").User} user */
-  async take(user) {
+  /** Claims a visitor who waits or is offered, and begins the conversation. @param {import("./client.js").User} user */
+  async take({ expires, from, note, ...user }) {
     if (this.claiming) return;
     this.claiming = user.userId;
     this.say("");
@@ -218,7 +308,7 @@ export class Session extends EventTarget {
         this.desk.take({ ...user, role: "Support", supportUserName: this.name });
         this.dispatchEvent(new Event("taken"));
       } else {
-        this.say(this.#t("lost", { name: user.username }));
+        this.say(this.#t(expires ? "offerOver" : "lost", { name: user.username }));
       }
     } catch (error) {
       this.say(reason(this.#t, error.code));
@@ -235,9 +325,45 @@ export class Session extends EventTarget {
     if (this.signedIn && result !== "ended") this.say(this.#t(result === "left" ? "leftInstead" : "notClosed", { name: username }));
   }
 
-  /** Claims who waits longest. */
+  /**
+   * Gives a conversation to somebody else.
+   * @param {string} chatId
+   * @param {import("./client.js").Target} to
+   * @param {string} note
+   * @param {string} whom the name of who is to have it; "" for whoever is free
+   * @returns {Promise<string>} what is to be mended, or ""
+   */
+  async transfer(chatId, to, note, whom) {
+    const { username } = this.desk.entries.get(chatId).chat.participant;
+    try {
+      await this.desk.transfer(chatId, to, note);
+    } catch ({ code }) {
+      return code === "not_found" ? this.#t("transferGone", { name: whom }) : reason(this.#t, code);
+    }
+    this.say(whom ? this.#t("transferred", { name: username, whom }) : this.#t("transferredQueue", { name: username }));
+    return "";
+  }
+
+  /** Has a chat that the agent looks on. @param {string} chatId */
+  async takeOver(chatId) {
+    try {
+      await this.desk.takeOver(chatId, this.name);
+      this.dispatchEvent(new Event("taken"));
+    } catch ({ code }) {
+      this.say(reason(this.#t, code));
+    }
+  }
+
+  /** Shows a chat of another agent. @param {import("./lobby.js").Talk} talk */
+  look(talk) {
+    this.say("");
+    this.desk.look(talk, this.name);
+    this.dispatchEvent(new Event("taken"));
+  }
+
+  /** Claims who waits longest, be it by an offer. */
   takeNext() {
-    const [user] = this.lobby.users.values();
+    const [user] = [...this.lobby.offers.values(), ...this.lobby.users.values()];
     if (user) this.take(user);
   }
 

@@ -2,6 +2,7 @@ import { bound } from "./boundary.js";
 import { subjectIn } from "./client.js";
 import { aborter, fetch, stringify, tell } from "./native.js";
 import { ofTab, prefix, shared, signedIn } from "./storage.js";
+import { learn, speak } from "./strings.js";
 import { Widget } from "./visitor.js";
 
 /** A page that removes the widget more often than this in so many ms is left alone. */
@@ -14,7 +15,8 @@ const OFFSETS = { bottom: "--livesupport-bottom", side: "--livesupport-side" };
  * of the page, but for the title while messages are unread.
  *
  * @typedef {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
- *            bottom?: string, side?: string, language?: string, name?: string, token?: string}} Options
+ *            bottom?: string, side?: string, language?: string, name?: string, token?: string,
+ *            whenAway?: string}} Options
  *          the data attributes of the pasted line
  * @typedef {{ttl: number, preview: boolean}} Site ttl: how long a chat lives without a message, in ms;
  *          preview: agents see what visitors type
@@ -29,16 +31,23 @@ export async function start(base, site, lines) {
     return response.text();
   });
   for (const one of coming) one.catch(() => {}); // each is awaited below
+  const words = learn(...wanted(lines[0].options));
   const sheets = [];
   for (const text of coming) {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(await text);
     sheets.push(sheet);
   }
+  await words;
   const shell = new Shell(base, site, sheets);
   const before = (a, b) => (a.script && b.script && a.script.compareDocumentPosition(b.script) & Node.DOCUMENT_POSITION_PRECEDING ? 1 : -1);
   for (const line of lines.splice(0).sort(before)) shell.line(line); // asynchronous ones run in any order
   lines.push = (line) => shell.line(line);
+}
+
+/** The languages that the widget might speak, the best first. @param {Options} options */
+function wanted({ language }) {
+  return [language, document.documentElement.lang, ...navigator.languages];
 }
 
 /** Keeps one widget in the page, whatever the page does to its document. */
@@ -48,11 +57,11 @@ class Shell {
   #sheets;
   #host = null;
   #root = null; // the page's html element
+  #life = null; // of the widget, also before its words are here
   #widget = null;
   #options = {};
   #script;
   #address = "";
-  #life = null;
   #watch = new MutationObserver(() => this.#keep());
   #tokens = new MutationObserver(() => this.#show({ ...this.#options, token: this.#script.dataset.token }));
   #removals = [];
@@ -69,7 +78,7 @@ class Shell {
    */
   line({ script, options }) {
     const address = location.href.split("#")[0];
-    const again = this.#widget && address === this.#address && (this.#script?.isConnected ?? true);
+    const again = this.#life && address === this.#address && (this.#script?.isConnected ?? true);
     if (again && !options.token) return this.#keep();
     this.#address = address;
     this.#script = script ?? this.#script;
@@ -80,7 +89,7 @@ class Shell {
 
   #show(options) {
     const sorted = (all) => stringify(Object.entries(all).sort());
-    const same = this.#widget && sorted(options) === sorted(this.#options);
+    const same = this.#life && sorted(options) === sorted(this.#options);
     this.#options = options;
     if (same) return this.#keep();
     const person = options.token && subjectIn(options.token);
@@ -93,19 +102,26 @@ class Shell {
     this.#end();
     this.#life = aborter();
     const { signal } = this.#life;
+    const words = learn(...wanted(this.#options));
+    if (words) words.then(() => !signal.aborted && this.#appear(signal));
+    else this.#appear(signal);
+  }
+
+  #appear(signal) {
     if (!this.#host) {
       this.#host = document.createElement("livesupport-chat");
       this.#host.attachShadow({ mode: "open" }).adoptedStyleSheets = this.#sheets; // a style element would need the page's CSP to allow it
     }
     bound(this.#host.shadowRoot, signal);
     addEventListener("resize", () => this.#place(), { signal });
-    this.#widget = new Widget(this.#base, this.#options, this.#site, () => this.#begin());
+    this.#widget = new Widget(this.#base, this.#options, this.#site, speak(...wanted(this.#options)), () => this.#begin());
     this.#host.shadowRoot.replaceChildren(this.#widget.element);
     this.#insert();
   }
 
   #end() {
     this.#life?.abort();
+    this.#life = null;
     this.#widget?.end();
     this.#widget = null;
   }

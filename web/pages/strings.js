@@ -1,384 +1,85 @@
 /**
- * Every word that the widget and the console show, in each language. A text that depends on {count}
- * has one form for each plural of its language.
+ * What the widget and the console say. English is here from the start, and stands in for a language
+ * that cannot be had; the words of another one are loaded once they are wanted.
  */
 
-const en = {
-  // widget
-  title: "Chat with us",
-  greeting: "Hi! How can we help? Send us a message and someone from our team will reply here.",
-  open: "Open chat",
-  openUnread: "Open chat, {count} unread",
-  minimize: "Minimize chat",
-  yourName: "Your name",
-  nameNeeded: "Please enter your name.",
-  nameTooLong: "Your name is too long: {count} of {most} characters.",
-  firstMessage: "Your message",
-  messageNeeded: "Please enter a message.",
-  startChat: "Start chat",
-  starting: "Starting…",
-  soundOn: "Turn sound on",
-  soundOff: "Turn sound off",
-  newChat: "Start a new chat",
-  titleUnread: { one: "({count}) New message", other: "({count}) New messages" },
-  // what the state line of a visitor says
-  connecting: "Connecting…",
-  waiting: "An agent will be with you shortly. Feel free to add details.",
-  connectedWith: "You’re chatting with {name}",
-  offline: "Connection lost. Reconnecting…",
-  ended: "This chat ended because there were no new messages. You can start a new one anytime.",
-  closed: "This chat is no longer available.",
-  tooManyTabs: "This chat is open in too many tabs. Close some of them to continue here.",
-  endsIn: "This chat will end in {time} unless someone writes.",
-  place: "You are number {place} in line.",
-  placeMinutes: { one: "You are number {place} in line, about {count} minute.", other: "You are number {place} in line, about {count} minutes." },
-  placeHours: { one: "You are number {place} in line, about {count} hour.", other: "You are number {place} in line, about {count} hours." },
-  aboutToJoin: "An agent is about to join.",
-  nobodyHere: "Nobody is here at the moment.",
-  agentOnline: "{name} is online",
-  agentAway: "{name} is away",
-  agentOffline: "{name} is offline",
-  previewed: "The agent can see what you type before you send it.",
-  endChat: "End chat",
-  endAsk: "End this chat? It ends for the agent, too.",
-  keepChatting: "Keep chatting",
-  endingChat: "Ending…",
-  endedByYou: "You ended this chat.",
-  endedByAgent: "{name} ended this chat.",
-  saveChat: "Save the conversation",
-  rateAsk: "How was this chat?",
-  stars: { one: "{count} star", other: "{count} stars" },
-  rateComment: "Comment (optional)",
-  rateSend: "Send rating",
-  rateSending: "Sending…",
-  rateThanks: "Thank you for your rating.",
-  rateLate: "This chat can’t be rated any more.",
-  // a conversation
-  messages: "Messages",
-  message: "Message",
-  writeHere: "Type a message…",
-  send: "Send",
-  keys: "Enter to send, Shift+Enter for a new line",
-  keysTouch: "Enter for a new line, Ctrl+Enter to send",
-  you: "You",
-  agent: "Agent",
-  sent: "Sent",
-  delivered: "Delivered",
-  read: "Read",
-  typing: "{name} is typing…",
-  notYetSent: "Still typing. Not sent yet.",
-  sending: "Sending…",
-  unsentOffline: "Will be sent when you’re back online",
-  notSent: "Not sent. {reason}",
-  tryAgain: "Try again",
-  discard: "Discard",
-  earlier: "Show earlier messages",
-  newer: "New messages",
-  tooLong: "Your message is too long: {count} of {most} characters.",
-  empty: "No messages yet",
-  blank: "Empty message",
-  announce: "{name}: {text}",
-  // reasons
-  bad_username: "This name can’t be used. Please enter a name of up to 64 characters.",
-  unauthorized: "Your session on this site has expired. Please reload the page.",
-  unreachable: "We can’t reach the chat right now. Please check your connection and try again.",
-  unavailable: "The chat isn’t available right now. Please try again in a moment.",
-  rate_limited: "Too many attempts. Please wait a moment and try again.",
-  expired: "The chat has ended.",
-  too_large: "The message is too long.",
-  chat_full: "This chat is full.",
-  chat_closed: "The chat has ended.",
-  already_taken: "Another agent has taken this chat.",
-  forbidden: "You don’t have access to this chat.",
-  other: "Something went wrong.",
-  // console
-  console: "Support console",
-  signIn: "Your name, as visitors will see it",
-  signInToken: "Access token (ask your administrator)",
-  tokenRefused: "This token is invalid or has expired. Please enter a new one.",
-  startWork: "Sign in",
-  askNotify: "Your browser may ask for permission to notify you about new visitors.",
-  lobbyReady: "Online",
-  lobbyConnecting: "Connecting…",
-  lobbyOffline: "Offline. Reconnecting…",
-  lobbyClosed: "The server refused the connection.",
-  reconnect: "Reconnect",
-  queue: "Waiting",
-  nobody: "No one is waiting.",
-  nobodyHint: "Visitors who start a chat appear here.",
-  waits: "Waiting for {time}",
-  waitsAtLeast: "Waiting for {time} or longer",
-  take: "Take",
-  takeUser: "Take the chat with {name}",
-  verified: "Verified",
-  verifiedHint: "Your site has confirmed this visitor’s identity",
-  lost: "Another agent has just taken the chat with {name}.",
-  conversations: "Conversations",
-  none: "No conversations yet.",
-  noneHint: "Chats that you take appear here.",
-  choose: "Select a conversation, or take a waiting visitor.",
-  unread: "{count} unread",
-  stateConnecting: "Connecting…",
-  stateConnected: "Connected",
-  stateOffline: "Offline. Reconnecting…",
-  stateClosed: "No access",
-  expiresIn: "Ends in {time} unless someone writes",
-  endedAgent: "This chat ended because there were no new messages.",
-  leave: "Leave",
-  closeAsk: "End the chat with {name}?",
-  closeAskNote: "It will end for both of you. If you leave instead, {name} will be without an agent, and the chat will end if no one writes.",
-  endBoth: "End chat",
-  stateEnding: "Ending…",
-  endedHere: "You ended this chat.",
-  endedBySupport: "Support ended this chat.",
-  endedByVisitor: "{name} ended this chat.",
-  leftInstead: "The server can’t end the chat with {name}. You have left it.",
-  notClosed: "The chat with {name} could not be ended. Please try again.",
-  visitorOnline: "Online",
-  visitorAway: "Away",
-  visitorOffline: "Offline",
-  typingNow: "Typing…",
-  rated: "Rated {score} out of {most}",
-  close: "Close",
-  closeName: "Close the conversation with {name}",
-  back: "Back to conversations",
-  replies: "Canned replies",
-  repliesEdit: "Edit replies",
-  repliesHint: "One reply per line. Saved in this browser only.",
-  repliesNone: "No replies yet.",
-  save: "Save",
-  cancel: "Cancel",
-  notifyOn: "Turn notifications on",
-  notifyOff: "Turn notifications off",
-  notifyDenied: "Your browser is blocking notifications from this page.",
-  help: "Keyboard shortcuts",
-  keyNext: "Next conversation",
-  keyPrevious: "Previous conversation",
-  keyClaim: "Take the visitor who has waited longest",
-  keyComposer: "Go to the message field",
-  keyReplies: "Canned replies",
-  keyClose: "Close the conversation",
-  newVisitor: "New visitor",
-  newVisitorText: "{name} is waiting.",
-  reply1: "Hi! How can I help you?",
-  reply2: "One moment, please. I’m looking into it.",
-  reply3: "Is there anything else I can help you with?",
-  // a token that runs out, the account, what stays
-  tokenSoon: "Your access token expires at {time}. Enter a new one to keep working.",
-  tokenOver: "Your access token has expired. Enter a new one to continue. Your conversations and drafts are kept.",
-  tokenNew: "New access token",
-  tokenUse: "Continue",
-  tokenLater: "Later",
-  noToken: "Access token expired",
-  account: "Account",
-  renameHint: "Visitors will see the new name in chats that you take from now on.",
-  signOut: "Sign out",
-  signOutHint: "If you sign out, your visitors stay without an agent. Your conversations return when you sign in again in this browser.",
-  dismiss: "Dismiss",
-  backCount: "Back to conversations. Waiting or unread: {count}",
-  stateTaken: "Taken by another agent",
-  keyLeave: "Leave the message field",
-  keysApple: "While you type, hold Control as well (⌃ ⌥).",
-};
+import en from "./languages/en.js";
+import { clearTimeout, setTimeout, tell } from "./native.js";
 
-const ar = {
-  title: "تحدّث معنا",
-  greeting: "مرحبًا! كيف يمكننا مساعدتك؟ أرسل لنا رسالة وسيردّ عليك أحد أعضاء فريقنا هنا.",
-  open: "فتح المحادثة",
-  openUnread: "فتح المحادثة، غير المقروء: {count}",
-  minimize: "تصغير المحادثة",
-  yourName: "اسمك",
-  nameNeeded: "أدخل اسمك من فضلك.",
-  nameTooLong: "اسمك طويل جدًا: {count} من {most} حرف.",
-  firstMessage: "رسالتك",
-  messageNeeded: "أدخل رسالة من فضلك.",
-  startChat: "بدء المحادثة",
-  starting: "جارٍ البدء…",
-  soundOn: "تشغيل الصوت",
-  soundOff: "إيقاف الصوت",
-  newChat: "بدء محادثة جديدة",
-  titleUnread: { one: "({count}) رسالة جديدة", two: "({count}) رسالتان جديدتان", few: "({count}) رسائل جديدة", other: "({count}) رسالة جديدة" },
-  connecting: "جارٍ الاتصال…",
-  waiting: "سيكون أحد الموظفين معك قريبًا. يمكنك إضافة المزيد من التفاصيل.",
-  connectedWith: "أنت تتحدّث مع {name}",
-  offline: "انقطع الاتصال. جارٍ إعادة الاتصال…",
-  ended: "انتهت هذه المحادثة لعدم وجود رسائل جديدة. يمكنك بدء محادثة جديدة في أي وقت.",
-  closed: "لم تعد هذه المحادثة متاحة.",
-  tooManyTabs: "هذه المحادثة مفتوحة في علامات تبويب كثيرة. أغلق بعضها للمتابعة هنا.",
-  endsIn: "ستنتهي هذه المحادثة خلال {time} ما لم يكتب أحد.",
-  place: "أنت رقم {place} في الانتظار.",
-  placeMinutes: {
-    one: "أنت رقم {place} في الانتظار، نحو دقيقة واحدة.", two: "أنت رقم {place} في الانتظار، نحو دقيقتين.",
-    few: "أنت رقم {place} في الانتظار، نحو {count} دقائق.", other: "أنت رقم {place} في الانتظار، نحو {count} دقيقة.",
-  },
-  placeHours: {
-    one: "أنت رقم {place} في الانتظار، نحو ساعة واحدة.", two: "أنت رقم {place} في الانتظار، نحو ساعتين.",
-    few: "أنت رقم {place} في الانتظار، نحو {count} ساعات.", other: "أنت رقم {place} في الانتظار، نحو {count} ساعة.",
-  },
-  aboutToJoin: "سينضم إليك أحد الموظفين بعد لحظات.",
-  nobodyHere: "لا يوجد أحد هنا في الوقت الحالي.",
-  agentOnline: "{name}: متصل الآن",
-  agentAway: "{name}: بعيد الآن",
-  agentOffline: "{name}: غير متصل",
-  previewed: "يمكن للموظف رؤية ما تكتبه قبل إرساله.",
-  endChat: "إنهاء المحادثة",
-  endAsk: "هل تريد إنهاء هذه المحادثة؟ ستنتهي لدى الموظف أيضًا.",
-  keepChatting: "متابعة المحادثة",
-  endingChat: "جارٍ الإنهاء…",
-  endedByYou: "أنهيتَ هذه المحادثة.",
-  endedByAgent: "أنهى {name} هذه المحادثة.",
-  saveChat: "حفظ المحادثة",
-  rateAsk: "كيف كانت هذه المحادثة؟",
-  stars: { one: "نجمة واحدة", two: "نجمتان", few: "{count} نجوم", other: "{count} نجمة" },
-  rateComment: "تعليق (اختياري)",
-  rateSend: "إرسال التقييم",
-  rateSending: "جارٍ الإرسال…",
-  rateThanks: "شكرًا على تقييمك.",
-  rateLate: "لم يعد من الممكن تقييم هذه المحادثة.",
-  messages: "الرسائل",
-  message: "الرسالة",
-  writeHere: "اكتب رسالة…",
-  send: "إرسال",
-  keys: "Enter للإرسال، وShift+Enter لسطر جديد",
-  keysTouch: "Enter لسطر جديد، وCtrl+Enter للإرسال",
-  you: "أنت",
-  agent: "الموظف",
-  sent: "تم الإرسال",
-  delivered: "تم التسليم",
-  read: "تمت القراءة",
-  typing: "يكتب {name}…",
-  notYetSent: "ما زالت الكتابة جارية. لم تُرسل بعد.",
-  sending: "جارٍ الإرسال…",
-  unsentOffline: "ستُرسل عند عودة الاتصال",
-  notSent: "لم تُرسل. {reason}",
-  tryAgain: "إعادة المحاولة",
-  discard: "تجاهل",
-  earlier: "عرض الرسائل السابقة",
-  newer: "رسائل جديدة",
-  tooLong: "رسالتك طويلة جدًا: {count} من {most} حرف.",
-  empty: "لا توجد رسائل بعد",
-  blank: "رسالة فارغة",
-  announce: "{name}: {text}",
-  bad_username: "لا يمكن استخدام هذا الاسم. أدخل اسمًا لا يزيد على 64 حرفًا.",
-  unauthorized: "انتهت جلستك في هذا الموقع. أعد تحميل الصفحة من فضلك.",
-  unreachable: "لا يمكننا الوصول إلى المحادثة الآن. تحقق من اتصالك وحاول مرة أخرى.",
-  unavailable: "المحادثة غير متاحة الآن. حاول مرة أخرى بعد قليل.",
-  rate_limited: "محاولات كثيرة جدًا. انتظر قليلًا ثم حاول مرة أخرى.",
-  expired: "انتهت المحادثة.",
-  too_large: "الرسالة طويلة جدًا.",
-  chat_full: "هذه المحادثة ممتلئة.",
-  chat_closed: "انتهت المحادثة.",
-  already_taken: "استلم موظف آخر هذه المحادثة.",
-  forbidden: "ليس لديك إذن للوصول إلى هذه المحادثة.",
-  other: "حدث خطأ ما.",
-  console: "لوحة الدعم",
-  signIn: "اسمك كما سيراه الزوار",
-  signInToken: "رمز الدخول (اطلبه من المسؤول)",
-  tokenRefused: "هذا الرمز غير صالح أو انتهت صلاحيته. أدخل رمزًا جديدًا من فضلك.",
-  startWork: "تسجيل الدخول",
-  askNotify: "قد يطلب المتصفح إذنك لإشعارك بالزوار الجدد.",
-  lobbyReady: "متصل",
-  lobbyConnecting: "جارٍ الاتصال…",
-  lobbyOffline: "غير متصل. جارٍ إعادة الاتصال…",
-  lobbyClosed: "رفض الخادم الاتصال.",
-  reconnect: "إعادة الاتصال",
-  queue: "في الانتظار",
-  nobody: "لا أحد في الانتظار.",
-  nobodyHint: "يظهر هنا الزوار الذين يبدؤون محادثة.",
-  waits: "ينتظر منذ {time}",
-  waitsAtLeast: "ينتظر منذ {time} أو أكثر",
-  take: "استلام",
-  takeUser: "استلام المحادثة مع {name}",
-  verified: "هوية مؤكّدة",
-  verifiedHint: "أكّد موقعك هوية هذا الزائر",
-  lost: "استلم موظف آخر المحادثة مع {name} قبل لحظات.",
-  conversations: "المحادثات",
-  none: "لا توجد محادثات بعد.",
-  noneHint: "تظهر هنا المحادثات التي تستلمها.",
-  choose: "اختر محادثة، أو استلم زائرًا من المنتظرين.",
-  unread: "غير المقروء: {count}",
-  stateConnecting: "جارٍ الاتصال…",
-  stateConnected: "متصل",
-  stateOffline: "غير متصل. جارٍ إعادة الاتصال…",
-  stateClosed: "لا إذن بالوصول",
-  expiresIn: "تنتهي خلال {time} ما لم يكتب أحد",
-  endedAgent: "انتهت هذه المحادثة لعدم وجود رسائل جديدة.",
-  leave: "مغادرة",
-  closeAsk: "هل تريد إنهاء المحادثة مع {name}؟",
-  closeAskNote: "ستنتهي لديكما معًا. إذا غادرتها بدلًا من ذلك فسيبقى {name} بلا موظف، وستنتهي المحادثة ما لم يكتب أحد.",
-  endBoth: "إنهاء",
-  stateEnding: "جارٍ الإنهاء…",
-  endedHere: "أنهيتَ هذه المحادثة.",
-  endedBySupport: "أنهى فريق الدعم هذه المحادثة.",
-  endedByVisitor: "أنهى {name} هذه المحادثة.",
-  leftInstead: "لا يستطيع الخادم إنهاء المحادثة مع {name}. لقد غادرتها.",
-  notClosed: "تعذّر إنهاء المحادثة مع {name}. حاول مرة أخرى من فضلك.",
-  visitorOnline: "متصل",
-  visitorAway: "بعيد",
-  visitorOffline: "غير متصل",
-  typingNow: "يكتب…",
-  rated: "التقييم: {score} من {most}",
-  close: "إغلاق",
-  closeName: "إغلاق المحادثة مع {name}",
-  back: "العودة إلى المحادثات",
-  replies: "ردود جاهزة",
-  repliesEdit: "تعديل الردود",
-  repliesHint: "ردّ واحد في كل سطر. تُحفظ الردود في هذا المتصفح فقط.",
-  repliesNone: "لا توجد ردود بعد.",
-  save: "حفظ",
-  cancel: "إلغاء",
-  notifyOn: "تشغيل الإشعارات",
-  notifyOff: "إيقاف الإشعارات",
-  notifyDenied: "يحظر متصفحك الإشعارات من هذه الصفحة.",
-  help: "اختصارات لوحة المفاتيح",
-  keyNext: "المحادثة التالية",
-  keyPrevious: "المحادثة السابقة",
-  keyClaim: "استلام الزائر صاحب أطول انتظار",
-  keyComposer: "الانتقال إلى حقل الرسالة",
-  keyReplies: "ردود جاهزة",
-  keyClose: "إغلاق المحادثة",
-  newVisitor: "زائر جديد",
-  newVisitorText: "{name} في الانتظار.",
-  reply1: "مرحبًا! كيف يمكنني مساعدتك؟",
-  reply2: "لحظة من فضلك، أتحقق من الأمر.",
-  reply3: "هل يمكنني مساعدتك في شيء آخر؟",
-  tokenSoon: "تنتهي صلاحية رمز الدخول الساعة {time}. أدخل رمزًا جديدًا لمواصلة العمل.",
-  tokenOver: "انتهت صلاحية رمز الدخول. أدخل رمزًا جديدًا للمتابعة. محادثاتك ومسوداتك محفوظة.",
-  tokenNew: "رمز دخول جديد",
-  tokenUse: "متابعة",
-  tokenLater: "لاحقًا",
-  noToken: "انتهت صلاحية رمز الدخول",
-  account: "الحساب",
-  renameHint: "يرى الزوار الاسم الجديد في المحادثات التي تستلمها من الآن.",
-  signOut: "تسجيل الخروج",
-  signOutHint: "إذا سجّلت الخروج فسيبقى زوارك بلا موظف. تعود محادثاتك عندما تسجّل الدخول من جديد في هذا المتصفح.",
-  dismiss: "إخفاء",
-  backCount: "العودة إلى القوائم. في الانتظار أو غير مقروء: {count}",
-  stateTaken: "استلمها موظف آخر",
-  keyLeave: "مغادرة حقل الرسالة",
-  keysApple: "أثناء الكتابة اضغط Control أيضًا (⌃ ⌥).",
-};
+/** Those that there are beside English, each with a file of this name. */
+const LANGUAGES = ["ar", "de", "es", "fr", "he", "it", "ja", "ka", "nl", "pl", "pt", "ru", "tr", "uk", "zh"];
+const RIGHT_TO_LEFT = ["ar", "he"];
+/** So long, in ms, the page waits for its words before it says them in English. */
+const PATIENCE = 4_000;
 
-/** @type {Record<string, {dir: "ltr"|"rtl", words: typeof en}>} */
-export const languages = { en: { dir: "ltr", words: en }, ar: { dir: "rtl", words: ar } };
+const folders = ["languages"];
+const known = new Map([["en", en]]);
+/** By language: what brings its words, or null once there is nothing to wait for. */
+const coming = new Map([["en", null]]);
+
+/**
+ * Adds words that not each page needs. To be called before the first `learn`.
+ * @param {string} folder where the other languages have them
+ * @param {Record<string, string|object>} english
+ */
+export function extend(folder, english) {
+  folders.push(folder);
+  known.set("en", { ...known.get("en"), ...english });
+}
+
+/**
+ * Loads the words of the first of the wanted languages that there is.
+ * @param {...(string|null|undefined)} wanted such as "ar-EG", "en"
+ * @returns {Promise<void>|null} what never fails; null if there is nothing to wait for
+ */
+export function learn(...wanted) {
+  const lang = wanted.map(primary).find((one) => one === "en" || LANGUAGES.includes(one)) ?? "en";
+  if (!coming.has(lang)) coming.set(lang, load(lang));
+  return coming.get(lang);
+}
+
+async function load(lang) {
+  const parts = Promise.all(folders.map((folder) => import(`./${folder}/${lang}.js`)));
+  const loaded = parts.then((modules) => known.set(lang, Object.assign({}, ...modules.map((one) => one.default))));
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it takes too long")), PATIENCE);
+  });
+  try {
+    await Promise.race([loaded, late]);
+  } catch (error) {
+    tell(`the words of the language "${lang}" cannot be had, so they are English: ${error.message}`);
+  }
+  clearTimeout(timer);
+  coming.set(lang, null);
+}
 
 /** Text that runs from right to left. */
 const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
+const isolated = (text) => `\u2068${text}\u2069`;
+
+/** Sentences one after another. Where the first runs the other way, a mark has a paragraph of dir=auto run as the second. */
+export function following(first, second) {
+  if (!second || RTL.test(first) === RTL.test(second)) return `${first} ${second}`.trim();
+  return `${RTL.test(second) ? "\u200f" : "\u200e"}${isolated(first)} ${second}`;
+}
+
 /**
- * Chooses the first of the wanted languages that there is.
- * @param {(string|null|undefined)[]} wanted such as ["ar-EG", "en"]
- * @returns {{lang: string, dir: "ltr"|"rtl", t: (key: keyof typeof en, values?: object) => string}}
+ * Chooses the first of the wanted languages whose words are here.
+ * @param {...(string|null|undefined)} wanted as `learn` has got them
+ * @returns {{lang: string, dir: "ltr"|"rtl", t: (key: string, values?: object) => string}}
  */
 export function speak(...wanted) {
-  const lang = wanted.map(primary).find((one) => languages[one]) ?? "en";
-  const { dir, words } = languages[lang];
+  const lang = wanted.map(primary).find((one) => known.has(one)) ?? "en";
+  const words = known.get(lang);
+  const dir = RIGHT_TO_LEFT.includes(lang) ? "rtl" : "ltr";
   const numbers = new Intl.NumberFormat(readersLocale(lang));
   const plurals = new Intl.PluralRules(lang);
   const write = (value) => {
     if (typeof value === "number") return numbers.format(value);
     // What runs the other way must not pull the sentence around it apart.
-    return dir === "ltr" && !RTL.test(value) ? value : `\u2068${value}\u2069`;
+    return dir === "ltr" && !RTL.test(value) ? value : isolated(value);
   };
   const t = (key, values = {}) => {
     const form = typeof words[key] === "string" ? words[key] : words[key][plurals.select(values.count)] ?? words[key].other;
@@ -388,7 +89,8 @@ export function speak(...wanted) {
 }
 
 function primary(tag) {
-  return (tag ?? "").toLowerCase().split("-")[0];
+  const one = (tag ?? "").toLowerCase().split("-")[0];
+  return one === "iw" ? "he" : one; // as some still call it
 }
 
 /**
@@ -408,6 +110,6 @@ export function readersLocale(lang) {
 
 /** The sentence for a code of the protocol. */
 export function reason(t, code) {
-  const known = ["bad_username", "unauthorized", "unreachable", "unavailable", "rate_limited", "expired", "too_large", "chat_full", "chat_closed", "already_taken", "forbidden"];
+  const known = ["bad_username", "unauthorized", "unreachable", "unavailable", "rate_limited", "expired", "too_large", "chat_full", "chat_closed", "already_taken", "released", "forbidden"];
   return t(known.includes(code) ? code : "other");
 }

@@ -31,8 +31,20 @@ const LINK = /https?:\/\/(?:[!#-;=?-~\u2019\u200c\u200d\ufe0f]|[^\0-\u009f\s\p{B
 const TRAILING = /^(?:[.,;:!?'")\]}]|(?![!-~])\p{P})$/u;
 const PAIRS = { ")": "(", "]": "[", "}": "{" };
 
-/** A text with its http addresses as links. Nothing in it is ever read as HTML. */
-export function linked(text) {
+/**
+ * A text as paragraphs with a direction of their own, and with its http addresses as links. Nothing
+ * in it is ever read as HTML. What is between two paragraphs stays there: the text is all there.
+ */
+export function paragraphs(text) {
+  const fragment = document.createDocumentFragment();
+  for (const [i, line] of text.split("\n").entries()) {
+    if (i) fragment.append("\n");
+    fragment.append(h("p", { dir: "auto" }, line ? linked(line) : h("br")));
+  }
+  return fragment;
+}
+
+function linked(text) {
   const fragment = document.createDocumentFragment();
   let from = 0;
   for (const { 0: found, index } of text.matchAll(LINK)) {
@@ -40,6 +52,7 @@ export function linked(text) {
     if (!parses(address)) continue;
     fragment.append(text.slice(from, index), h("a", {
       href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc", textContent: address,
+      dir: "ltr", // as addresses are read; and they do not count for the paragraph's direction
     }));
     from = index + address.length;
   }

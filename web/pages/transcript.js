@@ -5,20 +5,28 @@ import { setTimeout } from "./native.js";
 const TAKING = 60_000;
 
 /**
- * A conversation as plain text: of each message the name, the whole date and the text.
+ * A conversation as plain text: of each message the name, the whole date, the text, and where its files are.
  * @param {(key: string, values?: object) => string} t
  * @param {import("./moments.js").Moments} moments
  * @param {import("./client.js").Chat} chat
  */
-export function transcript(t, moments, { participant, messages }) {
-  const names = { User: participant.username, Support: participant.supportUserName ?? t("agent") };
-  return messages.map(({ from, timestamp, content }) => `${names[from]}, ${moments.full(new Date(timestamp))}\n${content}\n`).join("\n");
+export function transcript(t, moments, chat) {
+  return chat.messages.map((message) => {
+    const { timestamp, content, files = [] } = message;
+    const lines = [content, ...files.map((file) => `${file.name} ${chat.addressOf(file)}`)].filter(Boolean);
+    return `${chat.nameOf(message) || t("agent")}, ${moments.full(new Date(timestamp))}\n${lines.join("\n")}\n`;
+  }).join("\n");
 }
 
 /** Saves a text as a file that is named after a day. @param {string} text @param {Date} day */
 export function save(text, day) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
   const two = (number) => String(number).padStart(2, "0");
-  h("a", { href: url, download: `chat-${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}.txt` }).click();
+  download(text, "text/plain;charset=utf-8", `chat-${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}.txt`);
+}
+
+/** Saves a text as a file. @param {string} text @param {string} type @param {string} name */
+export function download(text, type, name) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), TAKING);
 }

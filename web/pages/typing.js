@@ -1,37 +1,37 @@
 import { clearTimeout, setTimeout } from "./native.js";
 
-/** While somebody types the server is told so this often, in ms. */
+/** How often a Typing is repeated while this side types, in ms. */
 const REPEAT = 3_000;
-/** The server passes on one sign a second. */
+/** The minimum time between two Typing, in ms, because the server passes on one a second. */
 const PAUSE = 1_000;
-/** How long the other side is shown as typing without a further sign, in ms. */
+/** How long the other side counts as typing after its last Typing, in ms. */
 const SHOWN = 6_000;
-/** The most characters (code points) of what is being written that the server takes. */
+/** The maximum number of characters (code points) in a preview. */
 const MAX_PREVIEW = 1_000;
 
 /**
- * Who is typing. key() is for every change of the message field, stop() for its loss of the focus.
+ * Who is typing. Call key() on every change of the message field, and stop() when it loses the focus.
  * A part of client.js.
  */
 export class Typing {
-  /** Whether what a visitor is writing is shown to the agent: the page says so, as the site does. */
+  /** Whether the agent sees what the visitor is writing. Set by the page if the site allows it. */
   preview = false;
-  /** What the other side does. @type {{typing: boolean, text: string}} text: only with a preview */
+  /** The other side's state. @type {{typing: boolean, text: string}} text: only with a preview */
   other = { typing: false, text: "" };
 
   #chat;
-  #said = false; // that this side is typing
-  #at = -Infinity; // when it was last said
-  #current = ""; // what stands there now
-  #again = 0; // timer: a text that is yet to be sent
-  #over = 0; // timer: of the other side
+  #said = false; // the server was told that this side is typing
+  #at = -Infinity; // when that was last sent
+  #current = ""; // the current text
+  #again = 0; // timer of a text to send
+  #over = 0; // timer of the other side
 
   /** @param {import("./client.js").Link} chat */
   constructor(chat) {
     this.#chat = chat;
   }
 
-  /** The message field has changed. @param {string} text what stands in it */
+  /** Handles a change of the message field. @param {string} text its content */
   key(text) {
     if (text.trim() === "") return this.stop();
     this.#current = text;
@@ -41,7 +41,7 @@ export class Typing {
     else if (shown) this.#again ||= setTimeout(() => this.#say(shown), PAUSE - since);
   }
 
-  /** This side types no longer: it has left the field, emptied it or sent what was in it. */
+  /** Ends this side's typing: the person has left the field, emptied it or sent the message. */
   stop() {
     clearTimeout(this.#again);
     this.#again = 0;
@@ -59,7 +59,7 @@ export class Typing {
     this.#chat.renew();
   }
 
-  /** The server tells that the other side types, or does not any more. */
+  /** Handles a Typing from the server. */
   take({ from, typing, text = "" }) {
     if (from !== this.#chat.other) return;
     clearTimeout(this.#over);
@@ -70,12 +70,12 @@ export class Typing {
     this.#show(typing, typing ? text : "");
   }
 
-  /** A message ends its sender's typing. */
+  /** Ends the typing of a message's sender. */
   wrote(from) {
     this.take({ from, typing: false });
   }
 
-  /** The connection has ended: the server says the rest. */
+  /** Resets the state after a lost connection. */
   left() {
     clearTimeout(this.#again);
     this.#again = 0;

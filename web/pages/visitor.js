@@ -1,5 +1,6 @@
-import { Chat, nameIn, register, status, subjectIn } from "./client.js";
+import { Availability, Chat, leave, nameIn, register, subjectIn } from "./client.js";
 import { chime, TitleFlash } from "./attention.js";
+import { planFor } from "./away.js";
 import { BackCloses } from "./back.js";
 import { besideKeyboard } from "./keyboard.js";
 import { Conversation } from "./conversation.js";
@@ -9,20 +10,23 @@ import { Ending } from "./ending.js";
 import { isShown } from "./focus.js";
 import { Moments } from "./moments.js";
 import { aborter, clearInterval, setInterval, setTimeout } from "./native.js";
-import { waitingWords } from "./place.js";
+import { leftWords, waitingWords } from "./place.js";
 import { RatingForm } from "./rating.js";
 import { StartForm } from "./start.js";
 import { ofPerson, ofTab, Outbox, prefix, shared } from "./storage.js";
-import { reason, speak } from "./strings.js";
+import { reason } from "./strings.js";
 import { wellFormed } from "./text.js";
 import { save, transcript } from "./transcript.js";
+import { keepsPage } from "./tray.js";
 
 /** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
 const WARNING = 30_000;
 /** A message is told of after this time, in ms: another tab that shows it says so before. */
 const ELSEWHERE = 400;
-/** While somebody waits the server is asked this often who is there, in ms. */
-const ASKING = 30_000;
+/** So long, in ms, an open panel waits to know who is there: the form must not move under the visitor's hands. */
+const KNOWN = 1_000;
+/** What agents are told of where a visitor is has at most so many characters. */
+const MAX_ADDRESS = 2_048;
 const PRESENCE = { online: "agentOnline", away: "agentAway", offline: "agentOffline" };
 /** Where the panel covers the page: as in visitor.css. */
 const covering = matchMedia("(max-width: 30rem), (max-height: 30rem)");
@@ -39,8 +43,12 @@ export class Widget {
   #outbox = null;
   #ended = false;
   #isOpen = false;
-  #status = null; // what the server says of who is there
-  #asked = -Infinity; // when it was last asked
+  #availability;
+  #late = false; // the server takes its time to say who is there
+  #focuses = false; // the form has the focus as soon as it is there
+  #when; // what the site wants while nobody is there
+  #language; // the visitor's
+  #lang; // the words'
   #unread = 0;
   #title = new TitleFlash();
   #life = aborter();
@@ -50,15 +58,19 @@ export class Widget {
    * @param {string} base the chat server's URL
    * @param {import("./shell.js").Options} options
    * @param {import("./shell.js").Site} site
+   * @param {ReturnType<typeof import("./strings.js").speak>} words
    * @param {() => void} forgotten is called when somebody else has signed in, in another tab
    */
-  constructor(base, options, { ttl, preview }, forgotten) {
+  constructor(base, options, { ttl, preview }, { t, lang, dir }, forgotten) {
     this.#base = base;
     this.#ttl = ttl;
     this.#preview = preview;
     this.#token = options.token ?? "";
-    const { t, lang, dir } = speak(options.language, document.documentElement.lang, navigator.language);
     this.#t = t;
+    this.#lang = lang;
+    this.#language = options.language || navigator.language;
+    this.#when = ["wait", "form", "hide"].includes(options.whenAway) ? options.whenAway : "";
+    this.#availability = new Availability(base);
     this.title = options.title || t("title");
     this.greeting = options.greeting || t("greeting");
     this.settings = shared(prefix(base));
@@ -78,8 +90,8 @@ export class Widget {
     this.status = h("p", { class: "status", role: "status" });
     this.ending = new Ending(t, () => this.#end());
     this.start = new StartForm(t, this.tab, draft, {
-      greeting: this.greeting, name: this.#token ? nameIn(this.#token) : options.name ?? "", needsName: !this.#token,
-    }, (name, text) => this.#start(name, text));
+      greeting: this.greeting, name: this.#token ? nameIn(this.#token) : options.name ?? "", needsName: !this.#token, language: this.#language,
+    }, { start: (filled) => this.#start(filled), leave: (filled) => this.#leaveMessage(filled) });
     this.warning = h("p", { class: "warning", hidden: true });
     const again = h("button", { type: "button", class: "primary", onclick: () => this.#again() }, t("newChat"));
     const moments = new Moments(lang);
@@ -87,12 +99,13 @@ export class Widget {
     this.rating = new RatingForm(t, (score, comment) => this.#rate(score, comment));
     this.over = h("div", { class: "over", hidden: true }, again, this.saving);
     this.again = again;
-    this.panel = h("section", { class: "panel", id: "panel", role: "dialog", "aria-label": this.title, hidden: true },
+    this.panel = h("section", { class: "panel", id: "panel", role: "dialog", "aria-label": this.title, tabindex: "-1", hidden: true },
       h("header", {}, h("div", { class: "whose" }, h("h2", { dir: "auto" }, this.title), this.presence), this.sound, close),
       h("div", { class: "line" }, this.status, this.ending.button), this.ending.question,
       this.start.element, this.conversation.element, this.warning, this.rating.element, this.over);
     this.element = h("div", { class: "livesupport", lang, dir, dataset: { position: options.position === "left" ? "left" : "right" } },
       this.panel, this.launcher);
+    keepsPage(this.panel);
     this.panel.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
@@ -107,6 +120,7 @@ export class Widget {
     this.store.watch("read", () => this.#count(), signal);
     if (person) this.settings.watch("person", (other) => other !== person && forgotten(), signal);
     document.addEventListener("visibilitychange", () => this.#count(), { signal });
+    this.#availability.addEventListener("change", () => !signal.aborted && this.#render(), { signal });
     this.#timer = setInterval(() => this.#tick(), 1_000);
 
     const participant = this.store.get("chat");
@@ -138,20 +152,39 @@ export class Widget {
     }
   }
 
-  async #start(name, text) {
+  async #start({ name, text, fields, consent }) {
     let participant;
     try {
-      participant = await register(this.#base, name, this.#token);
-    } catch (error) {
-      return reason(this.#t, error.code);
+      participant = await register(this.#base, name, this.#token, { consent, details: this.#details(fields) });
+    } catch ({ code, message }) {
+      if (code === "bad_request") await this.#availability.ask(0); // its questions are others by now
+      return { words: reason(this.#t, code), message };
     }
-    if (this.#life.signal.aborted) return ""; // somebody else is here by now
+    if (this.#life.signal.aborted) return { words: "" }; // somebody else is here by now
     this.store.set("chat", participant);
     this.tab.set("draft", null); // or the composer would begin with it
     this.#join(participant);
     this.#chat.send(wellFormed(text));
     this.conversation.text.focus();
-    return "";
+    return { words: "" };
+  }
+
+  async #leaveMessage({ name, email, text, consent }) {
+    try {
+      await leave(this.#base, { name: wellFormed(name), email, content: wellFormed(text), details: { ...this.#details(), consent } }, this.#token);
+      return { words: "" };
+    } catch ({ code }) {
+      return { words: this.#t("notLeft", { reason: reason(this.#t, code === "not_found" ? "unavailable" : code) }) };
+    }
+  }
+
+  /** What agents see of where a visitor comes from. */
+  #details(fields = {}) {
+    const some = (text, most) => wellFormed(text.slice(0, most)) || undefined;
+    return {
+      page: some(location.href, MAX_ADDRESS), referrer: some(document.referrer, MAX_ADDRESS), language: some(this.#language, 35),
+      fields: Object.keys(fields).length ? fields : undefined,
+    };
   }
 
   #join(participant) {
@@ -209,14 +242,26 @@ export class Widget {
     this.page.set("open", open);
     this.panel.hidden = !open;
     this.launcher.setAttribute("aria-expanded", String(open));
+    if (open && !this.#availability.asked) setTimeout(() => this.#waited(), KNOWN);
     this.#render();
     if (open) this.conversation.toEnd();
     else this.back.closed();
     if (!focus) return;
     if (open && covering.matches) this.back.opened();
     if (!open) this.launcher.focus();
-    else if (!this.#chat) this.start.focus();
+    else if (!this.#chat) this.#toStart();
     else (this.#ended ? this.conversation.next : this.conversation.text).focus();
+  }
+
+  #waited() {
+    this.#late = true;
+    if (!this.#life.signal.aborted) this.#render();
+  }
+
+  #toStart() {
+    this.#focuses = this.start.element.hidden;
+    if (!this.#focuses) this.start.focus();
+    else if (!this.panel.contains(this.panel.getRootNode().activeElement)) this.panel.focus(); // where Escape closes it
   }
 
   #came(message) {
@@ -268,15 +313,11 @@ export class Widget {
     }
   }
 
-  /** Asks who is there, while somebody waits and looks. */
-  async #ask() {
-    const chat = this.#chat;
-    const wanted = chat?.extended && this.#isOpen && !document.hidden && (chat.state === "waiting" || this.#asked === -Infinity);
-    if (!wanted || Date.now() - this.#asked < ASKING) return;
-    this.#asked = Date.now();
-    this.#status = await status(this.#base);
-    if (!this.#status) this.#asked = Infinity; // it does not say
-    if (!this.#life.signal.aborted) this.#render();
+  /** Asks who is there: before the first chat, and while somebody waits and looks. */
+  #ask() {
+    const { state = "none", extended = false } = this.#chat ?? {};
+    const wanted = this.#chat ? this.#isOpen && extended && (state === "waiting" || !this.#availability.asked) : this.#isOpen || !this.#availability.asked;
+    if (wanted && !document.hidden) this.#availability.ask();
   }
 
   #switchSound() {
@@ -288,12 +329,12 @@ export class Widget {
 
   #line() {
     const t = this.#t;
-    const { state, problem, participant, queue, ended } = this.#chat;
+    const { state, problem, participant, queue, ended, left } = this.#chat;
     const name = participant.supportUserName ?? t("agent");
     if (problem === "chat_full") return t("tooManyTabs");
     switch (state) {
       case "connected": return t("connectedWith", { name });
-      case "waiting": return waitingWords(t, queue, this.#status);
+      case "waiting": return left ? leftWords(t, left, queue) : waitingWords(t, queue, this.#availability.status);
       case "ended": return t({ User: "endedByYou", Support: "endedByAgent" }[ended.from] ?? "ended", { name });
       default: return t(state);
     }
@@ -312,8 +353,14 @@ export class Widget {
     const form = this.start.element;
     const focused = form.getRootNode().activeElement;
     const writing = form.contains(focused);
-    form.hidden = chat !== null;
+    form.hidden = chat !== null || !(this.#availability.asked || this.#late);
+    const plan = planFor(t, this.#availability, this.#when, this.#language, this.#lang);
+    this.start.show(plan, this.#availability.status);
+    // Before it is known whether somebody is there, a button that may go would flicker.
+    this.launcher.hidden = !chat && !this.#isOpen && (plan.hides || (this.#when === "hide" && !this.#availability.asked));
     this.conversation.element.hidden = chat === null;
+    if (chat || !this.#isOpen) this.#focuses = false;
+    else if (this.#focuses) this.#toStart();
     this.ending.offer(Boolean(chat?.extended) && !this.#ended);
     this.rating.show(chat);
     this.over.hidden = !this.#ended;
@@ -322,6 +369,7 @@ export class Widget {
     this.again.classList.toggle("primary", !this.rating.asks); // one thing at a time
     this.#showPreview();
     this.conversation.show(chat);
+    this.conversation.tray.offer(this.#availability.status?.files);
     if (!chat) this.conversation.text.value = ""; // nothing of the last one stays in the page
     if (chat && writing && !this.#ended) this.conversation.text.focus();
     else if (this.#ended && focused && this.panel.contains(focused) && !isShown(focused)) this.conversation.next.focus();
@@ -339,7 +387,7 @@ export class Widget {
   /** The visitor is told before the first key, so not while there is something in the field. */
   #showPreview() {
     const chat = this.#chat;
-    if (chat && (this.#preview || this.#status?.preview) && !this.conversation.text.value) chat.typing.preview = true;
+    if (chat && (this.#preview || this.#availability.status?.preview) && !this.conversation.text.value) chat.typing.preview = true;
   }
 
   /** A chat that runs out says so in time. */

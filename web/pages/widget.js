@@ -1,18 +1,18 @@
-// The line that a site pastes loads this. It waits for nothing, names nothing,
-// and if the server is away the page is as it was.
+// The line that a site pastes loads this script. It does not block the page, defines no global names,
+// and leaves the page unchanged if the server is unavailable.
 (() => {
-  const key = Symbol.for("livesupport"); // one for all copies of this script in a page
+  const key = Symbol.for("livesupport"); // shared by all copies of this script in a page
   const server = new URL("{{chatURL}}" || `${/^http/.test(location.protocol) ? location.protocol : "https:"}//{{host}}`).href.replace(/\/*$/, "/");
-  // As a module, or within a site's own script, this cannot see where it has come from: then it is
-  // the module of that name, or else the server that has sent it.
+  // As a module, or bundled into a site's script, this has no currentScript: then it looks for a module
+  // of its name, or else uses the host that the server has filled in.
   const named = (one) => /\/widget\.js(?:[?#]|$)/.test(one?.src);
   const modules = () => [...document.querySelectorAll("script[type=module][src]")].filter(named);
   const script = document.currentScript ?? modules().find(({ src }) => src.startsWith(server)) ?? modules().pop();
   const from = new URL(named(script) ? script.src : server);
-  from.username = from.password = ""; // a page has those of its own address: a fetch must not
+  from.username = from.password = ""; // a page's own URL may have these, but a fetch must not
   const base = new URL(".", from).href;
   const line = { script, options: { ...script?.dataset } };
-  if (window[key]) return window[key].push(line); // the line is there twice, or on the next page of the same document
+  if (window[key]) return window[key].push(line); // the line is there twice, or again after a navigation within the document
 
   const lines = [line];
   Object.defineProperty(window, key, { value: lines, configurable: true });
@@ -29,7 +29,7 @@
       const { start } = await import(`${base}assets/{{version}}/shell.js`);
       await start(base, { ttl: Number("{{ttl}}"), preview: "{{preview}}" === "true" }, lines);
     } catch (error) {
-      delete window[key]; // a later line may have more luck
+      delete window[key]; // a later line can try again
       console.warn("livesupport:", error);
     }
   };

@@ -1,6 +1,6 @@
-// Package backend puts the project's packages together into servers: the
-// configuration, the start and the orderly end that the commands share. It
-// links no embedded server, so neither do chatserver and subscriber.
+// Package backend assembles servers from the project's packages: it has the
+// configuration, the start and the orderly shutdown that the commands share. It links no
+// embedded server, to keep chatserver and subscriber free of them.
 package backend
 
 import (
@@ -18,54 +18,59 @@ import (
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
 	"livesupport/chat"
+	"livesupport/chat/follow"
 	chatlog "livesupport/chat/log"
 	"livesupport/lobby"
+	"livesupport/lobby/settings"
 	"livesupport/lobby/wire"
 	"livesupport/web"
 )
 
-// Parts says what of the system a process serves.
+// Parts says which servers run in a process.
 type Parts uint8
 
-// The parts; a process may serve both.
+// The parts. A process can run both.
 const (
 	Chat  Parts = 1 << iota // the chat server
 	Lobby                   // the lobby
 )
 
-// shutdownTimeout bounds a shutdown, beside DRAIN_DELAY and DRAIN_SPREAD. With
-// their defaults it leaves one of the ten seconds in which a process has to end.
+// shutdownTimeout bounds a shutdown, in addition to DRAIN_DELAY and DRAIN_SPREAD. With
+// their defaults, it leaves one of the ten seconds that a process has to end.
 const shutdownTimeout = 8 * time.Second
 
 // Backend is a running server of one or both parts.
 type Backend struct {
 	log                 *slog.Logger
-	lines               *logWriter // of log, closed last
+	lines               *logWriter // output of log, closed last
 	chatAddr, lobbyAddr string
 	metricsAddr         string
 	delay, spread       time.Duration // of the shutdown
 	readiness           readiness
+	settings            *settings.File
+	settingsName        string       // the variable and its value
+	lobby               *lobby.Lobby // nil without that part
 
 	servers []*web.Server
 	ended   sync.WaitGroup // the goroutines of the servers
-	failed  chan error     // from a server that ended by itself; has room for all
+	failed  chan error     // errors of servers that end without a Shutdown; has room for all
 
-	steps   []step // what Shutdown closes, in the order of their start
+	steps   []step // what Shutdown closes, in the order of the start
 	closing sync.Once
 	closed  error
 }
 
-// step is one thing to close, and how long its closing may take.
+// step is a part to close, and how long that may take.
 type step struct {
 	name  string
 	limit time.Duration
 	close func(context.Context) error
 }
 
-// Start opens the listeners of the parts and serves. It does not wait for the
-// store: until that answers, requests are refused as unavailable. ctx bounds
-// the start alone. A UsageError says that the configuration is at fault; of any
-// error nothing is left running.
+// Start opens the listeners of the parts and serves. It does not wait for the store:
+// until the store answers, the servers refuse requests as unavailable. ctx bounds only the
+// start. A UsageError means that the configuration is wrong. After an error nothing is
+// left running.
 func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 	if err := cfg.checkAgents(); err != nil {
 		return nil, err
@@ -73,7 +78,7 @@ func Start(ctx context.Context, cfg Config, parts Parts) (*Backend, error) {
 	lines := newLogWriter(os.Stderr)
 	log, endLog := newLogger(cfg, lines)
 	b := &Backend{log: log, lines: lines, delay: cfg.DrainDelay, spread: cfg.DrainSpread, failed: make(chan error, 2)}
-	b.onShutdown("log", time.Second, lines.Close) // the last of all
+	b.onShutdown("log", time.Second, lines.Close) // closed last
 	b.onShutdown("warnings", time.Second, func() error { endLog(); return nil })
 	if err := b.start(ctx, cfg, parts); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
@@ -86,8 +91,12 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	for _, warning := range cfg.warnings {
 		b.log.Warn(warning)
 	}
-	var chatListener, lobbyListener, operatorListener net.Listener
 	var err error
+	b.settingsName = fmt.Sprintf("%s=%q", cfg.name("SETTINGS"), cfg.Settings)
+	if b.settings, err = settings.Open(cfg.Settings); err != nil {
+		return UsageError(b.settingsName + ": " + err.Error())
+	}
+	var chatListener, lobbyListener, operatorListener net.Listener
 	if parts&Chat != 0 {
 		if chatListener, err = b.listen(ctx, cfg.name("CHAT_ADDR"), cfg.ChatAddr); err != nil {
 			return err
@@ -118,9 +127,12 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"tracing", 2 * flushTimeout, end})
 	}
 
-	db, err := redisdb.Open(cfg.RedisURL, b.log, redisdb.Prefix(cfg.Prefix),
-		redisdb.WithTLS(redisdb.TLS{CA: cfg.RedisCA, Cert: cfg.RedisCert, Key: cfg.RedisKey}),
-		redisdb.WithTrial(chatlog.Trial), redisdb.WithTrial(lobby.Trial))
+	trials := []redisdb.Option{redisdb.WithTrial(chatlog.Trial), redisdb.WithTrial(lobby.Trial)}
+	if cfg.follows() {
+		trials = append(trials, redisdb.WithTrial(follow.Trial))
+	}
+	db, err := redisdb.Open(cfg.RedisURL, b.log, append(trials, redisdb.Prefix(cfg.Prefix),
+		redisdb.WithTLS(redisdb.TLS{CA: cfg.RedisCA, Cert: cfg.RedisCert, Key: cfg.RedisKey}))...)
 	if err != nil {
 		return usage(cfg.name("REDIS_URL"), cfg.RedisURL, err.Error())
 	}
@@ -134,14 +146,26 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 	queue := lobby.NewQueue(lobby.QueueConfig{
 		DB: db, Broker: events, BrokerInStore: inStore, Log: b.log,
 		ChatTTL: cfg.ChatTTL, ClaimTTL: cfg.ClaimTTL, LeaveGrace: cfg.LeaveGrace,
+		OfferTTL: cfg.OfferTTL, Assign: lobby.Assignment(cfg.Assign),
 	})
 	b.onShutdown("queue", 2500*time.Millisecond, queue.Close)
 
 	figures := newFigures()
 	figures.operator.MustRegister(db.Metrics()...)
 	figures.operator.MustRegister(events.Metrics()...)
+	figures.operator.MustRegister(queue.Metrics()...)
+	figures.operator.MustRegister(b.settings)
 	figures.operator.MustRegister(spans.made, spans.sent, b.lines.dropped)
-	// Without NATS messages are accepted, and told to other servers late.
+	stored, err := b.openFileStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	followed, err := b.openFollowing(ctx, cfg, db, stored)
+	if err != nil {
+		return err
+	}
+	figures.operator.MustRegister(followed.metrics()...)
+	// While NATS is unavailable, servers still accept messages; other servers get them late.
 	b.readiness.parts = []readyPart{{"store", db.Ready, true}, {"broker", events.Ready, inStore}}
 	shown := figures.all()
 	if operatorListener != nil {
@@ -149,8 +173,11 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.steps = append(b.steps, step{"operator's port", time.Second, serveOperator(operatorListener, figures, &b.readiness, cfg.KeepAlive, b.log)})
 		b.log.Info("operator's port listens", "addr", b.metricsAddr)
 	}
-	if cfg.MessageRate == 0 { // any number of messages cannot do with so many frames
+	if cfg.MessageRate == 0 { // any number of messages needs any number of frames
 		cfg.FrameRate, cfg.ByteRate = 0, 0
+	}
+	if cfg.Now == nil {
+		cfg.Now = db.Now
 	}
 	agents := b.agentVerifier(cfg)
 	maxSockets := b.maxSockets(cfg)
@@ -158,6 +185,7 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		AllowedOrigins: cfg.AllowedOrigins,
 		PingInterval:   cfg.PingInterval,
 		IdleTimeout:    cfg.IdleTimeout,
+		ParkAfter:      cfg.ParkAfter,
 		KeepAlive:      cfg.KeepAlive,
 		FrameRate:      cfg.FrameRate,
 		ByteRate:       cfg.ByteRate,
@@ -171,18 +199,26 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		RegisterRate:      cfg.RegisterRate,
 		SocketsPerAddress: cfg.SocketsPerAddress,
 		Site: web.Site{
-			ChatURL:   cfg.ChatPublicURL,
-			ChatPort:  portOf(b.chatAddr, cfg.ChatAddr),
-			LobbyPort: portOf(b.lobbyAddr, cfg.LobbyAddr),
-			ChatTTL:   cfg.ChatTTL,
+			ChatURL:     cfg.ChatPublicURL,
+			FilesOrigin: cfg.FilesOrigin,
+			ChatPort:    portOf(b.chatAddr, cfg.ChatAddr),
+			LobbyPort:   portOf(b.lobbyAddr, cfg.LobbyAddr),
+			ChatTTL:     cfg.ChatTTL,
 
 			TypingPreview:   cfg.TypingPreview,
 			AgentsNeedToken: agents != nil,
 		},
+		Settings:    b.settings,
+		Overview:    overview(queue),
+		Now:         cfg.Now,
 		DrainSpread: cfg.DrainSpread,
 		Ready:       b.readiness.check,
 		Log:         b.log,
 		Metrics:     shown,
+	}
+	if followed.keeps() {
+		options.Archive, options.Messages = followed.archive, true
+		options.Living = &chat.Closer{DB: db, Broker: events, Queue: queue, Logs: chatlog.NewStore(db, cfg.ChatTTL, cfg.ArchiveGrace), Appended: followed.appended()}
 	}
 	serve := func(name string, server *web.Server, l net.Listener) {
 		b.servers = append(b.servers, server)
@@ -195,9 +231,13 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 		b.log.Info(name+" listens", "addr", l.Addr().String())
 	}
 	if parts&Lobby != 0 {
-		desk := lobby.New(lobby.Config{Queue: queue, Broker: events, Frame: web.TextFrame, Tracer: tracer, Log: b.log})
+		desk := lobby.New(lobby.Config{
+			Queue: queue, Broker: events, Frame: web.TextFrame, Tracer: tracer, Log: b.log,
+			HasTeam: func(team string) bool { return b.settings.Current().HasTeam(team) },
+		})
+		b.lobby = desk
 		figures.operator.MustRegister(desk.Metrics()...)
-		b.onShutdown("lobby", 500*time.Millisecond, desk.Close)
+		b.onShutdown("lobby", time.Second, desk.Close)
 		serve("lobby", web.NewLobby(desk, options), lobbyListener)
 	}
 	if parts&Chat != 0 {
@@ -205,18 +245,23 @@ func (b *Backend) start(ctx context.Context, cfg Config, parts Parts) error {
 			DB: db, Broker: events, Queue: queue, TTL: cfg.ChatTTL,
 			MessageRate: cfg.MessageRate, MessageBurst: cfg.MessageBurst, MaxMessages: cfg.MaxMessages, JoinTimeout: cfg.JoinTimeout,
 			TypingPreview: cfg.TypingPreview,
+			SupportGrace:  cfg.SupportGrace,
+			Team:          func(id string) bool { return b.settings.Current().HasTeam(id) },
 			Frame:         web.TextFrame, Tracer: tracer, Log: b.log, Metrics: figures.public,
 			AgentsNeedToken: agents != nil,
+			Grace:           followed.grace(), Keeper: followed.keeper(), Appended: followed.appended(),
+			MaxFiles: cfg.FilesPerChat,
 		})
 		figures.operator.MustRegister(chats.Metrics()...)
 		b.onShutdown("chats", 2500*time.Millisecond, chats.Close) // marks in flight take up to 2 s
+		options.Uploads = b.serveFiles(cfg, stored, db, chats, &figures)
 		serve("chat server", web.NewChat(chats, options), chatListener)
 	}
 	b.steps = append(b.steps, step{"sockets", 3*time.Second + cfg.DrainSpread, b.closeSockets})
 	return nil
 }
 
-// agentVerifier is what checks agents' tokens, nil if anyone may be an agent.
+// agentVerifier returns the verifier of agents' tokens, nil if anybody can be an agent.
 func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
 	switch {
 	case cfg.AgentSecret != "":
@@ -230,19 +275,19 @@ func (b *Backend) agentVerifier(cfg Config) *web.Verifier {
 	return nil
 }
 
-// maxSockets is MAX_SOCKETS, or less where the process may not open so many files:
-// some are left for Redis, NATS and requests, or these could not connect again.
+// maxSockets returns MAX_SOCKETS, or less if the process cannot open that many files. It
+// leaves some files for Redis, NATS and requests, which could not reconnect otherwise.
 func (b *Backend) maxSockets(cfg Config) int {
 	files, known := openFiles()
 	spare := min(files/4, 512)
 	if !known || uint64(cfg.MaxSockets) <= files-spare {
 		return cfg.MaxSockets
 	}
-	b.log.Info("MAX_SOCKETS is lowered to what the limit of open files allows: raise ulimit -n, or lower MAX_SOCKETS", "sockets", files-spare, "files", files)
+	b.log.Info("MAX_SOCKETS is more than the limit on open files allows and was lowered: raise ulimit -n, or lower MAX_SOCKETS", "sockets", files-spare, "files", files)
 	return int(files - spare)
 }
 
-// visitorVerifier is what checks visitors' tokens, nil if they do not count.
+// visitorVerifier returns the verifier of visitors' tokens, nil if they are ignored.
 func visitorVerifier(cfg Config) *web.Verifier {
 	if cfg.VisitorSecret == "" {
 		return nil
@@ -250,8 +295,8 @@ func visitorVerifier(cfg Config) *web.Verifier {
 	return web.NewSecretVerifier(cfg.VisitorSecret, "", "")
 }
 
-// portOf is the port on which a server listens: here, or else in a process with
-// the same configuration.
+// portOf returns the port of a server: of this process or, if the server runs in another
+// one, of the configuration, which is the same there.
 func portOf(here, configured string) string {
 	if here == "" {
 		here = configured
@@ -260,14 +305,14 @@ func portOf(here, configured string) string {
 	return port
 }
 
-// measured is a broker with figures.
+// measured is a broker with metrics.
 type measured interface {
 	broker.Broker
 	Metrics() []prometheus.Collector
 }
 
-// openBroker is the one place that knows which brokers there are, and which of them
-// is the store's own.
+// openBroker opens the broker that the configuration names, and reports whether it is
+// the store itself. It is the only place that knows all brokers.
 func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (events measured, inStore bool, err error) {
 	if cfg.Broker != "nats" {
 		return broker.NewRedis(db, log), true, nil
@@ -286,8 +331,8 @@ func openBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (events measured, 
 	return events, false, nil
 }
 
-// listen opens the listener of a variable. A server closes its listener itself;
-// the step is for a start that ends before there is a server.
+// listen opens the listener of a variable. A server closes its own listener; the step
+// here is for a start that fails before there is a server.
 func (b *Backend) listen(ctx context.Context, variable, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
@@ -303,21 +348,21 @@ func (b *Backend) listen(ctx context.Context, variable, addr string) (net.Listen
 	return listener, nil
 }
 
-// ChatAddr is the host:port on which the chat server listens; empty without it.
+// ChatAddr returns the host:port of the chat server, empty without one.
 func (b *Backend) ChatAddr() string { return b.chatAddr }
 
-// LobbyAddr is the host:port on which the lobby listens; empty without it.
+// LobbyAddr returns the host:port of the lobby, empty without one.
 func (b *Backend) LobbyAddr() string { return b.lobbyAddr }
 
-// MetricsAddr is the host:port of the operator's port; empty without it.
+// MetricsAddr returns the host:port of the operator's port, empty without one.
 func (b *Backend) MetricsAddr() string { return b.metricsAddr }
 
-// Shutdown ends what Start has begun. It says at once that it is not ready, and
-// serves for DRAIN_DELAY longer; then, the last first: no new connections, every
-// socket closed with 1001 over DRAIN_SPREAD, then what is behind them down to the
-// store. Every step runs, and what goes wrong is joined. It returns within 8 s and
-// these two times, earlier when ctx ends; a step that hangs is left behind then. A
-// second call waits for the first and returns its result.
+// Shutdown ends what Start has begun. /readyz fails at once, while the servers go on
+// serving for DRAIN_DELAY. Then Shutdown closes the parts in reverse order: it stops taking
+// connections, closes every socket with 1001 over DRAIN_SPREAD, and then closes everything
+// behind the sockets, the store last. Every step runs, and Shutdown joins their errors. It
+// returns within 8 s plus these two times, or earlier when ctx ends, and abandons a step
+// that hangs until then. A second call waits for the first and returns its result.
 func (b *Backend) Shutdown(ctx context.Context) error {
 	b.closing.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, b.delay+b.spread+shutdownTimeout)
@@ -334,7 +379,7 @@ func (b *Backend) Shutdown(ctx context.Context) error {
 	return b.closed
 }
 
-// drain gives load balancers the time to see that no more clients are wanted.
+// drain gives load balancers time to notice that the server is no longer ready.
 func (b *Backend) drain(ctx context.Context) {
 	b.readiness.draining.Store(true)
 	if b.delay == 0 || len(b.servers) == 0 {
@@ -367,7 +412,7 @@ func (s step) run(ctx context.Context) error {
 	}
 }
 
-// closeSockets ends all servers at once and joins their goroutines.
+// closeSockets shuts all servers down at the same time and joins their goroutines.
 func (b *Backend) closeSockets(ctx context.Context) error {
 	errs := make([]error, len(b.servers))
 	var wg sync.WaitGroup
@@ -379,23 +424,43 @@ func (b *Backend) closeSockets(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx ends or a listener fails, then shuts down. Without a
-// failure before it, the error of the shutdown is returned.
+// ReadSettings reads the settings file again. If the file is bad, it logs the error and
+// keeps the previous settings.
+func (b *Backend) ReadSettings() {
+	if err := b.settings.Read(); err != nil {
+		b.log.Error("the new settings are invalid, the previous ones stay in force", "error", b.settingsName+": "+err.Error())
+		return
+	}
+	if b.lobby != nil {
+		b.lobby.TeamsChanged()
+	}
+	b.log.Info("new settings read", "hash", b.settings.Current().Hash)
+}
+
+// Run serves until ctx ends or a listener fails, then shuts down. It returns the errors
+// of the listener and of the shutdown.
 func Run(ctx context.Context, cfg Config, parts Parts) error {
 	b, err := Start(ctx, cfg, parts)
 	if err != nil {
 		return err
 	}
-	return b.run(ctx)
+	return b.run(ctx, nil)
 }
 
-func (b *Backend) run(ctx context.Context) error {
+// run is Run after the start. It reads the settings again on each signal from again.
+func (b *Backend) run(ctx context.Context, again <-chan os.Signal) error {
 	var failure error
-	select {
-	case <-ctx.Done():
-		b.log.Info("shutting down")
-	case failure = <-b.failed:
-		b.log.Error("shutting down after a failure", "error", failure)
+	for serving := true; serving; {
+		select {
+		case <-again:
+			b.ReadSettings()
+		case <-ctx.Done():
+			b.log.Info("shutting down")
+			serving = false
+		case failure = <-b.failed:
+			b.log.Error("shutting down after a failure", "error", failure)
+			serving = false
+		}
 	}
 	return errors.Join(failure, b.Shutdown(context.WithoutCancel(ctx)))
 }

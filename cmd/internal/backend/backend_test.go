@@ -186,7 +186,7 @@ func TestFailedListenerEndsTheBackend(t *testing.T) {
 	require.NoError(t, b.steps[first].run(t.Context()), "the chat server's listener breaks")
 
 	ended := make(chan error, 1)
-	go func() { ended <- b.run(t.Context()) }()
+	go func() { ended <- b.run(t.Context(), nil) }()
 	select {
 	case err := <-ended:
 		require.ErrorContains(t, err, "chat server: ")

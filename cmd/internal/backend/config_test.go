@@ -41,6 +41,9 @@ func TestParseDefaults(t *testing.T) {
 		PingInterval:   time.Second,
 		ClaimTTL:       15 * time.Second,
 		LeaveGrace:     10 * time.Second,
+		SupportGrace:   60 * time.Second,
+		Assign:         "off",
+		OfferTTL:       20 * time.Second,
 		MessageRate:    20,
 		MessageBurst:   40,
 		FrameRate:      500,
@@ -53,9 +56,15 @@ func TestParseDefaults(t *testing.T) {
 		KeepAlive:      90 * time.Second,
 		DrainSpread:    time.Second,
 		AllowedOrigins: []string{"*"},
-		LogLevel:       slog.LevelInfo,
-		LogFormat:      "text",
-		given:          map[string]string{},
+
+		FileSize: 10 << 20, FilesPerChat: 50,
+		FileTypes:        []string{"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"},
+		ArchiveRetention: 90 * 24 * time.Hour,
+		ArchiveGrace:     24 * time.Hour,
+
+		LogLevel:  slog.LevelInfo,
+		LogFormat: "text",
+		given:     map[string]string{},
 	}, cfg)
 }
 
@@ -152,6 +161,60 @@ var variables = []struct {
 		"want a folder such as /var/lib/livesupport",
 	},
 	{
+		"ARCHIVE_URL", func(c Config) any { return c.ArchiveURL },
+		map[string]any{
+			"": "", "off": "off", "sqlite:/var/lib/archive.db": "sqlite:/var/lib/archive.db",
+			"postgres://u:p@h/db?sslmode=disable": "postgres://u:p@h/db?sslmode=disable",
+		},
+		[]string{"on", "sqlite:", "/var/lib/archive.db", "mysql://h/db", "postgres://h:x/db", "postgres://"},
+		"want sqlite:/path/to/file or postgres://user:password@host:5432/database, or off",
+	},
+	{
+		"ARCHIVE_RETENTION", func(c Config) any { return c.ArchiveRetention },
+		map[string]any{"0": time.Duration(0), "1s": time.Second, "2160h": 2160 * time.Hour},
+		[]string{"", "-1s", "90d", "1", "999ms"},
+		"want a duration of at least 1s such as 2160h, or 0 for ever",
+	},
+	{
+		"ARCHIVE_GRACE", func(c Config) any { return c.ArchiveGrace },
+		map[string]any{"24h": 24 * time.Hour},
+		[]string{"", "0s", "-1s", "1d"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"FILES_URL", func(c Config) any { return c.FilesURL },
+		map[string]any{
+			"": "", "off": "off", "file:///var/lib/files": "file:///var/lib/files",
+			"s3://bucket?region=eu-central-1": "s3://bucket?region=eu-central-1",
+		},
+		[]string{"on", "/var/lib/files", "file://", "file:///", "file://host/files", "s3://", "gs://bucket", "mem://"},
+		"want file:///folder, s3://bucket?region=eu-central-1 or off",
+	},
+	{
+		"FILE_SIZE", func(c Config) any { return c.FileSize },
+		map[string]any{"1": 1, "10485760": 10485760},
+		[]string{"", "0", "10MB", "1073741825"},
+		"want a whole number from 1 to 1073741824",
+	},
+	{
+		"FILES_PER_CHAT", func(c Config) any { return c.FilesPerChat },
+		map[string]any{"1": 1, "50": 50},
+		[]string{"", "0", "1001"},
+		"want a whole number from 1 to 1000",
+	},
+	{
+		"FILE_TYPES", func(c Config) any { return c.FileTypes },
+		map[string]any{"image/png, Text/Plain": []string{"image/png", "text/plain"}},
+		[]string{"", "png", "image/*", "image/png,", "text/plain; charset=utf-8"},
+		"want comma-separated types of content such as image/png,application/pdf",
+	},
+	{
+		"FILES_ORIGIN", func(c Config) any { return c.FilesOrigin },
+		map[string]any{"": "", "https://files.example.com/": "https://files.example.com"},
+		[]string{"files.example.com", "https://"},
+		"want a URL such as https://example.com or https://example.com/chat",
+	},
+	{
 		"CHAT_TTL", func(c Config) any { return c.ChatTTL },
 		map[string]any{"10ms": 10 * time.Millisecond, "1h30m": 90 * time.Minute},
 		[]string{"", "2 minutes", "120", "0s", "-1s", "1d"},
@@ -179,6 +242,24 @@ var variables = []struct {
 		"LEAVE_GRACE", func(c Config) any { return c.LeaveGrace },
 		map[string]any{"1s": time.Second},
 		[]string{"-10s"},
+		"want a duration above zero such as 120s",
+	},
+	{
+		"SUPPORT_GRACE", func(c Config) any { return c.SupportGrace },
+		map[string]any{"0": time.Duration(0), "90s": 90 * time.Second},
+		[]string{"-1s", "60", "2h"},
+		"want a duration from 0s to 1h such as 5s",
+	},
+	{
+		"ASSIGN", func(c Config) any { return c.Assign },
+		map[string]any{"off": "off", "round_robin": "round_robin", "least_busy": "least_busy"},
+		[]string{"", "on", "Off"},
+		"want off or round_robin or least_busy",
+	},
+	{
+		"OFFER_TTL", func(c Config) any { return c.OfferTTL },
+		map[string]any{"1s": time.Second},
+		[]string{"0s"},
 		"want a duration above zero such as 120s",
 	},
 	{
@@ -240,6 +321,12 @@ var variables = []struct {
 		map[string]any{"1": 1, "1048576": 1 << 20},
 		[]string{"", "0", "1048577"},
 		"want a whole number from 1 to 1048576",
+	},
+	{
+		"SETTINGS", func(c Config) any { return c.Settings },
+		map[string]any{"": "", "config_test.go": "config_test.go"}, // what is in it is looked at later
+		[]string{"nowhere.json", "."},
+		"want the name of a file that can be read",
 	},
 	{
 		"METRICS_ADDR", func(c Config) any { return c.MetricsAddr },
@@ -340,6 +427,24 @@ var variables = []struct {
 		"want addresses or networks, comma-separated, such as 10.0.0.0/8,fd00::/8",
 	},
 	{
+		"WEBHOOK_URL", func(c Config) any { return c.WebhookURLs },
+		map[string]any{
+			"": []string(nil), "https://a/hook?key=1": []string{"https://a/hook?key=1"},
+			"http://a:8080/, https://u:p@b/x%2Cy,https://b/x,https://b/x": []string{"http://a:8080/", "https://u:p@b/x%2Cy", "https://b/x"},
+		},
+		[]string{"a.example", "ftp://a/", "https://", "https://a,", "https://a:x/", "https://a/#part"},
+		"want URLs such as https://example.com/hook, comma-separated, a comma inside as %2C",
+	},
+	{
+		"WEBHOOK_SECRET", func(c Config) any { return c.WebhookSecrets },
+		map[string]any{
+			testHookSecret:                        []string{testHookSecret},
+			" '" + testHookSecret + "'\n":         []string{testHookSecret},
+			testHookSecret + " " + testHookSecret: []string{testHookSecret, testHookSecret},
+		},
+		nil, "", // see TestParseKeepsSecrets
+	},
+	{
 		"LOG_LEVEL", func(c Config) any { return c.LogLevel },
 		map[string]any{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError},
 		[]string{"", "INFO+2", "verbose"},
@@ -363,12 +468,15 @@ func TestParseNamesTheWrongOrigin(t *testing.T) {
 		"https://a,https://u:s3cret@b": "https://***@b",
 	} {
 		_, err := Parse("chatserver", nil, environment("ALLOWED_ORIGINS", value))
-		require.ErrorContains(t, err, fmt.Sprintf("%q is none: want * or origins", wrong))
+		require.ErrorContains(t, err, fmt.Sprintf("%q is not an origin: want * or origins", wrong))
 		require.NotContains(t, err.Error(), "s3cret")
 	}
 }
 
-const testSecret = "0123456789abcdef0123456789abcdef"
+const (
+	testSecret     = "0123456789abcdef0123456789abcdef"
+	testHookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+)
 
 func TestParseKeepsSecrets(t *testing.T) {
 	const short = "s3cret-that-is-one-byte-too-sho"
@@ -376,6 +484,10 @@ func TestParseKeepsSecrets(t *testing.T) {
 	require.Equal(t, UsageError(`VISITOR_SECRET="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
 	_, err = Parse("livesupport", nil, environment("AGENT_SECRET", short))
 	require.Equal(t, UsageError(`AGENT_SECRET="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
+	for _, hook := range []string{"s3cret", "whsec_s3cret", testHookSecret + "x", testHookSecret + " s3cret", testHookSecret[6:], "whsec_czNjcmV0"} {
+		_, err = Parse("livesupport", nil, environment("WEBHOOK_SECRET", hook))
+		require.Equal(t, UsageError(`WEBHOOK_SECRET="***": want whsec_ and 24 to 64 bytes in base64, several separated by a space, such as whsec_$(openssl rand -base64 32)`), err)
+	}
 	_, err = Parse("livesupport", []string{"--agent-secret", short}, environment())
 	require.Equal(t, UsageError(`--agent-secret="***": want at least 32 bytes, such as from openssl rand -hex 32`), err)
 }
@@ -495,7 +607,7 @@ func TestMask(t *testing.T) {
 func TestRequireURLs(t *testing.T) {
 	require.ErrorContains(t, Config{Broker: "redis"}.requireURLs(), "REDIS_URL is not set: want ")
 	require.ErrorContains(t, Config{Broker: "nats", NATSURL: "nats://h"}.requireURLs(), "REDIS_URL is not set: want ")
-	require.ErrorContains(t, Config{Broker: "nats", RedisURL: "redis://h"}.requireURLs(), "NATS_URL is not set: want ")
+	require.ErrorContains(t, Config{Broker: "nats", RedisURL: "redis://h"}.requireURLs(), "NATS_URL is not set: BROKER=nats needs ")
 	require.NoError(t, Config{Broker: "redis", RedisURL: "redis://h"}.requireURLs())
 	require.NoError(t, Config{Broker: "nats", RedisURL: "redis://h", NATSURL: "nats://h"}.requireURLs())
 }

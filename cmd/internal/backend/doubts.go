@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// maxDoubts bounds what a start says about its configuration.
+// maxDoubts is the maximum number of warnings about a configuration.
 const maxDoubts = 20
 
-// doubts are sentences about what in a configuration is probably not meant as it
-// stands; none of it stops the start. environ is what os.Environ returns.
+// doubts returns warnings about settings that are probably mistakes. None of them stops
+// the start. environ is the result of os.Environ.
 func (c Config) doubts(environ []string) []string {
 	known := variablesOf()
 	set := map[string]bool{}
@@ -23,7 +23,7 @@ func (c Config) doubts(environ []string) []string {
 			set[name] = strings.TrimSpace(value) != ""
 			continue
 		}
-		// Kubernetes tells of a service called "chat" in CHAT_PORT=tcp://….
+		// For a service called "chat", Kubernetes sets CHAT_PORT=tcp://….
 		if strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://") {
 			continue
 		}
@@ -40,7 +40,7 @@ func (c Config) doubts(environ []string) []string {
 	return doubts[:min(len(doubts), maxDoubts)]
 }
 
-// idle names what is set and has no effect, because of something else.
+// idle names variables that are set but have no effect because of another one.
 func (c Config) idle(set map[string]bool) []string {
 	var doubts []string
 	for _, rule := range []struct {
@@ -61,7 +61,7 @@ func (c Config) idle(set map[string]bool) []string {
 	return doubts
 }
 
-// odd names times that defeat each other.
+// odd names pairs of durations that contradict each other.
 func (c Config) odd() []string {
 	var doubts []string
 	for _, pair := range []struct {
@@ -92,8 +92,8 @@ func variablesOf() []string {
 	return variables
 }
 
-// otherNames are names that other programs have for what a variable of ours sets. A
-// word in front, as in LIVESUPPORT_REDIS_URL, is looked at without it.
+// otherNames maps names that other programs use to our variables. resembles removes a
+// prefix, as in LIVESUPPORT_REDIS_URL, before it looks here.
 var otherNames = map[string]string{
 	"PORT": "CHAT_ADDR", "LISTEN_ADDR": "CHAT_ADDR", "HTTP_PORT": "CHAT_ADDR", "USER_PORT": "CHAT_ADDR",
 	"AGENT_PORT": "LOBBY_ADDR", "AGENTS_PORT": "LOBBY_ADDR", "SUBSCRIBER_PORT": "LOBBY_ADDR", "SUBSCRIBER_ADDR": "LOBBY_ADDR", "USERS_PORT": "LOBBY_ADDR",
@@ -113,21 +113,21 @@ var otherNames = map[string]string{
 	"TRUST_PROXY": "TRUSTED_PROXIES", "TRUSTED_PROXY": "TRUSTED_PROXIES", "PROXY_ADDRESSES": "TRUSTED_PROXIES",
 	"PUBLIC_URL": "CHAT_PUBLIC_URL", "CHAT_URL": "CHAT_PUBLIC_URL", "BASE_URL": "CHAT_PUBLIC_URL",
 	"METRICS_URL": "METRICS_ADDR", "LOG_LVL": "LOG_LEVEL", "LOGGING_LEVEL": "LOG_LEVEL", "LOG_TYPE": "LOG_FORMAT",
+	"SETTINGS_FILE": "SETTINGS", "SETTINGS_PATH": "SETTINGS", "SETTINGS_JSON": "SETTINGS",
 	"SHUTDOWN_DELAY": "DRAIN_DELAY", "NATS_DIR": "DATA_DIR", "DATA_PATH": "DATA_DIR", "KEEPALIVE_TIMEOUT": "KEEP_ALIVE",
 }
 
-// sameWords are words that stand for each other at the end of a variable's name.
+// sameWords are pairs of endings that people confuse: a wrong one and ours.
 var sameWords = []string{
 	"_URI", "_URL", "_HOST", "_URL", "_SERVER", "_URL", "_SERVERS", "_URL", "_ADDRESS", "_URL", "_ADDR", "_URL", "_ENDPOINT", "_URL", "_PORT", "_URL",
 	"_URI", "_ADDR", "_URL", "_ADDR", "_HOST", "_ADDR", "_PORT", "_ADDR", "_ADDRESS", "_ADDR", "_LISTEN", "_ADDR", "_BIND", "_ADDR",
 	"_KEY", "_SECRET", "_PASSWORD", "_SECRET", "_LIMIT", "_RATE", "_ADDR", "_ADDRESS", "_TIMEOUT", "_TTL", "_FOLDER", "_DIR", "_DIRECTORY", "_DIR",
 }
 
-// maxSlips is how many letters of a name may be wrong.
+// maxSlips is how many wrong letters in a name are taken for a typing mistake.
 const maxSlips = 2
 
-// resembles returns which of the known variables was probably meant by a name that is
-// none of them, or "".
+// resembles returns the known variable that an unknown name probably means, or "".
 func resembles(name string, known []string) string {
 	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "LIVESUPPORT_"), "CHATSERVER_")
@@ -149,7 +149,7 @@ func resembles(name string, known []string) string {
 			continue
 		}
 		d := min(distance(name, variable), distance(bare, strings.ReplaceAll(variable, "_", "")))
-		if d < least && d <= len(variable)/4 { // two slips in six letters make another word
+		if d < least && d <= len(variable)/4 { // two wrong letters out of six make another word
 			best, least = variable, d
 		}
 	}

@@ -90,7 +90,7 @@ func TestWrappedSecrets(t *testing.T) {
 			cfg, err := Parse("chatserver", nil, environment(variable, wrapped))
 			require.NoError(t, err, "%q", wrapped)
 			require.Equal(t, testSecret, cfg.AgentSecret+cfg.VisitorSecret, "%q", wrapped)
-			require.Equal(t, []string{variable + " has white space or quotes around it, which were cut off: set it without them"}, cfg.doubts(nil))
+			require.Equal(t, []string{variable + " has white space or quotes around it, which were removed: set it without them"}, cfg.doubts(nil))
 		}
 	}
 	cfg, err := Parse("chatserver", []string{"--agent-issuer= https://a/ "}, environment("AGENT_SECRET", testSecret, "AGENT_AUDIENCE", `"livesupport"`))

@@ -4,8 +4,8 @@ package backend
 
 import "syscall"
 
-// openFiles is how many files, sockets among them, this process may have open;
-// false if that is not known. Go has raised it as far as it may.
+// openFiles returns how many files, including sockets, this process may have open, and
+// false if that is unknown. Go has already raised the limit as far as it can.
 func openFiles() (uint64, bool) {
 	var limit syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)

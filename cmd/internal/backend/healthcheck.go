@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// healthcheckTimeout bounds the question to one port.
+// healthcheckTimeout bounds the requests.
 const healthcheckTimeout = 3 * time.Second
 
-// healthcheck asks the server that runs here with the same configuration whether
-// it is ready. It is for images, which have no other program to ask with.
+// healthcheck asks the server that runs here with the same configuration whether it is
+// ready. It exists for container images, which have no other HTTP client.
 func healthcheck(ctx context.Context, cfg Config, parts Parts) error {
 	var addrs []string
 	if parts&Chat != 0 {

@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	// maxLogLines and maxLogBytes bound what waits for a slow reader of the log.
+	// maxLogLines and maxLogBytes bound the queue for a slow reader of the log.
 	maxLogLines = 4096
 	maxLogBytes = 1 << 20
-	// logPatience is how long the end of a process waits for that reader.
+	// logPatience is how long a process that ends waits for that reader.
 	logPatience = 500 * time.Millisecond
 )
 
-// logWriter keeps the log out of everybody's way: one goroutine writes the lines, and
-// what does not fit into its queue, or cannot be written, is dropped and counted.
+// logWriter writes the log without ever blocking the rest of the program. One goroutine
+// writes the lines; lines that do not fit into its queue, or cannot be written, are dropped
+// and counted.
 type logWriter struct {
 	out     io.Writer
 	lines   chan []byte
@@ -39,7 +40,7 @@ func newLogWriter(out io.Writer) *logWriter {
 		lines: make(chan []byte, maxLogLines),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_log_lines_dropped_total",
-			Help: "Lines of the log that were dropped because its reader was slow or gone.",
+			Help: "Log lines that were dropped because the log's reader was slow or gone.",
 		}),
 		ended: make(chan struct{}),
 	}
@@ -47,7 +48,7 @@ func newLogWriter(out io.Writer) *logWriter {
 	return w
 }
 
-// Write takes a line and never waits. It implements io.Writer for a slog.Handler.
+// Write queues a line and never blocks. It implements io.Writer for a slog.Handler.
 func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -78,8 +79,8 @@ func (w *logWriter) write() {
 	}
 }
 
-// Close writes what waits and joins the goroutine. If the reader does not take it
-// within logPatience the goroutine is left behind. What is written later is dropped.
+// Close writes the queued lines and joins the goroutine. It abandons the goroutine if the
+// reader does not take the lines within logPatience. Later lines are dropped.
 func (w *logWriter) Close() error {
 	w.mu.Lock()
 	closed := w.closed
@@ -95,12 +96,12 @@ func (w *logWriter) Close() error {
 	return nil
 }
 
-// say writes a last line for whoever started the process, unless nobody reads it.
+// say writes a last line to standard error, and gives up if nobody reads it.
 func say(line string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.WriteString(os.Stderr, line+"\n") // there is nobody else to tell
+		_, _ = io.WriteString(os.Stderr, line+"\n") // there is nowhere else to report it
 	}()
 	select {
 	case <-done:
@@ -108,7 +109,7 @@ func say(line string) {
 	}
 }
 
-// newLogger makes the log, and what tells the rest of what it has kept back.
+// newLogger makes the log. end logs the repeated warnings that it has held back.
 func newLogger(cfg Config, out io.Writer) (log *slog.Logger, end func()) {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	var handler slog.Handler = slog.NewTextHandler(out, options)

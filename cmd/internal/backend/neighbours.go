@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,56 +22,57 @@ import (
 )
 
 const (
-	// greetings is the topic on which processes tell each other that they are there.
+	// greetings is the topic on which processes announce themselves to each other.
 	greetings = "chat:deployment"
 	// markLife is how long a process's mark stays in the store after a greeting.
 	markLife = 30 * time.Second
-	// answerAfter collects the greetings that one answer is for.
+	// answerAfter is the delay before an answer, so that one answers several greetings.
 	answerAfter = 300 * time.Millisecond
-	// neighbourTimeout bounds each step with store or broker; neighbourPause is the first
-	// pause before it is tried again.
+	// neighbourTimeout bounds each access to store or broker; neighbourPause is the first
+	// pause before a retry.
 	neighbourTimeout = 5 * time.Second
 	neighbourPause   = 2 * time.Second
-	// maxNeighbours bounds what is remembered and what waits.
+	// maxNeighbours bounds the known processes and the queue of greetings.
 	maxNeighbours = 1000
 )
 
-// neighbours finds out, at the start of any process, whether those that hear each
-// other belong together. A process puts a mark with its settings into its store and
-// greets on the broker; who hears that looks for the mark in its own store, and
-// answers in the same way. No mark: another deployment uses the same channels. A mark
-// with other settings: the two would treat the same chat differently. Both are told in
-// the log, and change nothing.
+// neighbours finds out, whenever a process starts, whether the processes on the same
+// broker belong to the same deployment. A process puts a mark with its settings into its
+// store and sends a greeting over the broker. Every process that receives a greeting looks
+// for the mark in its own store, and answers with a greeting of its own. If there is no
+// mark, another deployment uses the same channels. If the mark has other settings, the two
+// processes would treat the same chat differently. Either is only logged as a warning.
 type neighbours struct {
 	db     *redisdb.DB
 	broker broker.Broker
 	log    *slog.Logger
 	id     string
 	mine   mark
-	values map[string]string // what the hashes of a mark are of
+	values map[string]string // the values that a mark has hashes of
 
 	heard  chan greeting
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	// Of the goroutine:
-	known map[string]bool // ids that were looked at
-	told  map[string]bool
+	// Used only by the goroutine:
+	known map[string]bool // ids of processes whose mark was compared
+	told  map[string]bool // variables that were warned of
 }
 
-// greeting is what travels on the broker. It must not say anything of a setting.
+// greeting is the message on the broker. It must not reveal any setting.
 type greeting struct {
 	ID     string `json:"id"`
 	At     int64  `json:"at"` // by the store's clock, ms
 	Answer bool   `json:"answer,omitempty"`
 }
 
-// mark is what lies in the store: of secrets and names a hash that says only whether
-// they are the same.
+// mark is a process's entry in the store. It has hashes of secrets and names, which only
+// tell whether two values are the same.
 type mark struct {
 	Process string            `json:"process"`
 	Times   map[string]string `json:"times"`
-	Hashes  map[string]string `json:"hashes"` // empty for what is not set
+	Values  map[string]string `json:"values,omitempty"` // other values that are no secret
+	Hashes  map[string]string `json:"hashes"`           // empty for a variable that is not set
 }
 
 func newNeighbours(cfg Config, parts Parts, db *redisdb.DB, b broker.Broker, log *slog.Logger) *neighbours {
@@ -84,17 +86,24 @@ func newNeighbours(cfg Config, parts Parts, db *redisdb.DB, b broker.Broker, log
 	}
 	n.values = map[string]string{
 		"AGENT_SECRET": cfg.AgentSecret, "AGENT_JWKS_URL": cfg.AgentJWKSURL, "AGENT_AUDIENCE": cfg.AgentAudience, "AGENT_ISSUER": cfg.AgentIssuer,
+		"WEBHOOK_URL": strings.Join(cfg.WebhookURLs, ","), "WEBHOOK_SECRET": strings.Join(cfg.WebhookSecrets, " "),
 	}
-	if parts&Chat != 0 { // only registrations need it
+	if parts&Chat != 0 { // only registrations use it
 		n.values["VISITOR_SECRET"] = cfg.VisitorSecret
 	}
 	n.mine = mark{
 		Process: parts.service(),
 		Times: map[string]string{
 			"CHAT_TTL": cfg.ChatTTL.String(), "CLAIM_TTL": cfg.ClaimTTL.String(), "LEAVE_GRACE": cfg.LeaveGrace.String(),
-			"IDLE_TIMEOUT": cfg.IdleTimeout.String(), "PING_INTERVAL": cfg.PingInterval.String(),
+			"IDLE_TIMEOUT": cfg.IdleTimeout.String(), "PING_INTERVAL": cfg.PingInterval.String(), "OFFER_TTL": cfg.OfferTTL.String(),
 		},
 		Hashes: n.hashes(n.id),
+	}
+	if parts&Chat != 0 {
+		n.mine.Times["SUPPORT_GRACE"] = cfg.SupportGrace.String()
+	}
+	if parts&Lobby != 0 { // the lobbies assign
+		n.mine.Values = map[string]string{"ASSIGN": cfg.Assign}
 	}
 	if host, err := os.Hostname(); err == nil {
 		n.mine.Process += " on " + host
@@ -133,7 +142,7 @@ func (n *neighbours) Message(payload []byte) {
 	}
 }
 
-// Gap implements broker.Handler: a greeting may be missed.
+// Gap implements broker.Handler. Missing a greeting is harmless.
 func (n *neighbours) Gap() {}
 
 func (n *neighbours) run(ctx context.Context) {
@@ -160,7 +169,7 @@ func (n *neighbours) run(ctx context.Context) {
 			}
 		case <-answer:
 			answer = nil
-			_ = n.step(ctx, func(ctx context.Context) error { return n.greet(ctx, true) }) // the next one to start asks again
+			_ = n.step(ctx, func(ctx context.Context) error { return n.greet(ctx, true) }) // the next process to start asks again
 		}
 	}
 }
@@ -196,7 +205,7 @@ func (n *neighbours) greet(ctx context.Context, answer bool) error {
 	if err != nil {
 		return err
 	}
-	// With the commands that chats need, too, so that a user of Redis needs no further ones.
+	// These are commands that chats use, too: the Redis user needs no further permissions.
 	push := redis.NewIntCmd(ctx, "rpush", n.key(n.id), string(value))
 	expire := redis.NewBoolCmd(ctx, "pexpire", n.key(n.id), markLife.Milliseconds())
 	if err := n.db.Do(ctx, push, expire); err != nil {
@@ -212,7 +221,7 @@ func (n *neighbours) greet(ctx context.Context, answer bool) error {
 	return n.broker.Publish(ctx, greetings, payload)
 }
 
-// look compares the mark of who has greeted with one's own.
+// look compares the mark of the process that sent the greeting with our own.
 func (n *neighbours) look(ctx context.Context, g greeting) {
 	ctx, cancel := context.WithTimeout(ctx, neighbourTimeout)
 	defer cancel()
@@ -230,17 +239,21 @@ func (n *neighbours) look(ctx context.Context, g greeting) {
 		if json.Unmarshal([]byte(last.Val()[0]), &theirs) == nil {
 			n.compare(theirs, g.ID)
 		}
-	case age < markLife/2: // else it has had its time: the broker was away
+	case age < markLife/2: // an older mark has expired: the greeting was delayed while the broker was away
 		n.tell("", "another deployment uses the same channels, so the two get each other's visitors: give each its own PREFIX, or its own Redis and NATS")
 	}
 }
 
 func (n *neighbours) compare(theirs mark, salt string) {
-	for _, variable := range slices.Sorted(maps.Keys(n.mine.Times)) {
-		if here, there := n.mine.Times[variable], theirs.Times[variable]; there != "" && here != there {
-			n.tell(variable, "another process of this deployment has a different time: set the same in all", "here", here, "there", there, "process", theirs.Process)
+	shown := func(what string, mine, others map[string]string) {
+		for _, variable := range slices.Sorted(maps.Keys(mine)) {
+			if here, there := mine[variable], others[variable]; there != "" && here != there {
+				n.tell(variable, "another process of this deployment has a different "+what+": set the same in all", "here", here, "there", there, "process", theirs.Process)
+			}
 		}
 	}
+	shown("time", n.mine.Times, theirs.Times)
+	shown("value", n.mine.Values, theirs.Values)
 	mine := n.hashes(salt)
 	for _, variable := range slices.Sorted(maps.Keys(mine)) {
 		here := mine[variable]
@@ -257,7 +270,7 @@ func (n *neighbours) compare(theirs mark, salt string) {
 	}
 }
 
-// tell warns once of each variable.
+// tell logs one warning for each variable.
 func (n *neighbours) tell(variable, what string, details ...any) {
 	if n.told[variable] {
 		return

@@ -108,6 +108,17 @@ func TestNeighboursNoticeOtherSettings(t *testing.T) {
 			func(c *Config) { c.ClaimTTL = time.Minute }, Lobby,
 			"different time: set the same in all\" variable=CLAIM_TTL here=15s there=1m0s", "variable=CLAIM_TTL here=1m0s there=15s",
 		},
+		"the time of offers, which chat servers make as well": {
+			func(c *Config) { c.OfferTTL = time.Minute }, Chat,
+			"different time: set the same in all\" variable=OFFER_TTL here=20s there=1m0s", "variable=OFFER_TTL here=1m0s there=20s",
+		},
+		"assignment": {
+			func(c *Config) { c.Assign = "least_busy" }, Lobby,
+			"different value: set the same in all\" variable=ASSIGN here=off there=least_busy", "variable=ASSIGN here=least_busy there=off",
+		},
+		"assignment is the lobbies' alone": {
+			func(c *Config) { c.Assign = "least_busy"; c.IdleTimeout = time.Hour }, Chat, "variable=IDLE_TIMEOUT", "variable=IDLE_TIMEOUT",
+		},
 		"no agents' secret": {
 			func(c *Config) { c.AgentSecret = "" }, Lobby,
 			"lacks a setting that is set here: set the same in all\" variable=AGENT_SECRET", "has a setting that is missing here: set the same in all\" variable=AGENT_SECRET",
@@ -121,7 +132,7 @@ func TestNeighboursNoticeOtherSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t, startRedis(t))
 			cfg.AgentSecret, cfg.VisitorSecret = testSecret, testSecret+"2"
-			first := neighbour(t, cfg, Chat)
+			first := neighbour(t, cfg, Chat|Lobby)
 			test.change(&cfg)
 			second := neighbour(t, cfg, test.parts)
 			for want, log := range map[string]*kept{test.here + " ": first, test.another + "  ": second} {

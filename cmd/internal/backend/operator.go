@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// readiness tells whether the process should get traffic. The public is told no
-// more than that; the operator is told what is missing.
+// readiness tells whether the process should get traffic. Only the operator's port says
+// what is missing.
 type readiness struct {
 	draining atomic.Bool
 	parts    []readyPart
@@ -26,12 +26,12 @@ type readiness struct {
 type readyPart struct {
 	name   string
 	ready  func() error
-	needed bool // for anything; else what is missing is late
+	needed bool // without it, the server is not ready; otherwise it only lags behind
 }
 
 var errDraining = errors.New("shutting down")
 
-// check returns nil if nothing is missing that is needed.
+// check returns an error if a needed part is missing.
 func (r *readiness) check() error {
 	if r.draining.Load() {
 		return errDraining
@@ -44,7 +44,7 @@ func (r *readiness) check() error {
 	return nil
 }
 
-// missing names what is missing, and why.
+// missing returns the reason for each missing part.
 func (r *readiness) missing() map[string]string {
 	missing := map[string]string{}
 	if r.draining.Load() {
@@ -58,8 +58,8 @@ func (r *readiness) missing() map[string]string {
 	return missing
 }
 
-// figures are the two sets of metrics: what every port shows, and what only the
-// operator gets to see once METRICS_ADDR is set.
+// figures has the two sets of metrics: those on every port, and those that only the
+// operator's port shows if METRICS_ADDR is set.
 type figures struct {
 	public, operator *prometheus.Registry
 }
@@ -104,7 +104,7 @@ func serveOperator(l net.Listener, f figures, r *readiness, keepAlive time.Durat
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the operator's port has failed", "error", err) // chats go on without it
+			log.Error("the operator's port failed", "error", err) // chats continue without it
 		}
 	})
 	return func(ctx context.Context) error {

@@ -69,6 +69,7 @@ func TestCommands(t *testing.T) {
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	})
 	t.Run("the start warns that everybody is an agent", func(t *testing.T) { testStartWarns(t, dir) })
+	t.Run("settings", func(t *testing.T) { testSettings(t, dir) })
 	t.Run("the log keeps secrets", func(t *testing.T) { testLogIsDiscreet(t, dir) })
 	redisURL, nowhere := startRedis(t), "redis://"+closedPort(t)
 	for name, test := range map[string]struct {
@@ -119,7 +120,7 @@ func TestCommands(t *testing.T) {
 	t.Run("livesupport with an embedded NATS", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"BROKER=nats", "DATA_DIR=" + data})
-		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends; NATS_URL is not set: an embedded NATS carries the events, with its files in "+data)
+		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends; NATS_URL is not set: an embedded NATS carries the events, with its files in "+data+"; ARCHIVE_URL is not set: ended chats are kept in "+filepath.Join(data, "archive.db")+"; FILES_URL is not set: files are kept in "+filepath.Join(data, "files"))
 		page, _ := line["visitor"].(string)
 		require.Eventually(t, func() bool {
 			status, _ := get(t, page+"readyz")
@@ -131,9 +132,12 @@ func TestCommands(t *testing.T) {
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, <-p.ended)
 	})
+	t.Run("livesupport keeps its chats over a restart", func(t *testing.T) { testChatsOverRestart(t, dir) })
 	t.Run("livesupport says what it embeds", func(t *testing.T) {
-		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
-		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends")
+		data := t.TempDir()
+		p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"DATA_DIR=" + data})
+		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends; "+
+			"ARCHIVE_URL is not set: ended chats are kept in "+filepath.Join(data, "archive.db")+"; FILES_URL is not set: files are kept in "+filepath.Join(data, "files"))
 		for _, page := range []string{"visitor", "agent"} {
 			url, _ := line[page].(string)
 			require.Regexp(t, `^http://127\.0\.0\.1:\d+/$`, url)
@@ -240,6 +244,8 @@ func testRefusals(t *testing.T, dir string) {
 	require.NoError(t, err)
 	defer taken.Close()
 	addr := taken.Addr().String()
+	bad := filepath.Join(t.TempDir(), "settings.json")
+	require.NoError(t, os.WriteFile(bad, []byte("{\n\"hours\": {\"week\": {\"mon\": [\"09:00-12:00\", \"13:00-25:00\"]}}\n}"), 0o600))
 	const url = "REDIS_URL=redis://127.0.0.1:1"
 	for _, test := range []struct {
 		command string
@@ -257,9 +263,12 @@ func testRefusals(t *testing.T, dir string) {
 		{"subscriber", nil, []string{url, "BROKER=nats"}, 2, "subscriber: NATS_URL is not set: "},
 		{"chatserver", nil, []string{url, "BROKER=nats", "NATS_URL=nats://127.0.0.1:1", "NATS_CA=/nowhere"}, 2, `chatserver: NATS_CA="/nowhere": want the name of a file that can be read`},
 		{"livesupport", nil, []string{"BROKER=nats", "DATA_DIR=" + filepath.Join(dir, "livesupport")}, 1, `livesupport: DATA_DIR="` + filepath.Join(dir, "livesupport") + `": embedded: start NATS: `},
+		{"subscriber", nil, []string{url, "SETTINGS=" + bad}, 2, `subscriber: SETTINGS="` + bad + `": hours.week.mon[1]: "25:00" is not a time`},
+		{"livesupport", []string{"--settings", bad}, nil, 2, `livesupport: --settings="` + bad + `": hours.week.mon[1]: "25:00" is not a time`},
+		{"chatserver", nil, []string{url, "SETTINGS=/nowhere"}, 2, `chatserver: SETTINGS="/nowhere": want the name of a file that can be read`},
 		{"livesupport", nil, []string{"AGENT_SECRET=s3cret"}, 2, `livesupport: AGENT_SECRET="***": want at least 32 bytes`},
 		{"livesupport", nil, []string{"AGENT_JWKS_URL=http://127.0.0.1:1"}, 2, "livesupport: AGENT_JWKS_URL is set without AGENT_AUDIENCE: "},
-		{"livesupport", nil, []string{"AGENT_ISSUER=x"}, 2, "livesupport: AGENT_AUDIENCE or AGENT_ISSUER is set, but nothing checks "},
+		{"livesupport", nil, []string{"AGENT_ISSUER=x"}, 2, "livesupport: AGENT_AUDIENCE or AGENT_ISSUER is set, but agents' tokens are not checked: "},
 		{"chatserver", nil, []string{url, "CHAT_ADDR=" + addr}, 1, `chatserver: CHAT_ADDR="` + addr + `": `},
 		{"livesupport", []string{"--lobby-addr", addr}, nil, 1, `livesupport: --lobby-addr="` + addr + `": `},
 	} {
@@ -279,7 +288,7 @@ func command(t *testing.T, path string, args, env []string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), processTimeout)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append([]string{"CHAT_ADDR=127.0.0.1:0", "LOBBY_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}, env...)
+	cmd.Env = append([]string{"CHAT_ADDR=127.0.0.1:0", "LOBBY_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "DATA_DIR=" + t.TempDir()}, env...)
 	return cmd
 }
 

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// quietFor is how often one warning is told.
+	// quietFor is the interval at which a repeated warning is logged.
 	quietFor = time.Minute
-	// maxQuiet bounds the different warnings that are kept apart. Their texts are
-	// constants, so there are far fewer.
+	// maxQuiet bounds the number of different warnings. Their texts are constants, so there
+	// are far fewer.
 	maxQuiet = 1000
 )
 
-// quiet passes on each warning once a minute at most, however often it is logged:
-// at once the first time, then with how many there were, the last of them. What
-// tells a warning from another is its text; what else is with it may change. Other
-// levels pass.
+// quiet passes on each warning at most once a minute, however often it is logged. It
+// passes on the first one at once, and then once a minute the latest one, with the number
+// of repeats. Two warnings are the same if their texts are; their attributes may differ.
+// Records of other levels pass.
 type quiet struct {
 	slog.Handler
 	told *told
 }
 
-// told is what a quiet handler shares with those made from it.
+// told is the state that a quiet handler shares with the handlers made from it.
 type told struct {
 	every time.Duration
 
@@ -33,12 +33,11 @@ type told struct {
 	recent map[string]*repeated // by text
 }
 
-// repeated is a warning that was told within the last minute, and what has come
-// since.
+// repeated is a warning that was logged within the last minute, with its repeats since.
 type repeated struct {
 	times   int
 	last    slog.Record
-	handler slog.Handler // of the last
+	handler slog.Handler // of last
 	timer   *time.Timer
 }
 
@@ -62,8 +61,7 @@ func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name), q.told} }
 
-// again reports whether r repeats what was told within the last minute, and keeps
-// it then.
+// again reports whether r repeats a warning of the last minute, and then keeps r.
 func (t *told) again(h slog.Handler, r slog.Record) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,7 +76,7 @@ func (t *told) again(h slog.Handler, r slog.Record) bool {
 	return false
 }
 
-// due tells what has come since a warning was told, or forgets the warning.
+// due logs the repeats of a warning, or forgets the warning if there were none.
 func (t *told) due(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,16 +90,16 @@ func (t *told) due(text string) {
 	}
 }
 
-// tell passes on the last of the warnings that have been kept.
+// tell passes on the latest repeat.
 func (r *repeated) tell() {
 	if r.times > 1 {
 		r.last.AddAttrs(slog.Int("times", r.times))
 	}
-	_ = r.handler.Handle(context.Background(), r.last) // as slog.Logger, which drops it too
+	_ = r.handler.Handle(context.Background(), r.last) // slog.Logger drops the error, too
 	r.times = 0
 }
 
-// close tells what is left. Afterwards everything passes.
+// close logs the repeats that are left. Afterwards everything passes.
 func (t *told) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -24,7 +24,7 @@ func TestQuiet(t *testing.T) {
 			return strings.Split(strings.TrimSpace(out.String()), "\n")
 		}
 		for n := range 240 { // a minute of it
-			log.With("part", n%2).Warn("the store is away", "err", fmt.Sprint("reason ", n))
+			log.With("part", n%2).Warn("the store is away", "error", fmt.Sprint("reason ", n))
 			log.Info("chats go on")
 			time.Sleep(250 * time.Millisecond)
 		}
@@ -35,12 +35,12 @@ func TestQuiet(t *testing.T) {
 		synctest.Wait()
 		got := lines()
 		require.Len(t, got, 240+5)
-		require.Contains(t, got[0], `msg="the store is away" part=0 err="reason 0"`)
-		require.Contains(t, got[241], `msg="the store is away" part=1 err="reason 239" times=239`)
+		require.Contains(t, got[0], `msg="the store is away" part=0 error="reason 0"`)
+		require.Contains(t, got[241], `msg="the store is away" part=1 error="reason 239" times=239`)
 
 		time.Sleep(3 * time.Minute)
-		log.Warn("the store is away", "err", "again")
-		log.Warn("the store is away", "err", "still")
+		log.Warn("the store is away", "error", "again")
+		log.Warn("the store is away", "error", "still")
 		q.told.close()
 		got = lines()
 		require.Len(t, got, 2)

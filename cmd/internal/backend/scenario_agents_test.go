@@ -287,6 +287,18 @@ func closedTo(good signer, bad map[string]string) scenarios {
 			thief.expectError("already_taken")
 			thief.expectClose(1008)
 		},
+		"who gives a chat on to themselves, or to nobody, keeps it": func(w *world) {
+			v := w.register("Nika")
+			user := w.user(v)
+			vika := is(w, "vika", "Vika").chat(v)
+			vika.joinsAsSupport("Vika")
+			user.expectSupportJoined()
+			for to, code := range map[string]string{"vika": "bad_request", "ada": "not_found", "Vika": "not_found"} {
+				vika.send("Transfer", obj{"to": "agent", "agent": to})
+				vika.expectError(code)
+			}
+			vika.said("still mine", user)
+		},
 		"only a supervisor may look on": func(w *world) {
 			v := w.register("Nika")
 			w.user(v).ignoreRest()
@@ -354,6 +366,7 @@ func TestScenarioAgentSecret(t *testing.T) {
 	})
 	tune := func(c *backend.Config) {
 		c.AgentSecret, c.AgentAudience, c.AgentIssuer = agentSecret, agentAudience, agentIssuer
+		archiveIn(t, c)
 	}
 	inEveryPlace(t, shared(tune, closedTo(good, bad)))
 }
@@ -385,6 +398,7 @@ func TestScenarioAgentKeys(t *testing.T) {
 	}
 	tune := func(c *backend.Config) {
 		c.AgentJWKSURL, c.AgentAudience, c.AgentIssuer = keys, agentAudience, agentIssuer
+		archiveIn(t, c)
 	}
 	all := closedTo(good, badTokens(good, more()))
 	all["every algorithm, with a key's id and without"] = func(w *world) {

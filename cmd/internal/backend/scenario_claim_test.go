@@ -97,6 +97,7 @@ func TestScenarioClaim(t *testing.T) {
 		"an unknown user: the same as a loser": func(w *world) {
 			users, _ := w.waiting("Nika")
 			loaded, other, stranger := w.loadedAgent(users...), w.loadedAgent(users...), w.agent()
+			each([]*client{loaded, stranger}, (*client).strays) // an id that is none
 			registered := w.register("has not joined")
 			for _, v := range []*visitor{
 				{username: "nobody", userID: strings.Repeat("a", 32), chatID: strings.Repeat("b", 32)},

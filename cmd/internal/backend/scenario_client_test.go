@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"livesupport/web/api/apitest"
 )
 
 // A client is one WebSocket. Its reader answers the heartbeat and keeps every
@@ -24,7 +26,8 @@ type client struct {
 	t    *testing.T
 	name string
 	conn *websocket.Conn
-	pong string // the answer to a ping; "" for a client that gives none
+	kept *apitest.Socket // to the contract
+	pong string          // the answer to a ping; "" for a client that gives none
 	v    *visitor
 	role string // what say sends as from
 
@@ -38,9 +41,9 @@ type client struct {
 	done    chan struct{}
 }
 
-// plainHTTP keeps no connection behind a test's back.
+// plainHTTP keeps no connection behind a test's back, and all answers to the contract.
 var plainHTTP = &http.Client{
-	Transport: &http.Transport{DisableKeepAlives: true},
+	Transport: apitest.Transport(&http.Transport{DisableKeepAlives: true}),
 	Timeout:   patience,
 }
 
@@ -75,7 +78,7 @@ func (w *world) open(addr, path, pong string, options websocket.DialOptions) (c 
 	}
 	conn.SetReadLimit(-1)
 	c = &client{
-		t: w.T, name: path + " on " + addr, conn: conn, pong: pong,
+		t: w.T, name: path + " on " + addr, conn: conn, kept: apitest.NewSocket(path), pong: pong,
 		arrived: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go c.read()
@@ -86,6 +89,12 @@ func (w *world) open(addr, path, pong string, options websocket.DialOptions) (c 
 		defer c.mu.Unlock()
 		if len(c.frames) > 0 && !c.loose && !w.Failed() {
 			w.Errorf("%s: nobody expected %q", c.name, c.frames)
+		}
+		if c.loose || w.Failed() {
+			return
+		}
+		if err := c.kept.Ended(); err != nil {
+			w.Errorf("%s: %v", c.name, err)
 		}
 	})
 	return c, response.StatusCode
@@ -99,6 +108,11 @@ func (c *client) read() {
 			err = fmt.Errorf("a binary frame: %q", data)
 		}
 		frame := string(data)
+		if err == nil {
+			if wrong := c.kept.Got(frame); wrong != nil {
+				c.t.Errorf("%s: %v", c.name, wrong)
+			}
+		}
 		c.mu.Lock()
 		switch {
 		case err != nil:
@@ -129,6 +143,9 @@ func (c *client) read() {
 func (c *client) write(kind websocket.MessageType, frame string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if kind == websocket.MessageText {
+		c.kept.Sent(frame)
+	}
 	return c.conn.Write(ctx, kind, []byte(frame))
 }
 
@@ -181,6 +198,9 @@ func (c *client) ignoreRest() {
 	defer c.mu.Unlock()
 	c.loose = true
 }
+
+// strays says that this client sends what the contract does not have: see apitest.Socket.
+func (c *client) strays() { c.kept.Strays() }
 
 // close ends the socket from the client's side, as a closed tab does.
 func (c *client) close() {

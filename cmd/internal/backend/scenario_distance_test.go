@@ -28,19 +28,23 @@ func TestScenarioDistance(t *testing.T) {
 		} {
 			for _, rate := range rates {
 				all[fmt.Sprintf("%s %v away, %d a second", events, oneWay, rate)] = func(w *world) {
-					w.deployment = distant(w.T, events, oneWay)
+					w.deployment = distant(w.T, events, oneWay, oneWay)
 					w.fromAfar(rate)
 				}
 			}
 		}
 	}
+	all["nats 600ms away, the store near, 1 a second"] = func(w *world) {
+		w.deployment = distant(w.T, "nats", time.Millisecond, 600*time.Millisecond)
+		w.fromAfar(1)
+	}
 	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
 }
 
-// distant is two of each server, with store and broker so far away.
-func distant(t *testing.T, events string, oneWay time.Duration) *deployment {
+// distant is two of each server, with store and broker so far away, one way.
+func distant(t *testing.T, events string, store, broker time.Duration) *deployment {
 	t.Helper()
-	far := func(url string) string {
+	far := func(url string, oneWay time.Duration) string {
 		scheme, addr, _ := strings.Cut(url, "://")
 		proxy := brokertest.StartProxy(t, addr)
 		proxy.Delay(oneWay)
@@ -52,9 +56,9 @@ func distant(t *testing.T, events string, oneWay time.Duration) *deployment {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Close)
-		cfg.RedisURL = far(server.URL())
+		cfg.RedisURL = far(server.URL(), store)
 		if cfg.Broker = events; events == "nats" {
-			cfg.NATSURL = far(startNATS(t))
+			cfg.NATSURL = far(startNATS(t), broker)
 		}
 	}}
 	return p.start(t, nil)
@@ -63,8 +67,13 @@ func distant(t *testing.T, events string, oneWay time.Duration) *deployment {
 // fromAfar has a user send so many messages a second for a few seconds.
 func (w *world) fromAfar(rate int) {
 	v := w.register("Nika")
-	user := w.userAt(w.chats[0], v)
-	support := w.supportAt(w.chats[1], v, "Vika")
+	user := w.chatAt(w.chats[0], v)
+	user.role = "User"
+	user.joinsFromAfar(v.asUser())
+	user.expect("UserJoined", v.pending())
+	support := w.chatAs(w.chats[1], v, "pong:support")
+	support.joinsFromAfar(v.asSupport("Vika"))
+	support.isSupport("Vika")
 	user.expectSupportJoined()
 	user.say("first")
 	user.expectMessage("User", "first") // after this the other server's side is known to attend
@@ -95,4 +104,22 @@ func (w *world) fromAfar(rate int) {
 	for i := range n {
 		support.expectMessage("User", fmt.Sprint(i))
 	}
+}
+
+// joinsFromAfar sends a Join until it is not answered with unavailable: 0.8 s away it may
+// need more than its time, and a client tries again. The answer stays.
+func (c *client) joinsFromAfar(join obj) {
+	c.t.Helper()
+	for range 5 {
+		c.send("Join", join)
+		answer, err := c.next(2 * refusal)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if !strings.Contains(answer, `"unavailable"`) {
+			c.unread(answer)
+			return
+		}
+	}
+	c.t.Fatalf("%s: no Join has come through", c.name)
 }

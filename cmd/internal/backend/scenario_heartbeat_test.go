@@ -197,6 +197,7 @@ func TestScenarioChosenHeartbeat(t *testing.T) {
 		},
 		"null is as absent": func(w *world) {
 			for _, c := range w.bothAsking(nil) {
+				c.strays()
 				c.expectOwnHeartbeat()
 			}
 		},

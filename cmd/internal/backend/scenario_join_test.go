@@ -350,6 +350,7 @@ func TestScenarioJoin(t *testing.T) {
 		"unknown JSON fields are ignored": func(w *world) {
 			v := w.register("Nika")
 			c := w.chat(v)
+			c.strays()
 			c.role = "User"
 			c.sendText(`{"id":17,"args":` + text(with(v.asUser(), "shoe", obj{"size": []any{43, nil}})) + `,"type":"Join","x":[]}`)
 			c.expect("UserJoined", v.pending())

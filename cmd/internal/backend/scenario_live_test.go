@@ -3,7 +3,6 @@ package backend_test
 import (
 	"cmp"
 	"strings"
-	"time"
 )
 
 // Sockets that have listed features, for the scenarios of the extensions.
@@ -20,8 +19,11 @@ func (c *client) joinsWith(role string, features ...string) {
 	if c.v.supportID != "" {
 		args = with(args, "supportId", c.v.supportID)
 	}
-	c.send("Join", with(args, "features", features))
+	c.send("Join", with(args, "features", listed(features)))
 }
+
+// listed is a list in JSON, too, if there are none.
+func listed(features []string) []string { return append([]string{}, features...) }
 
 // rejoined opens a socket that takes part in a chat with a support and lists
 // features; it wants the history and returns the socket.
@@ -75,13 +77,13 @@ func (w *world) logs(v *visitor, texts ...string) bool {
 	return true
 }
 
-// skip takes the frames of a type that come first, until none has come for a while.
+// skip takes the frames of a type, and waits for one of another, which stays.
 func (c *client) skip(typ string) {
 	c.t.Helper()
 	for {
-		frame, err := c.next(10 * time.Millisecond)
+		frame, err := c.next(patience)
 		if err != nil {
-			return
+			c.t.Fatalf("%s: %v", c.name, err)
 		}
 		if !strings.HasPrefix(frame, `{"type":"`+typ+`"`) {
 			c.unread(frame)

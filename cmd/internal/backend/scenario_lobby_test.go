@@ -101,6 +101,7 @@ func TestScenarioLobbyLoad(t *testing.T) {
 			users, _ := w.waiting("Nika")
 			for _, args := range []any{obj{}, obj{"batch": false}, obj{"shoe": 43}, obj{"features": []string{"messageId"}}} {
 				a := w.agent()
+				a.strays()
 				a.send("Load", args)
 				a.expectObject(users[0].pending())
 				a.expectAnswersOnly()

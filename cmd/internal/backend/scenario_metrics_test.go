@@ -153,5 +153,28 @@ func TestScenarioMetrics(t *testing.T) {
 				w.Errorf("%d series before, %d after", before, after)
 			}
 		},
+	}), alone(func(c *backend.Config) { tune(c); c.Assign, c.OfferTTL = "round_robin", 3*slowness*time.Second }, scenarios{
+		"what becomes of offers shows": func(w *world) {
+			desks := []*client{w.sits("Vika", "offers"), w.sits("Dodo", "offers")}
+			visitors, _ := w.waiting("Nika")
+			v := visitors[0]
+			first := w.offeredTo(v, desks...)
+			desks[first].send("Decline", v.claim())
+			desks[first].expectOfferGone(v)
+			desks[1-first].expectOffer(v)
+			desks[1-first].send("JoinUser", v.claim())
+			desks[1-first].expectRemoved(v)
+			each(desks, (*client).ignoreRest)
+			offers := func(event string, want float64) { w.expectFigure(`livesupport_offers_total{event="`+event+`"}`, want) }
+			w.waiting("Lali") // whom nobody answers
+			offers("expired", 2)
+			_, sockets := w.waiting("Nino")
+			sockets[0].ignoreRest()
+			sockets[0].send("CloseChat", nil)
+			offers("gone", 1)
+			offers("made", 5)
+			offers("accepted", 1)
+			offers("declined", 1)
+		},
 	}))
 }

@@ -20,7 +20,7 @@ func (w *world) observer(v *visitor, features []string, history ...obj) *client 
 	w.Helper()
 	c := w.chat(v)
 	c.role = "Observer"
-	c.send("Join", with(with(with(v.asSupport("Boss"), "from", "Observer"), "features", features), "supportUserName", "Boss"))
+	c.send("Join", with(with(with(v.asSupport("Boss"), "from", "Observer"), "features", listed(features)), "supportUserName", "Boss"))
 	if v.supportID != "" {
 		c.expectSupportJoined()
 	}

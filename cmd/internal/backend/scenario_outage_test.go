@@ -73,29 +73,31 @@ func (w *world) isAway() {
 			w.Fatalf("healthz: %d %s", r.status, r.body)
 		}
 	}
-	var registrations []func() error
+	var requests []func() error
 	for _, addr := range w.chats {
-		registrations = append(registrations, func() error {
-			start := time.Now()
-			response, err := plainHTTP.Get("http://" + addr + "/user/join/Nika")
-			if err != nil {
-				return err
-			}
-			defer response.Body.Close()
-			body, err := io.ReadAll(response.Body)
-			if err != nil {
-				return err
-			}
-			if took := time.Since(start); took > refusal+slack {
-				return fmt.Errorf("register was refused after %v", took)
-			}
-			if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"unavailable"`) || response.Header.Get("Retry-After") == "" {
-				return fmt.Errorf("register while the store is away: %s %v %s", response.Status, response.Header, body)
-			}
-			return nil
-		})
+		for _, path := range []string{"/user/join/Nika", "/status"} {
+			requests = append(requests, func() error {
+				start := time.Now()
+				response, err := plainHTTP.Get("http://" + addr + path)
+				if err != nil {
+					return err
+				}
+				defer response.Body.Close()
+				body, err := io.ReadAll(response.Body)
+				if err != nil {
+					return err
+				}
+				if took := time.Since(start); took > refusal+slack {
+					return fmt.Errorf("%s was refused after %v", path, took)
+				}
+				if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"unavailable"`) || response.Header.Get("Retry-After") == "" {
+					return fmt.Errorf("%s while the store is away: %s %v %s", path, response.Status, response.Header, body)
+				}
+				return nil
+			})
+		}
 	}
-	w.errand(registrations...)
+	w.errand(requests...)
 }
 
 // isBack waits until every server is ready again, and each of these requests is

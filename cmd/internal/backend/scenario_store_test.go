@@ -134,23 +134,23 @@ func TestScenarioClusterAsOneNode(t *testing.T) {
 	})
 }
 
-// leastACL is the user of the README.
+// leastACL is the user that the page of operation gives.
 func leastACL(w *world) string {
 	w.Helper()
-	readme, err := os.ReadFile("../../../README.md")
+	page, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
 		w.Fatal(err)
 	}
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(string(page)) {
 		if _, rule, found := strings.Cut(strings.TrimSpace(line), "ACL SETUSER livesupport "); found {
 			return rule
 		}
 	}
-	w.Fatal("the README has no ACL SETUSER livesupport")
+	w.Fatal("cmd/deploy/README.md has no ACL SETUSER livesupport")
 	return ""
 }
 
-// TestScenarioLeastRights: with the rights of the README, and no others, everything
+// TestScenarioLeastRights: with the rights of that page, and no others, everything
 // works that works with all.
 func TestScenarioLeastRights(t *testing.T) {
 	t.Parallel()
@@ -167,7 +167,10 @@ func TestScenarioLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := place{split: true, open: at("redis://livesupport:s3cret@" + server.Addr())}
-	w.deployment = p.start(t, nil)
+	w.deployment = p.start(t, func(c *backend.Config) {
+		c.ChatTTL = slowness * 5 * time.Second
+		archiveIn(t, c)
+	})
 	agents := w.agents(2)
 	v := w.register("Nika")
 	user := w.userAt(w.chats[0], v)
@@ -180,7 +183,7 @@ func TestScenarioLeastRights(t *testing.T) {
 	late.rejoins("User")
 	late.expectHistory(said...)
 
-	each(agents, (*client).ignoreRest)
+	each(append(agents, user, support, late), (*client).ignoreRest) // the chat ends
 	_, user, support = w.liveCouple("receipts", "presence", "typing", "close")
 	support.expect("Presence", present("User", "online"))
 	user.expect("Presence", present("Support", "online"))
@@ -190,4 +193,10 @@ func TestScenarioLeastRights(t *testing.T) {
 	support.send("CloseChat", nil)
 	user.expectClosed("Support")
 	support.expectClosed("Support")
+	each([]*client{user, support}, (*client).ignoreRest)
+	archive := w.archive()
+	w.within(keptTTL+10*time.Second*slowness, "the chat is in the archive", func() bool {
+		_, err := archive.Entries(context.Background(), v.chatID)
+		return err == nil
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 	"livesupport/cmd/internal/testlock"
+	"livesupport/web/api/apitest"
 )
 
 // The scenarios are the protocol page put into steps: they know a URL, a
@@ -29,12 +30,12 @@ func TestMain(m *testing.M) {
 	// The tests mostly wait, unless the race detector slows them; crowd bounds what
 	// the scenarios do meanwhile.
 	if parallel := flag.Lookup("test.parallel"); slowness == 1 && parallel.Value.String() == parallel.DefValue {
-		if err := flag.Set("test.parallel", "6"); err != nil {
+		if err := flag.Set("test.parallel", "4"); err != nil {
 			panic(err)
 		}
 	}
 	testlock.Hold()
-	os.Exit(m.Run())
+	os.Exit(apitest.Exit(m.Run(), true, "event test"))
 }
 
 // patience bounds every wait for something that must come.
@@ -48,14 +49,19 @@ type place struct {
 	name  string
 	open  func(t *testing.T, cfg *backend.Config) // starts the backend and says where it is
 	split bool                                    // two chat servers and two lobbies instead of one process with both
+	park  int                                     // web.Options.ParkAfter
 }
 
+// In some places a socket keeps its goroutine; in others every answer to a heartbeat
+// takes it, also the one that comes before the Join.
+const neverParked, parkedSoon = -1, 1
+
 var places = []place{
-	{"embedded/one process", embeddedRedis, false},
-	{"embedded/two of each", embeddedRedis, true},
-	{"redis-server/one process", redisServer, false},
-	{"redis-server/two of each", redisServer, true},
-	{"embedded with NATS/two of each", embeddedNATS, true},
+	{"embedded/one process", embeddedRedis, false, neverParked},
+	{"embedded/two of each", embeddedRedis, true, parkedSoon},
+	{"redis-server/one process", redisServer, false, 0},
+	{"redis-server/two of each", redisServer, true, neverParked},
+	{"embedded with NATS/two of each", embeddedNATS, true, parkedSoon},
 }
 
 func embeddedRedis(t *testing.T, cfg *backend.Config) {
@@ -108,6 +114,8 @@ func unlimited(c *backend.Config) { c.MessageRate, c.FrameRate, c.ByteRate = 0, 
 type deployment struct {
 	redisURL       string
 	natsURL        string   // empty if Redis carries the events
+	archiveURL     string   // empty if nothing is kept
+	webhookURLs    []string // that are told what happens in chats
 	chats, lobbies []string // addresses
 	backends       []*backend.Backend
 }
@@ -127,11 +135,13 @@ func (p place) start(t *testing.T, tune tuning) *deployment {
 func (p place) launch(t *testing.T, tune tuning) *deployment {
 	t.Helper()
 	cfg := defaults(t)
+	cfg.ParkAfter = p.park
 	p.open(t, &cfg)
 	d := &deployment{redisURL: cfg.RedisURL, natsURL: cfg.NATSURL}
 	if tune != nil {
 		tune(&cfg)
 	}
+	d.archiveURL, d.webhookURLs = cfg.ArchiveURL, cfg.WebhookURLs
 	kinds := []backend.Parts{backend.Chat | backend.Lobby}
 	if p.split {
 		kinds = []backend.Parts{backend.Chat, backend.Chat, backend.Lobby, backend.Lobby}
@@ -180,7 +190,7 @@ func (w *world) nextLobby() string { return w.lobbies[int(w.lobbyTurn.Add(1)-1)%
 // eventually polls until the condition holds.
 func (w *world) eventually(what string, holds func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(2 * patience); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(6 * patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("still not: %s", what)
 		}

@@ -63,6 +63,16 @@ var tokenRows = []tokenRow{
 	{"GET /users on the chat server's port", nobody, plainly("/users", true), "404", "404", "404", "404"},
 	{"GET /chat/{chatId} without an upgrade", nobody, plainly(someChat, true), "426", "401", "426", "426"},
 	{"GET /chat/{chatId} on the lobby's port", nobody, plainly(someChat, false), "404", "404", "404", "404"},
+	{"GET /api/v1/chats", nobody, plainly("/api/v1/chats", false), "401", "401", "200", "200"},
+	{"GET /api/v1/chats/{chatId}", nobody, plainly("/api/v1/chats/"+strings.Repeat("a", 32), false), "401", "401", "404", "404"},
+	{"GET /api/v1/chats/{chatId}/transcript", nobody, plainly("/api/v1/chats/"+strings.Repeat("a", 32)+"/transcript", false), "401", "401", "404", "404"},
+	{"GET /api/v1/chats/{chatId}/earlier", nobody, plainly("/api/v1/chats/"+strings.Repeat("a", 32)+"/earlier", false), "401", "401", "404", "404"},
+	{"DELETE /api/v1/chats/{chatId}", nobody, askingBy("DELETE", "/api/v1/chats/"+strings.Repeat("a", 32)), "401", "401", "403", "403"},
+	{"DELETE /api/v1/users/{sub}", nobody, askingBy("DELETE", "/api/v1/users/ana"), "401", "401", "403", "403"},
+	{"GET /api/v1/messages", nobody, plainly("/api/v1/messages", false), "401", "401", "200", "200"},
+	{"POST /api/v1/messages/{messageId}/done", nobody, askingBy("POST", "/api/v1/messages/"+strings.Repeat("a", 32)+"/done"), "401", "401", "404", "404"},
+	{"GET /api/v1/stats", nobody, plainly("/api/v1/stats", false), "401", "401", "200", "200"},
+	{"GET /api/v1/chats on the chat server's port", nobody, plainly("/api/v1/chats", true), "404", "404", "404", "404"},
 	{"the upgrade of /users", nobody, inLobby(), "401", "401", "", ""},
 	{"Load", nobody, func(w *world, v *visitor, show websocket.DialOptions) string {
 		// Then come other scenarios' users.
@@ -71,7 +81,24 @@ var tokenRows = []tokenRow{
 	}, "401", "401", "PendingUsers", "PendingUsers"},
 	{"JoinUser", claimed, inLobby(func(v *visitor) obj { return frame("JoinUser", v.claim()) }),
 		"401", "401", "RemoveUser already_taken", "RemoveUser"},
+	{"Load that lists what a team can", nobody, func(w *world, v *visitor, show websocket.DialOptions) string {
+		args := obj{"batch": true, "features": []string{"agents", "offers", "chats", "details"}}
+		first, _, _ := strings.Cut(inLobby(func(*visitor) obj { return frame("Load", args) })(w, v, show), " ")
+		return first
+	}, "401", "401", "PendingUsers", "PendingUsers"},
+	{"Load by the name of the claim's agent", nobody, func(w *world, v *visitor, show websocket.DialOptions) string {
+		args := obj{"batch": true, "supportUserName": "Vika"}
+		first, _, _ := strings.Cut(inLobby(func(*visitor) obj { return frame("Load", args) })(w, v, show), " ")
+		return first
+	}, "401", "401", "forbidden", "PendingUsers"},
+	{"Status", nobody, inLobby(func(*visitor) obj { return frame("Status", obj{"status": "away", "capacity": 1}) }), "401", "401", "", ""},
+	{"Status without a capacity", nobody, inLobby(func(*visitor) obj { return frame("Status", obj{"status": "away"}) }), "401", "401", "bad_request", "bad_request"},
+	{"Decline of what is not offered", claimed, inLobby(func(v *visitor) obj { return frame("Decline", v.claim()) }), "401", "401", "", ""},
+	{"Decline of nobody", nobody, inLobby(func(*visitor) obj { return frame("Decline", nil) }), "401", "401", "bad_request", "bad_request"},
 	{"the upgrade of /chat/{chatId}", nobody, inChat(), "", "401", "", ""},
+	{"what agents say of themselves, to the chat server", nobody, inChat(
+		func(*visitor) obj { return frame("Status", obj{"status": "away", "capacity": 1}) }, func(v *visitor) obj { return frame("Decline", v.claim()) }),
+		"unknown_type unknown_type", "401", "unknown_type unknown_type", "unknown_type unknown_type"},
 	{"Join as Support", claimed, inChat(joins("Support", "")),
 		"unauthorized 1008", "401", "already_taken 1008", "SupportJoinedUser"},
 	{"Join as Support, by the name of the claim's agent", claimed, inChat(joins("Support", "Vika")),
@@ -90,6 +117,15 @@ var tokenRows = []tokenRow{
 		"ChatHistory forbidden", "401", "ChatHistory forbidden", "ChatHistory forbidden"},
 	{"Join as Support, after a Join as User", claimed, inChat(joins("User", ""), joins("Support", "Vika")),
 		"UserJoined bad_request", "401", "UserJoined bad_request", "UserJoined bad_request"},
+	{"Transfer as Support", joined, inChat(rejoins("Support"), transfers),
+		"unauthorized 1008", "401", "forbidden 1008", "ChatHistory 1000"},
+	{"Transfer as User", joined, inChat(rejoins("User"), transfers),
+		"ChatHistory forbidden", "401", "ChatHistory forbidden", "ChatHistory forbidden"},
+	{"Transfer as Observer, by one who is no supervisor", joined, inChat(joins("Observer", ""), transfers),
+		"unauthorized 1008", "401", "forbidden 1008", "forbidden 1008"},
+	{"Transfer without a Join", joined, inChat(transfers), "not_joined", "401", "not_joined", "not_joined"},
+	{"Join as Support again, by one who has given the chat on", given, inChat(rejoins("Support")),
+		"unauthorized 1008", "401", "already_taken 1008", "already_taken 1008"},
 	{"what agents send to the lobby, to the chat server", claimed, inChat(
 		func(*visitor) obj { return frame("Load", nil) }, func(v *visitor) obj { return frame("JoinUser", v.claim()) }),
 		"unknown_type unknown_type", "401", "unknown_type unknown_type", "unknown_type unknown_type"},
@@ -119,10 +155,29 @@ func joined(w *world, vika agent) *visitor {
 	return v
 }
 
+func given(w *world, vika agent) *visitor {
+	v := joined(w, vika)
+	c := vika.chat(v)
+	c.rejoins("Support")
+	c.expectHistory()
+	c.send("Transfer", obj{"to": "queue"})
+	c.expectClose(1000)
+	return v
+}
+
+func transfers(*visitor) obj { return frame("Transfer", obj{"to": "queue"}) }
+
 // plainly asks the chat server or the lobby for a path.
 func plainly(path string, chat bool) func(*world, *visitor, websocket.DialOptions) string {
 	return func(w *world, _ *visitor, show websocket.DialOptions) string {
 		return strconv.Itoa(w.ask(path, chat, show).status)
+	}
+}
+
+// askingBy asks the lobby for a path by a method.
+func askingBy(method, path string) func(*world, *visitor, websocket.DialOptions) string {
+	return func(w *world, _ *visitor, show websocket.DialOptions) string {
+		return strconv.Itoa(w.askBy(method, path, false, show).status)
 	}
 }
 
@@ -136,6 +191,11 @@ func console(w *world, _ *visitor, show websocket.DialOptions) string {
 
 func (w *world) ask(path string, chat bool, show websocket.DialOptions) reply {
 	w.Helper()
+	return w.askBy("GET", path, chat, show)
+}
+
+func (w *world) askBy(method, path string, chat bool, show websocket.DialOptions) reply {
+	w.Helper()
 	var headers []string
 	for name := range show.HTTPHeader {
 		headers = append(headers, name, show.HTTPHeader.Get(name))
@@ -147,7 +207,7 @@ func (w *world) ask(path string, chat bool, show websocket.DialOptions) reply {
 	if chat {
 		addr = w.nextChat()
 	}
-	return w.get(addr, path, headers...)
+	return w.request(method, addr, path, headers...)
 }
 
 // inChat and inLobby open a socket and send frames.

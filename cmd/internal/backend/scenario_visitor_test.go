@@ -174,8 +174,14 @@ func (w *world) supportAt(addr string, v *visitor, name string) *client {
 
 func (c *client) joinsAsSupport(name string) {
 	c.t.Helper()
-	c.role = "Support"
 	c.send("Join", c.v.asSupport(name))
+	c.isSupport(name)
+}
+
+// isSupport takes the answer to a Join as Support.
+func (c *client) isSupport(name string) {
+	c.t.Helper()
+	c.role = "Support"
 	c.v.supportName = name
 	got := c.expect("SupportJoinedUser", with(c.v.supported(), "supportId", anyID))
 	c.v.supportID = got["supportId"].(string)

@@ -20,11 +20,11 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// tracingWanted reads those of OpenTelemetry's variables that say whether spans
-// are sent, and refuses what this exporter cannot do. The others (sampler, headers,
-// certificates, sizes, resource) are read by the SDK itself from the environment.
+// tracingWanted reads the OpenTelemetry variables that decide whether to send spans, and
+// refuses what this exporter cannot do. The SDK itself reads the others (sampler, headers,
+// certificates, sizes, resource) from the environment.
 func tracingWanted(lookup func(variable string) (string, bool)) (bool, error) {
-	value := func(variable string) string { // an empty one counts as not set, there
+	value := func(variable string) string { // OpenTelemetry treats an empty variable as not set
 		v, _ := lookup(variable)
 		return strings.TrimSpace(v)
 	}
@@ -53,9 +53,9 @@ func tracingWanted(lookup func(variable string) (string, bool)) (bool, error) {
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if v := value(variable); v != "" {
 			if v != "http/protobuf" && v != "http/json" {
-				return false, usage(variable, v, "want http/protobuf or http/json; gRPC is not spoken")
+				return false, usage(variable, v, "want http/protobuf or http/json; gRPC is not supported")
 			}
-			break // the first goes before the second
+			break // the first overrides the second
 		}
 	}
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
@@ -80,7 +80,7 @@ func areHeaders(list string) bool {
 	return true
 }
 
-// tracing counts spans; once it is open it sends them, too.
+// tracing counts spans and, once open, sends them.
 type tracing struct {
 	made, sent prometheus.Counter
 }
@@ -89,11 +89,11 @@ func newTracing() tracing {
 	return tracing{
 		prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_spans_made_total",
-			Help: "Spans that were made for the collector of traces.",
+			Help: "Spans made for the trace collector.",
 		}),
 		prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "livesupport_spans_sent_total",
-			Help: "Spans that the collector has taken; the others were dropped.",
+			Help: "Spans that the trace collector has accepted. The others were dropped.",
 		}),
 	}
 }
@@ -101,12 +101,12 @@ func newTracing() tracing {
 // flushTimeout is how long a shutdown waits for the collector.
 const flushTimeout = time.Second
 
-// open begins to send spans, in the background: a collector that is away or slow
-// costs the spans that do not fit into the queue (2,048 unless OTEL_BSP_MAX_QUEUE_SIZE
-// says otherwise), and nothing else. end sends what is left and returns soon after
+// open starts sending spans in the background. If the collector is slow or unavailable,
+// the only effect is that spans are dropped when the queue is full (2,048 spans unless
+// OTEL_BSP_MAX_QUEUE_SIZE is set). end sends the remaining spans and returns soon after
 // flushTimeout.
 func (t tracing) open(ctx context.Context, parts Parts, log *slog.Logger) (tracer wire.Tracer, end func(context.Context) error, err error) {
-	// What the SDK finds wrong with its variables it tells these; they are the process's.
+	// The SDK reports wrong variables to these handlers, which are global.
 	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing failed", "error", err) }))
 
@@ -116,9 +116,9 @@ func (t tracing) open(ctx context.Context, parts Parts, log *slog.Logger) (trace
 		resource.WithAttributes(
 			attribute.String("service.name", parts.service()),
 			attribute.String("service.version", version),
-			attribute.String("service.instance.id", wire.NewID()), // tells the servers of one host apart
+			attribute.String("service.instance.id", wire.NewID()), // distinguishes the servers of one host
 		),
-		resource.WithFromEnv(), // goes before the rest
+		resource.WithFromEnv(), // overrides the rest
 	)
 	if err != nil {
 		otel.Handle(err)
@@ -137,7 +137,7 @@ func (t tracing) open(ctx context.Context, parts Parts, log *slog.Logger) (trace
 		}),
 	)
 	end = func(ctx context.Context) error {
-		// Cuts a request that is under way, and fails those after it.
+		// This cuts off a request in progress and fails later ones.
 		cut := time.AfterFunc(flushTimeout, func() { _ = collector.Shutdown(ctx) })
 		defer cut.Stop()
 		return provider.Shutdown(ctx)
@@ -156,7 +156,7 @@ func (p Parts) service() string {
 	return "livesupport"
 }
 
-// countMade counts the spans that go into the queue, or would if it had room.
+// countMade counts all sampled spans, including those that the full queue drops.
 type countMade struct {
 	sdktrace.SpanProcessor
 	made prometheus.Counter
@@ -169,8 +169,8 @@ func (c countMade) OnEnd(span sdktrace.ReadOnlySpan) {
 	c.SpanProcessor.OnEnd(span)
 }
 
-// countSent counts the spans that were taken, and says at most once a minute that
-// some were not.
+// countSent counts the spans that the collector accepted, and logs at most once a minute
+// that some were not accepted.
 type countSent struct {
 	sdktrace.SpanExporter
 	sent     prometheus.Counter
@@ -187,5 +187,5 @@ func (c *countSent) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 	c.complain.Do(func() {
 		c.log.Warn("the trace collector did not accept spans; logged once a minute at most", "spans", len(spans), "error", err)
 	})
-	return nil // else the SDK would say it each time
+	return nil // otherwise the SDK would log it every time
 }

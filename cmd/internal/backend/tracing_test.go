@@ -44,7 +44,7 @@ func TestTracingWanted(t *testing.T) {
 		{env: []string{"OTEL_TRACES_EXPORTER", "zipkin"}, bad: `OTEL_TRACES_EXPORTER="zipkin": want otlp or none`},
 		{env: []string{endpoint, "localhost:4318"}, bad: `OTEL_EXPORTER_OTLP_ENDPOINT="localhost:4318": want the URL of a collector such as http://localhost:4318`},
 		{env: []string{tracesEndpoint, "http://u:secret@", endpoint, here}, bad: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://***@": want the URL of a collector such as http://localhost:4318`},
-		{env: []string{endpoint, here, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, bad: `OTEL_EXPORTER_OTLP_PROTOCOL="grpc": want http/protobuf or http/json; gRPC is not spoken`},
+		{env: []string{endpoint, here, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, bad: `OTEL_EXPORTER_OTLP_PROTOCOL="grpc": want http/protobuf or http/json; gRPC is not supported`},
 		{env: []string{endpoint, here, "OTEL_EXPORTER_OTLP_HEADERS", "secret"}, bad: `OTEL_EXPORTER_OTLP_HEADERS="***": want name=value, comma-separated, values percent-encoded`},
 		{env: []string{endpoint, here, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%secret"}, bad: `OTEL_EXPORTER_OTLP_TRACES_HEADERS="***": want name=value, comma-separated, values percent-encoded`},
 		{env: []string{endpoint, here, "OTEL_EXPORTER_OTLP_HEADERS", "a=secret,my secret=b"}, bad: `OTEL_EXPORTER_OTLP_HEADERS="***": want name=value, comma-separated, values percent-encoded`},

@@ -21,11 +21,13 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/net/idna"
 
+	"livesupport/chat/archive"
 	"livesupport/chat/log"
+	"livesupport/chat/webhook"
 	"livesupport/web"
 )
 
-// badValue is the error of a value that a mapper refuses.
+// badValue is the error of a mapper that refuses a value.
 type badValue struct {
 	flag, variable string
 	value          string
@@ -41,6 +43,7 @@ func mappers() []kong.Option {
 		mapper("optional-address", optionalAddress),
 		mapper("prefix", prefix),
 		mapper("broker", oneOf("redis", "nats")),
+		mapper("assign", oneOf("off", "round_robin", "least_busy")),
 		mapper("redis-url", redisURL),
 		mapper("nats-url", natsURLs),
 		mapper("replicas", wholeNumber(1, 5)),
@@ -49,6 +52,10 @@ func mappers() []kong.Option {
 		mapper("file", file),
 		mapper("time", duration),
 		mapper("span", span),
+		mapper("archive-url", archiveURL),
+		mapper("retention", retention),
+		mapper("webhook-urls", webhookURLs),
+		mapper("webhook-secrets", webhookSecrets),
 		mapper("rate", rate),
 		mapper("frame-rate", frameRate),
 		mapper("byte-rate", byteRate),
@@ -58,6 +65,10 @@ func mappers() []kong.Option {
 		mapper("header-bytes", wholeNumber(1<<10, 64<<10)),
 		mapper("body-bytes", wholeNumber(1, 1<<20)),
 		mapper("public-url", publicURL),
+		mapper("files-url", filesURL),
+		mapper("file-size", wholeNumber(1, 1<<30)),
+		mapper("files-per-chat", wholeNumber(1, 1000)),
+		mapper("file-types", fileTypes),
 		mapper("origins", origins),
 		mapper("secret", secret),
 		mapper("keys-url", keysURL),
@@ -69,7 +80,7 @@ func mappers() []kong.Option {
 	}
 }
 
-// mapper makes a kong type of a parser. The parser's error says what it wants.
+// mapper makes a kong type from a parser. The parser's error says what it wants.
 func mapper[T any](name string, parse func(value string) (T, error)) kong.Option {
 	return kong.NamedMapper(name, kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		token, err := ctx.Scan.PopValue(name)
@@ -87,7 +98,7 @@ func mapper[T any](name string, parse func(value string) (T, error)) kong.Option
 				value:    token.String(),
 				want:     err.Error(),
 			}
-			if name == "secret" {
+			if name == "secret" || name == "webhook-secrets" {
 				bad.value = "***"
 			}
 			return bad
@@ -108,7 +119,7 @@ func oneOf(words ...string) func(string) (string, error) {
 
 var prefixForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
 
-// prefix refuses what channels and subjects begin with where no prefix is set.
+// prefix refuses the words that channels and subjects begin with if no prefix is set.
 func prefix(value string) (string, error) {
 	if !prefixForm.MatchString(value) || value == "chat" || value == "signal" {
 		return "", errors.New("want 1 to 32 letters, digits, - or _, such as shop, but neither chat nor signal")
@@ -126,8 +137,8 @@ func wholeNumber(low, high int) func(string) (int, error) {
 	}
 }
 
-// Unwrap takes off what comes around a secret on its way through files, shells and
-// forms: white space, a byte order mark, quotes. It reports whether there was any.
+// Unwrap removes what files, shells and forms add around a secret: white space, a byte
+// order mark, quotes. It reports whether it has removed anything.
 func Unwrap(value string) (bare string, wrapped bool) {
 	bare = value
 	for again := true; again; {
@@ -144,7 +155,8 @@ func Unwrap(value string) (bare string, wrapped bool) {
 	return bare, bare != value
 }
 
-// unwrap takes the wrapping off what must be the same elsewhere, and notes it.
+// unwrap removes white space and quotes around values that must equal those of another
+// system, and keeps a warning for each.
 func (c *Config) unwrap() {
 	for _, setting := range []struct {
 		variable string
@@ -155,7 +167,7 @@ func (c *Config) unwrap() {
 	} {
 		bare, wrapped := Unwrap(*setting.value)
 		if *setting.value = bare; wrapped {
-			c.unwrapped = append(c.unwrapped, c.name(setting.variable)+" has white space or quotes around it, which were cut off: set it without them")
+			c.unwrapped = append(c.unwrapped, c.name(setting.variable)+" has white space or quotes around it, which were removed: set it without them")
 		}
 	}
 }
@@ -222,7 +234,7 @@ func frameRate(value string) (float64, error) {
 	return r, nil
 }
 
-// byteRate lets the largest frame pass.
+// byteRate allows the largest frame.
 func byteRate(value string) (float64, error) {
 	r, err := rate(value)
 	if err != nil || r > 0 && r < 16<<10 {
@@ -231,7 +243,7 @@ func byteRate(value string) (float64, error) {
 	return r, nil
 }
 
-// minDuration keeps a slip of the unit from turning a timer into a busy loop.
+// minDuration keeps a mistaken unit from turning a timer into a busy loop.
 const minDuration = 10 * time.Millisecond
 
 func duration(value string) (time.Duration, error) {
@@ -249,6 +261,36 @@ func span(value string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 || d > time.Hour {
 		return 0, errors.New("want a duration from 0s to 1h such as 5s")
+	}
+	return d, nil
+}
+
+// archiveOff is the ARCHIVE_URL of a deployment without an archive.
+const archiveOff = "off"
+
+func archiveURL(value string) (string, error) {
+	if value == "" || value == archiveOff {
+		return value, nil
+	}
+	return value, archive.CheckURL(value)
+}
+
+func webhookURLs(value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
+	}
+	return webhook.ParseURLs(value)
+}
+
+func webhookSecrets(value string) ([]string, error) {
+	bare, _ := Unwrap(value)
+	return webhook.ParseSecrets(bare)
+}
+
+func retention(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > 0 && d < time.Second {
+		return 0, errors.New("want a duration of at least 1s such as 2160h, or 0 for ever")
 	}
 	return d, nil
 }
@@ -329,11 +371,10 @@ func isServer(u *url.URL, schemes ...string) bool {
 	return slices.Contains(schemes, u.Scheme) && u.Host != "" && (u.Port() == "" || isPort(u.Port()))
 }
 
-// publicPath is a path that needs no escape, in HTML neither.
+// publicPath matches paths that need no escaping, neither in URLs nor in HTML.
 var publicPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 
-// publicURL returns the URL in the form in which browsers show it, without a
-// slash at the end.
+// publicURL returns the URL in the form that browsers show, without a trailing slash.
 func publicURL(value string) (string, error) {
 	if value == "" {
 		return "", nil
@@ -352,21 +393,21 @@ func publicURL(value string) (string, error) {
 	return origin[0] + path, nil
 }
 
-// origins returns the list in the form in which browsers send an origin: lower
-// case, in ASCII, without the scheme's own port.
+// origins returns the list in the form that browsers send: lower case, in ASCII,
+// without the scheme's default port.
 func origins(value string) ([]string, error) {
 	var list []string
 	for origin := range strings.SplitSeq(value, ",") {
 		origin = strings.TrimSpace(origin)
 		wrong := errors.New(wantOrigins)
 		if strings.Contains(value, ",") {
-			wrong = fmt.Errorf("%q is none: %s", mask(origin), wantOrigins)
+			wrong = fmt.Errorf("%q is not an origin: %s", mask(origin), wantOrigins)
 		}
 		if origin == "*" {
 			list = append(list, origin)
 			continue
 		}
-		// All below a domain; of what is said about an origin, the rest holds for it.
+		// https://*.example.com: without the wildcard, the same rules apply as for any origin.
 		scheme, domain, wildcard := strings.Cut(origin, "://*.")
 		if wildcard {
 			origin = scheme + "://" + domain
@@ -390,7 +431,8 @@ func origins(value string) ([]string, error) {
 
 const wantOrigins = "want * or origins without a path, comma-separated, such as https://example.com,https://*.example.com,http://localhost:3000"
 
-// inASCII returns an origin with an internationalised domain as browsers send it.
+// inASCII returns an origin with its internationalised domain in ASCII, as browsers
+// send it.
 func inASCII(origin string) string {
 	scheme, authority, found := strings.Cut(origin, "://")
 	if !found || !strings.ContainsFunc(authority, isNotASCII) {
@@ -411,8 +453,8 @@ func isNotASCII(r rune) bool { return r > unicode.MaxASCII }
 
 var passwordParameter = regexp.MustCompile(`(?i)(password=)[^&]*`)
 
-// mask hides the passwords of URLs in s, which need not be well-formed: rather
-// too much is hidden than half a password shown.
+// mask hides the passwords of URLs in s. The URLs need not be well-formed: mask hides
+// too much rather than showing half a password.
 func mask(s string) string {
 	if at := strings.LastIndex(s, "@"); at >= 0 {
 		scheme, _, found := strings.Cut(s[:at], "://")

@@ -11,7 +11,7 @@ import (
 // -ldflags "-X livesupport/cmd/internal/backend.version=1.2.3".
 var version = "devel"
 
-// revision is the commit that the binary was built from, as far as Go knows.
+// revision returns the commit that the binary was built from, if Go knows it.
 func revision() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -23,7 +23,7 @@ func revision() string {
 	return "unknown"
 }
 
-// versionLine is what --version shows.
+// versionLine returns the output of --version.
 func versionLine(name string) string {
 	return name + " " + version + " (revision " + revision() + ", " + runtime.Version() + ")"
 }
@@ -31,7 +31,7 @@ func versionLine(name string) string {
 func buildInfo() prometheus.Collector {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "livesupport_build_info",
-		Help:        "1; its labels say what is running.",
+		Help:        "Always 1. The labels have the version, the revision and Go's version.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision(), "goversion": runtime.Version()},
 	})
 	info.Set(1)

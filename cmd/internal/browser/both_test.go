@@ -7,8 +7,9 @@ import (
 
 // TestFirefox runs what depends on the browser once more, in Firefox: what people do
 // and see, what the keys do, and who they are; with LIVESUPPORT_REQUIRE_BROWSER=1 the
-// rest of it, too. One test comes after the other: only one of Firefox's windows has
-// the focus at any time.
+// rest of it, too. What the pages decide by themselves, such as words, names and
+// colours, is the same in both. One test comes after the other: only one of Firefox's
+// windows has the focus at any time.
 func TestFirefox(t *testing.T) {
 	t.Parallel()
 	type tests []struct {
@@ -16,61 +17,63 @@ func TestFirefox(t *testing.T) {
 		test func(*testing.T)
 	}
 	list := tests{
-		{"Accessibility", TestAccessibility},
 		{"Arabic", TestArabic},
+		{"Attachments", TestAttachments},
 		{"ClicksCountOnce", TestClicksCountOnce},
 		{"ConsoleCloses", TestConsoleCloses},
 		{"ConsolePresence", TestConsolePresence},
+		{"Directions", TestDirections},
 		{"HostilePage", TestHostilePage},
 		{"Keyboard", TestKeyboard},
 		{"KeysStayInside", TestKeysStayInside},
 		{"ModalsThatKeepTheFocus", TestModalsThatKeepTheFocus},
+		{"Notes", TestNotes},
+		{"Offer", TestOffer},
 		{"PasswordInFrontOfVisitors", TestPasswordInFrontOfVisitors},
 		{"Phone", TestPhone},
+		{"Photographs", TestPhotographs},
 		{"Talk", TestTalk},
 		{"Token", TestToken},
-		{"Verified", TestVerified},
+		{"VisitorCloses", TestVisitorCloses},
 		{"WidgetEnd", TestWidgetEnd},
-		{"WidgetEndWaiting", TestWidgetEndWaiting},
-		{"WidgetOfOldServer", TestWidgetOfOldServer},
-		{"WidgetPlace", TestWidgetPlace},
 		{"WidgetPresence", TestWidgetPresence},
 		{"WidgetPreview", TestWidgetPreview},
 		{"WidgetReads", TestWidgetReads},
-		{"WidgetReceipts", TestWidgetReceipts},
 		{"WidgetStates", TestWidgetStates},
 		{"WidgetTyping", TestWidgetTyping},
 	}
 	if os.Getenv(requireBrowser) == "1" {
 		list = append(list, tests{
-			{"ClaimRace", TestClaimRace},
+			{"Archive", TestArchive},
+			{"AwayWaits", TestAwayWaits},
 			{"ConsoleOnPhone", TestConsoleOnPhone},
 			{"ConsoleReads", TestConsoleReads},
-			{"ConsoleReceipts", TestConsoleReceipts},
-			{"ConsoleUnreadEverywhere", TestConsoleUnreadEverywhere},
 			{"Corner", TestCorner},
-			{"Expiry", TestExpiry},
 			{"HiddenByThePage", TestHiddenByThePage},
+			{"LeaveMessage", TestLeaveMessage},
+			{"Messages", TestMessages},
+			{"NamesOfFiles", TestNamesOfFiles},
 			{"NetworkOffAndOn", TestNetworkOffAndOn},
 			{"NothingIsHTML", TestNothingIsHTML},
 			{"Notifications", TestNotifications},
 			{"Offsets", TestOffsets},
 			{"PageThatRemovesTheButton", TestPageThatRemovesTheButton},
 			{"PagesOfOneDocument", TestPagesOfOneDocument},
+			{"PasteOfWords", TestPasteOfWords},
 			{"PasswordInFront", TestPasswordInFront},
-			{"Pictures", TestPictures},
 			{"Proxy", TestProxy},
-			{"QueueOrder", TestQueueOrder},
-			{"RefusedMessage", TestRefusedMessage},
+			{"Questions", TestQuestions},
+			{"QuickReplies", TestQuickReplies},
 			{"Rejoin", TestRejoin},
 			{"ReplacedBuiltIns", TestReplacedBuiltIns},
 			{"Scrollbars", TestScrollbars},
 			{"ServerAway", TestServerAway},
 			{"ServerGoesAndComes", TestServerGoesAndComes},
 			{"SeveralConversations", TestSeveralConversations},
-			{"TokenInTime", TestTokenInTime},
+			{"TeamOnPhone", TestTeamOnPhone},
 			{"UnreadMessages", TestUnreadMessages},
 			{"WaysToLoadTheScript", TestWaysToLoadTheScript},
+			{"WhatCannotBeSent", TestWhatCannotBeSent},
 		}...)
 	}
 	for _, one := range list {

@@ -161,10 +161,15 @@ func (*chromiumTab) press(ctx context.Context, key rune, modifiers ...kb.Modifie
 	return nil
 }
 
-func (*chromiumTab) offline(ctx context.Context, off bool) error {
+// offline tells the page once it is so: until then a page that learned of it would
+// connect anew, and be heard.
+func (c *chromiumTab) offline(ctx context.Context, off bool) error {
 	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: -1, Offline: off}},
 	})
+	for reached := json.RawMessage("true"); off && err == nil && string(reached) == "true"; {
+		reached, err = c.evaluate(ctx, `fetch("/healthz", { cache: "no-store" }).then(() => true, () => false)`)
+	}
 	if err == nil {
 		_, err = chromedp.Call(ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: off, DownloadThroughput: -1, UploadThroughput: -1})
 	}

@@ -29,7 +29,7 @@ button, section, div, livesupport-chat { display: none !important; visibility: h
 `
 
 // host serves the page of somebody's site, which has the line with its attributes
-// in it, under a content security policy that allows what the README says.
+// in it, under a content security policy that allows what web/pages/README.md says.
 func (s *site) host(css, line string) string {
 	s.Helper()
 	mux := http.NewServeMux()

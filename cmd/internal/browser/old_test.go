@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// withoutTheNew takes away what the oldest browsers named in the README do not have.
+// withoutTheNew takes away what the oldest browsers named in web/pages/README.md do not have.
 const withoutTheNew = `
 	delete URL.canParse; delete URL.parse; delete AbortSignal.any; delete Promise.withResolvers; delete Promise.try;
 	delete Object.groupBy; delete Map.groupBy; delete Array.fromAsync; delete Intl.Segmenter;

@@ -87,6 +87,8 @@ func (s *site) visitor(as look) *window {
 func (w *window) asks(name, text string) {
 	w.Helper()
 	w.click(".launcher")
+	// What the form says of who is there moves what is below.
+	w.until("it is known who is there", `performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/status"))`)
 	w.fill("#name", name)
 	w.fill("#first", text)
 	w.click(".start .primary")

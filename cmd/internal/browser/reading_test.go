@@ -20,7 +20,8 @@ func TestMoments(t *testing.T) {
 	for language, want := range map[string][]string{
 		"en-US": {`^Monday, October 23, 2023$`, `^3:18\sAM$`, `October 23, 2023 at 3:18\sAM$`, `^Tuesday, October 24, 2023$`},
 		"en-GB": {`^Monday,? 23 October 2023$`, `^0?3:18$`, `23 October 2023 at 0?3:18$`, `^Tuesday,? 24 October 2023$`},
-		"de-AT": {`^Monday,? 23 October 2023$`, `^0?3:18$`, `23 October 2023 at 0?3:18$`, `^Tuesday,? 24 October 2023$`}, // English, which this is, as written there
+		"sv-SE": {`^Monday,? 23 October 2023$`, `^0?3:18$`, `23 October 2023 at 0?3:18$`, `^Tuesday,? 24 October 2023$`}, // English, which this is, as written there
+		"de-AT": {`^Montag, 23. Oktober 2023$`, `^0?3:18$`, `23. Oktober 2023 um 0?3:18$`, `^Dienstag, 24. Oktober 2023$`},
 		"ar-EG": {`٢٣ أكتوبر ٢٠٢٣$`, `^٣:١٨\sص$`, `٢٣ أكتوبر ٢٠٢٣ في ٣:١٨\sص$`, `٢٤ أكتوبر ٢٠٢٣$`},
 	} {
 		as := desktop
@@ -28,11 +29,12 @@ func TestMoments(t *testing.T) {
 		w := newWindow(t, as)
 		call(w, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"})
 		w.visit(s.chat)
-		got := get[[]string](w, fmt.Sprintf(`Promise.all([%s, %s]).then(([{ Conversation }, { speak }]) => {
+		got := get[[]string](w, fmt.Sprintf(`Promise.all([%s, %s]).then(async ([{ Conversation }, { learn, speak }]) => {
+			await learn(navigator.language);
 			const { t, lang } = speak(navigator.language);
 			const chat = Object.assign(new EventTarget(), {
 				participant: { chatId: "1", role: "User" }, state: "connected", outbox: [],
-				receipts: { unread: 0 }, typing: { other: { typing: false, text: "" } },
+				receipts: { unread: 0 }, notes: [], nameOf: () => "Vika", typing: { other: { typing: false, text: "" } },
 				messages: ["2023-10-22T18:18:59.360855Z", "2023-10-22T18:19:00.000000Z", "2023-10-23T18:18:59.360855Z"]
 					.map((timestamp) => ({ from: "Support", content: "one", timestamp })),
 			});
@@ -252,34 +254,40 @@ func TestNarrowAndLow(t *testing.T) {
 		"at 200 %":      {width: 600, height: 380},
 		"right to left": {width: 320, height: 480, language: "ar"},
 	} {
-		w := newWindow(t, as)
-		w.visit(s.host(`main { display: block; block-size: 3000px }`, s.line(fmt.Sprintf(`data-language="%.2s" data-position=%q`, as.language, map[bool]string{true: "left", false: "right"}[name == "narrow"]))))
-		w.click(".launcher")
-		inside := `[".panel", ".panel > header", ".start", ".conversation", ".composer", ".field", ".send"].map($).filter(shown).every((one) => {
-			const { left, right, top, bottom } = one.getBoundingClientRect();
-			return left >= 0 && right <= document.documentElement.clientWidth && top >= 0 && bottom <= innerHeight;
-		})`
-		w.until(name+": the form is inside of the page", inside)
-		if name != "desktop" {
-			w.until(name+": the panel is as wide as the page", `$(".panel").getBoundingClientRect().width === document.documentElement.clientWidth`)
-		}
-		w.until(name+": the field takes the room there is", `$(".start .primary").getBoundingClientRect().top - $("#first").getBoundingClientRect().bottom < 40`)
-		w.accessible(name)
-		w.fill("#name", "Nika")
-		w.fill("#first", "one")
-		w.press(kb.Enter, kb.ModifierCtrl)
-		w.conversation("one")
-		w.until(name+": the composer is inside of the page", inside)
-		bar := `$("#message").offsetWidth - $("#message").clientWidth - 2`
-		w.until(name+": an empty field has no scrollbar", bar+` === 0 && $("#message").scrollHeight <= $("#message").clientHeight`)
-		w.click("#message")
-		w.write("two\nthree")
-		w.until(name+": it grows", bar+` === 0 && $("#message").scrollHeight <= $("#message").clientHeight && $("#message").clientHeight > 50`)
-		w.write(strings.Repeat("\nmore", 40))
-		w.until(name+": at its highest it scrolls", bar+` > 0 && `+inside)
-		w.until(name+": the messages can still be seen", `$(".log").clientHeight > 40`)
-		w.press("a", kb.ModifierCtrl)
-		w.press(kb.Backspace)
-		w.until(name+": and shrinks", bar+` === 0`)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			narrowAndLow(s, newWindow(t, as), name, as.language)
+		})
 	}
+}
+
+func narrowAndLow(s *site, w *window, name, language string) {
+	w.visit(s.host(`main { display: block; block-size: 3000px }`, s.line(fmt.Sprintf(`data-language="%.2s" data-position=%q`, language, map[bool]string{true: "left", false: "right"}[name == "narrow"]))))
+	w.click(".launcher")
+	inside := `[".panel", ".panel > header", ".start", ".conversation", ".composer", ".field", ".send"].map($).filter(shown).every((one) => {
+		const { left, right, top, bottom } = one.getBoundingClientRect();
+		return left >= 0 && right <= document.documentElement.clientWidth && top >= 0 && bottom <= innerHeight;
+	})`
+	w.until(name+": the form is inside of the page", inside)
+	if name != "desktop" {
+		w.until(name+": the panel is as wide as the page", `$(".panel").getBoundingClientRect().width === document.documentElement.clientWidth`)
+	}
+	w.until(name+": the field takes the room there is", `$(".start .primary").getBoundingClientRect().top - $("#first").getBoundingClientRect().bottom < 40`)
+	w.accessible(name)
+	w.fill("#name", "Nika")
+	w.fill("#first", "one")
+	w.press(kb.Enter, kb.ModifierCtrl)
+	w.conversation("one")
+	w.until(name+": the composer is inside of the page", inside)
+	bar := `$("#message").offsetWidth - $("#message").clientWidth - 2`
+	w.until(name+": an empty field has no scrollbar", bar+` === 0 && $("#message").scrollHeight <= $("#message").clientHeight`)
+	w.click("#message")
+	w.write("two\nthree")
+	w.until(name+": it grows", bar+` === 0 && $("#message").scrollHeight <= $("#message").clientHeight && $("#message").clientHeight > 50`)
+	w.write(strings.Repeat("\nmore", 40))
+	w.until(name+": at its highest it scrolls", bar+` > 0 && `+inside)
+	w.until(name+": the messages can still be seen", `$(".log").clientHeight > 40`)
+	w.press("a", kb.ModifierCtrl)
+	w.press(kb.Backspace)
+	w.until(name+": and shrinks", bar+` === 0`)
 }

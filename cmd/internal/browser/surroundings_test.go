@@ -15,13 +15,16 @@ import (
 	"livesupport/web"
 )
 
+// blankPage is a page without anything that every site has.
+const blankPage = "/blank"
+
 // pages serves a site whose pages are given by their path. {{chat}} stands for the
 // chat server, {{line}} for the line to paste.
 func (s *site) pages(pages map[string]string) string {
 	s.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, ok := pages[r.URL.Path]
-		if !ok {
+		if !ok && r.URL.Path != blankPage {
 			http.NotFound(w, r)
 			return
 		}
@@ -52,6 +55,15 @@ func noting() look {
 func (w *window) warnings() []string {
 	w.Helper()
 	return get[[]string](w, `warnings`)
+}
+
+// begins visits a page of a site as somebody who has never been there: a window is
+// dearer than a page.
+func (w *window) begins(site, page string) {
+	w.Helper()
+	w.visit(site + blankPage)
+	get[any](w, `(localStorage.clear(), sessionStorage.clear())`)
+	w.visit(site + page)
 }
 
 func (w *window) onlyOne() {
@@ -99,24 +111,21 @@ func TestReplacedBuiltIns(t *testing.T) {
 		pages["/"+strings.ReplaceAll(name, " ", "-")] = "<script>" + script + "</script>" + s.line(fmt.Sprintf("data-token=%q", token))
 	}
 	shop := s.pages(pages)
+	w := newWindow(t, noting())
 	for name := range scripts {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWindow(t, noting())
-			w.visit(shop + "/" + strings.ReplaceAll(name, " ", "-"))
-			w.click(".launcher")
-			w.fill("#first", name)
-			w.click(".start .primary")
-			w.shows(".bubble", name)
-			w.until("joined", `$(".livesupport").dataset.state === "waiting"`)
-			w.says("more")
-			w.conversation(name, "more")
-			if said := w.warnings(); name == "frames" && (len(said) > 1 || len(said) == 1 && !strings.Contains(said[0], "removes the blank frame")) || name != "frames" && len(said) > 0 {
-				t.Errorf("the console says %q", said)
-			}
-			w.reload()
-			w.conversation(name, "more")
-		})
+		w.begins(shop, "/"+strings.ReplaceAll(name, " ", "-"))
+		w.click(".launcher")
+		w.fill("#first", name)
+		w.click(".start .primary")
+		w.shows(".bubble", name)
+		w.until(name+": joined", `$(".livesupport").dataset.state === "waiting"`)
+		w.says("more")
+		w.conversation(name, "more")
+		if said := w.warnings(); name == "frames" && (len(said) > 1 || len(said) == 1 && !strings.Contains(said[0], "removes the blank frame")) || name != "frames" && len(said) > 0 {
+			t.Errorf("%s: the console says %q", name, said)
+		}
+		w.reload()
+		w.conversation(name, "more")
 	}
 }
 
@@ -160,24 +169,21 @@ func TestWaysToLoadTheScript(t *testing.T) {
 		"/nonce":           "policy: script-src 'nonce-abc' 'strict-dynamic'; connect-src {{chat}} ws:; style-src 'none'; default-src 'none'; img-src data:\n" + fmt.Sprintf(`<script src="{{chat}}widget.js" nonce="abc" %s></script>`, attributes),
 	}
 	shop := s.pages(pages)
+	w := newWindow(t, noting())
 	for path, page := range pages {
 		if path == "/all.js" {
 			continue
 		}
-		t.Run(path[1:], func(t *testing.T) {
-			t.Parallel()
-			w := newWindow(t, noting())
-			w.visit(shop + path)
-			w.onlyOne()
-			if strings.Contains(page, "The first") {
-				w.until("with the attributes of the first line", `$(".panel h2").textContent === "The first"`)
-			}
-			w.asks("Nika", "one")
-			w.until("joined", `$(".livesupport").dataset.state === "waiting"`)
-			w.onlyOne()
-			if said := w.warnings(); len(said) > 0 {
-				t.Errorf("the console says %q", said)
-			}
-		})
+		w.begins(shop, path)
+		w.onlyOne()
+		if strings.Contains(page, "The first") {
+			w.until(path+": with the attributes of the first line", `$(".panel h2").textContent === "The first"`)
+		}
+		w.asks("Nika", "one")
+		w.until(path+": joined", `$(".livesupport").dataset.state === "waiting"`)
+		w.onlyOne()
+		if said := w.warnings(); len(said) > 0 {
+			t.Errorf("%s: the console says %q", path, said)
+		}
 	}
 }

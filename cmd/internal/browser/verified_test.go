@@ -18,7 +18,7 @@ func TestVerified(t *testing.T) {
 	agent := s.agent(desktop, "Vika")
 	s.visitor(desktop).asks("Nika", "anybody may say so")
 	agent.shows(".queue .name", "Nika")
-	agent.until("nobody is verified", `!$(".queue .verified")`)
+	agent.until("nobody is verified", `!shown($(".queue .verified"))`)
 
 	open := func(ttl time.Duration) *window {
 		token, err := web.SignToken(secret, "4711", "Ana María", "", "", ttl)

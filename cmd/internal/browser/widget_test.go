@@ -15,14 +15,21 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// takenFrom is the end of an agent who takes the visitor of a widget.
+// takenFrom is the end of Vika, who takes the visitor of a widget.
 func (s *site) takenFrom(visitor *window) end {
+	s.Helper()
+	e := s.takes(visitor, "Vika")
+	visitor.connected()
+	return e
+}
+
+// takes is the end of an agent who takes the visitor of a widget.
+func (s *site) takes(visitor *window, name string) end {
 	s.Helper()
 	participant := `JSON.parse(Object.entries(localStorage).find(([name]) => name.endsWith(" chat"))[1])`
 	visitor.until("a chat has begun", participant)
 	e := s.end()
-	e.joins(fmt.Sprintf(`{ ...%s, role: "Support", supportUserName: "Vika" }`, get[string](visitor, `JSON.stringify(`+participant+`)`)))
-	visitor.connected()
+	e.joins(fmt.Sprintf(`{ ...%s, role: "Support", supportUserName: %q, supportId: undefined }`, get[string](visitor, `JSON.stringify(`+participant+`)`), name))
 	return e
 }
 
@@ -236,7 +243,7 @@ func TestWidgetPlace(t *testing.T) {
 		{"en", `{ position: 1, estimate: 0 }`, `{ agents: 0 }`, "You are number 1 in line, about 1 minute."},
 		{"en", `{ position: 1234, estimate: 7300 }`, `null`, "You are number 1,234 in line, about 2 hours."},
 		{"en", `{ position: 3, estimate: null }`, `{ agents: 2 }`, "You are number 3 in line."},
-		{"en", `{ position: 3, estimate: null }`, `{ agents: 0 }`, "Nobody is here at the moment. You are number 3 in line."},
+		{"en", `{ position: 3, estimate: null }`, `{ agents: 0 }`, "No agent is available at the moment. You are number 3 in line."},
 		{"en", `{ position: 0, estimate: null }`, `{ agents: 0 }`, "An agent is about to join."},
 		{"ar", `{ position: 3, estimate: 120 }`, `null`, "أنت رقم 3 في الانتظار، نحو دقيقتين."},
 		{"ar", `{ position: 3, estimate: 300 }`, `null`, "أنت رقم 3 في الانتظار، نحو 5 دقائق."},
@@ -245,9 +252,10 @@ func TestWidgetPlace(t *testing.T) {
 	} {
 		got := get[string](first, fmt.Sprintf(`(async () => {
 			const base = performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/visitor.js")).name;
-			const { speak } = await import(new URL("strings.js", base));
+			const { learn, speak } = await import(new URL("strings.js", base));
 			const { waitingWords } = await import(new URL("place.js", base));
-			return waitingWords(speak(%q).t, %s, %s);
+			await learn(%[1]q);
+			return waitingWords(speak(%[1]q).t, %[2]s, %[3]s);
 		})()`, one.language, one.place, one.status))
 		western := strings.NewReplacer("٣", "3", "٥", "5", "١", "1", "٢", "2").Replace(got)
 		if western != one.want {
@@ -402,7 +410,7 @@ func TestWidgetRatesInTime(t *testing.T) {
 	visitor.shows(".status", "Vika ended this chat.")
 	visitor.click(".star:nth-of-type(5)")
 	visitor.fill("#comment", "Well")
-	visitor.shows(".rating [role=status]", "This chat can’t be rated any more.")
+	visitor.shows(".rating [role=status]", "This chat can no longer be rated.")
 	visitor.hides(".rating form")
 	visitor.shows(".status", "Vika ended this chat.")
 	visitor.until("the focus goes on", `root.activeElement === $(".over button")`)
@@ -453,7 +461,7 @@ func TestWidgetAsksWhoIsThere(t *testing.T) {
 	visitor := newWindow(t, desktop)
 	visitor.visit(server.URL)
 	visitor.asks("Nika", "one")
-	visitor.shows(".status", "Nobody is here at the moment. You are number 1 in line.")
+	visitor.shows(".status", "No agent is available at the moment. You are number 1 in line.")
 	visitor.shows("#message-preview", "The agent can see what you type")
 }
 

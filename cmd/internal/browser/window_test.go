@@ -16,8 +16,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// patience bounds every wait for something that must come.
-const patience = 30 * time.Second
+// patience bounds every wait for something that must come, also of a lost connection
+// that only three heartbeats of 10 s tell of.
+const patience = time.Minute
 
 // A window of a browser, with one page.
 type window struct {

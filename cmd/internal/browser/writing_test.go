@@ -168,20 +168,44 @@ func TestLinks(t *testing.T) {
 		"https://shop.example/日本・語":          "https://shop.example/日本・語",
 		"https://shop.example/می\u200cخواهم": "https://shop.example/می\u200cخواهم",
 	} {
-		found := get[[]string](w, fmt.Sprintf(`%s.then(({ linked }) => [...linked(%q).querySelectorAll("a")].map((one) => one.textContent))`, module("text.js"), text))
+		found := get[[]string](w, fmt.Sprintf(`%s.then(({ paragraphs }) => [...paragraphs(%q).querySelectorAll("a")].map((one) => one.textContent))`, module("text.js"), text))
 		if len(found) != 1 || found[0] != address {
 			t.Errorf("the link in %q is %q, want %q", text, found, address)
 		}
 	}
 	// A long row of punctuation takes no time.
 	start := time.Now()
-	get[any](w, module("text.js")+`.then(({ linked }) => {
-		linked("https://x.example/" + ")".repeat(8000) + "a");
-		linked("https://x.example/" + ".".repeat(8000));
+	get[any](w, module("text.js")+`.then(({ paragraphs }) => {
+		paragraphs("https://x.example/" + ")".repeat(8000) + "a");
+		paragraphs("https://x.example/" + ".".repeat(8000));
 	})`)
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("it took %s", took)
 	}
+}
+
+// TestDirections: each paragraph of a message has the direction of its text, in all its
+// lines, and an address is read from left to right in any of them.
+func TestDirections(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, nil)
+	w := s.visitor(phone)
+	address := "https://shop.example/" + strings.Repeat("path/", 30)
+	text := "انظر " + address + " من فضلك\n\nand then " + address + " please\n" + address
+	w.asks("Nika", text)
+	w.until("the whole text is there", fmt.Sprintf(`$(".bubble").textContent === %q && $(".bubble").innerText.replace(/\n+/g, "\n") === %[1]q.replace(/\n+/g, "\n")`, text))
+	w.until("an empty line is as high as another one", `(([first, empty]) => empty.offsetHeight > 10 && empty.offsetHeight < first.offsetHeight / 2)($$(".bubble p"))`)
+	for at, side := range []string{"right", "", "left", "left"} {
+		if side == "" {
+			continue
+		}
+		w.until(fmt.Sprintf("all lines of paragraph %d begin at the %s", at, side), fmt.Sprintf(`((p) => {
+			const edge = p.getBoundingClientRect()[%[2]q];
+			const lines = [...p.querySelector("a").getClientRects()].slice(1); // the first has other words before it
+			return lines.length > 2 && lines.every((line) => Math.abs(line[%[2]q] - edge) < 8) && getComputedStyle(p.querySelector("a")).direction === "ltr";
+		})($$(".bubble p")[%[1]d])`, at, side))
+	}
+	w.shot("directions")
 }
 
 // TestUnsentTexts go on into the next chat, whatever takes the form away.

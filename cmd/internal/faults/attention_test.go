@@ -190,24 +190,36 @@ func (w *world) logged(chatID string) map[string]int {
 
 // entry is one of a chat's log, as far as the tests look into it.
 type entry struct {
-	Kind, From, SupportID, MessageID string
-	Seq                              int
+	Kind, From, SupportID, MessageID, Server, Agent string
+	Seq                                             int
+	Lost                                            bool
 }
 
 // log reads a chat's log from the store.
 func (w *world) log(chatID string) []entry {
 	w.Helper()
-	lines, err := w.store.LRange(w.ctx(), "chat:{"+chatID+"}", 0, -1).Result()
+	entries, err := w.readLog(chatID)
 	if err != nil {
-		w.Fatalf("the log of %s: %v", chatID, err)
+		w.Fatal(err)
+	}
+	return entries
+}
+
+// readLog is log for the test's goroutines.
+func (w *world) readLog(chatID string) ([]entry, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	lines, err := w.store.LRange(ctx, "chat:{"+chatID+"}", 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("the log of %s: %w", chatID, err)
 	}
 	entries := make([]entry, len(lines))
 	for i, line := range lines {
 		if err := json.Unmarshal([]byte(line), &entries[i]); err != nil {
-			w.Fatalf("the log of %s: %v", chatID, err)
+			return nil, fmt.Errorf("the log of %s: %w", chatID, err)
 		}
 	}
-	return entries
+	return entries, nil
 }
 
 // readMarks joins anew and takes the marks that belong to the answers.

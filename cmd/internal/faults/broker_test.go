@@ -42,7 +42,7 @@ func (s *natsServer) start() {
 		s.t.Fatalf("start nats-server: %v", err)
 	}
 	eventually(s.t, 10*time.Second, "nats-server is healthy", func() bool {
-		status, _, err := get(s.monitor, "/healthz")
+		status, _, err := getBy(foreignHTTP, s.monitor, "/healthz")
 		return err == nil && status == http.StatusOK
 	})
 }
@@ -63,7 +63,7 @@ func (s *natsServer) holds() footprint {
 	var connections struct{ Subscriptions float64 }
 	var stream struct{ Consumers, Bytes float64 }
 	for path, into := range map[string]any{"/varz": &connections, "/jsz": &stream} {
-		_, body, err := get(s.monitor, path)
+		_, body, err := getBy(foreignHTTP, s.monitor, path)
 		if err == nil {
 			err = json.Unmarshal(body, into)
 		}

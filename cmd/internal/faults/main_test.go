@@ -16,6 +16,7 @@ import (
 
 	"livesupport/broker/brokertest"
 	"livesupport/cmd/internal/testlock"
+	"livesupport/web/api/apitest"
 )
 
 // brokers are what the tests run on where the broker matters.
@@ -28,24 +29,27 @@ type scale struct {
 	kills       int
 	outages     []time.Duration // of Redis
 	outage      time.Duration   // of the broker
+	away        time.Duration   // of the archive
+	backlog     int             // ended chats that wait for it
 	fault       time.Duration   // how long a connection is faulty; less than it takes to give a server up for dead
 	manyChats   int
 	unjoined    int // sockets that never join
 	mutated     int // frames
 	hostileTime time.Duration
 	guessing    time.Duration // how long ids are guessed
+	filed       int           // chats with a file each
 }
 
 var (
 	short = scale{
 		chats: 30, interval: 200 * time.Millisecond, kills: 3,
-		outages: []time.Duration{time.Second, 8 * time.Second}, outage: 8 * time.Second, fault: 7 * time.Second,
-		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second,
+		outages: []time.Duration{time.Second, 8 * time.Second}, outage: 8 * time.Second, away: 12 * time.Second, backlog: 3_000, fault: 7 * time.Second,
+		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second, filed: 1_000,
 	}
 	long = scale{
 		chats: 100, interval: 200 * time.Millisecond, kills: 10,
-		outages: []time.Duration{time.Second, 20 * time.Second}, outage: 20 * time.Second, fault: 12 * time.Second,
-		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute,
+		outages: []time.Duration{time.Second, 20 * time.Second}, outage: 20 * time.Second, away: time.Minute, backlog: 100_000, fault: 12 * time.Second,
+		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute, filed: 10_000,
 	}
 )
 
@@ -63,7 +67,7 @@ func TestMain(m *testing.M) {
 	if form() != "off" {
 		testlock.Hold()
 	}
-	code := m.Run()
+	code := apitest.Exit(m.Run(), false)
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -11,8 +11,9 @@ import (
 
 // peer is a socket that stays: it answers the heartbeat and keeps what comes.
 type peer struct {
-	send func(text string) error
-	stop func()
+	send   func(text string) error
+	strays func() // it sends what no schema has: see apitest.Socket
+	stop   func()
 
 	mu     sync.Mutex
 	frames []string
@@ -32,8 +33,13 @@ func (w *world) open(addr, path, pong string, first string) *peer {
 
 // openPeer connects and sends a first message.
 func openPeer(addr, path, pong string, first string) (*peer, error) {
+	return openPeerAs(addr, path, pong, first, "")
+}
+
+// openPeerAs does it with the token of an agent, if there is one.
+func openPeerAs(addr, path, pong, first, token string) (*peer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	conn, err := dial(ctx, addr, path)
+	conn, err := dialAs(ctx, addr, path, token)
 	if err == nil {
 		err = write(ctx, conn, first)
 	}
@@ -42,7 +48,7 @@ func openPeer(addr, path, pong string, first string) (*peer, error) {
 		return nil, err
 	}
 	frames, stop := listen(conn)
-	p := &peer{send: func(text string) error { return write(ctx, conn, text) }}
+	p := &peer{send: func(text string) error { return write(ctx, conn, text) }, strays: contractOf(conn).Strays}
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		for {

@@ -4,21 +4,44 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"livesupport/web/api/apitest"
 )
+
+// contracts hold the frames of the sockets that are open against the contract, by their
+// connections: the end of all tests tells what was wrong.
+var contracts sync.Map
+
+func contractOf(conn *websocket.Conn) *apitest.Socket {
+	kept, _ := contracts.Load(conn)
+	socket, _ := kept.(*apitest.Socket)
+	return socket
+}
 
 // dial opens a WebSocket.
 func dial(ctx context.Context, addr, path string) (*websocket.Conn, error) {
+	return dialAs(ctx, addr, path, "")
+}
+
+// dialAs opens one with the token of an agent, if there is one.
+func dialAs(ctx context.Context, addr, path, token string) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, "ws://"+addr+path, &websocket.DialOptions{HTTPClient: plainHTTP})
+	options := &websocket.DialOptions{HTTPClient: plainHTTP}
+	if token != "" {
+		options.HTTPHeader = http.Header{"Authorization": {"Bearer " + token}}
+	}
+	conn, _, err := websocket.Dial(ctx, "ws://"+addr+path, options)
 	if err != nil {
 		return nil, err
 	}
 	conn.SetReadLimit(-1)
+	contracts.Store(conn, apitest.NewSocket(path))
 	return conn, nil
 }
 
@@ -32,10 +55,14 @@ type frame struct {
 func listen(conn *websocket.Conn) (frames <-chan frame, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out := make(chan frame, 64)
+	contract := contractOf(conn)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		for {
 			_, data, err := conn.Read(ctx)
+			if err == nil {
+				_ = contract.Got(string(data))
+			}
 			select {
 			case out <- frame{string(data), err}:
 			case <-ctx.Done():
@@ -50,12 +77,15 @@ func listen(conn *websocket.Conn) (frames <-chan frame, stop func()) {
 		cancel()
 		_ = conn.CloseNow() // often closed already
 		reader.Wait()
+		_ = contract.Ended()
+		contracts.Delete(conn)
 	}
 }
 
 func write(ctx context.Context, conn *websocket.Conn, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	contractOf(conn).Sent(text)
 	return conn.Write(ctx, websocket.MessageText, []byte(text))
 }
 

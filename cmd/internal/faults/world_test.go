@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"livesupport/broker/brokertest"
+	"livesupport/web/api/apitest"
 )
 
 // world is one deployment: a store, a broker, servers.
@@ -30,6 +31,7 @@ type world struct {
 	redis  *brokertest.RedisServer
 	nats   *natsServer   // nil where Redis is the broker
 	store  *redis.Client // not used by the servers
+	token  string        // of a supervisor, where agents need tokens
 
 	mu      sync.Mutex
 	chats   []*server // those that clients may connect to
@@ -263,11 +265,17 @@ func (w *world) alive(servers ...*server) {
 	}
 }
 
-// plainHTTP keeps no connection behind a test's back.
-var plainHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 6 * time.Second}
+// plainHTTP keeps no connection behind a test's back, and all answers to the contract;
+// foreignHTTP is for servers that are not ours.
+var (
+	plainHTTP   = &http.Client{Transport: apitest.Transport(foreignHTTP.Transport), Timeout: foreignHTTP.Timeout}
+	foreignHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 6 * time.Second}
+)
 
-func get(addr, path string) (status int, body []byte, err error) {
-	response, err := plainHTTP.Get("http://" + addr + path)
+func get(addr, path string) (status int, body []byte, err error) { return getBy(plainHTTP, addr, path) }
+
+func getBy(client *http.Client, addr, path string) (status int, body []byte, err error) {
+	response, err := client.Get("http://" + addr + path)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -37,11 +37,11 @@ function joined(history = [], other = "Support") {
 test("a Join asks for the features of its role and for a heartbeat", (t) => {
   opened(t);
   const [user] = latest().take("Join");
-  assert.deepEqual(user.features.sort(), ["close", "messageId", "presence", "queue", "rating", "receipts", "typing"]);
+  assert.deepEqual(user.features.sort(), ["close", "files", "messageId", "presence", "queue", "rating", "receipts", "transfer", "typing"]);
   assert.equal(user.heartbeat, 10);
   opened(t, "Support");
   const [agent] = latest().take("Join");
-  assert.deepEqual(agent.features.sort(), ["close", "messageId", "presence", "preview", "rating", "receipts", "typing"]);
+  assert.deepEqual(agent.features.sort(), ["close", "files", "messageId", "notes", "presence", "preview", "rating", "receipts", "transfer", "typing"]);
 });
 
 test("a server that knows only messages is sent nothing else", async (t) => {
@@ -522,4 +522,120 @@ test("the browser's word that there is no network counts at once", (t) => {
   joined();
   globalThis.dispatch("offline");
   assert.equal(chat.state, "offline");
+});
+
+const left = { supportId, supportUserName: "Vika", reason: "transfer" };
+const next = { ...support, supportId: "d".repeat(32), supportUserName: "Dodo" };
+
+test("a visitor whose agent has left waits for the next one, and old messages keep their name", (t) => {
+  const chat = opened(t);
+  const server = latest();
+  const told = heard(chat, "left");
+  server.tell("SupportJoinedUser", support);
+  server.tell("ChatHistory", { messages: [message(1, "Support")] });
+  server.tell("Presence", { from: "Support", state: "online" });
+  server.tell("SupportLeft", left);
+  assert.deepEqual(told, [["left", left]]);
+  assert.equal(chat.state, "waiting");
+  assert.equal(chat.presence.other, "");
+  assert.equal(chat.left.reason, "transfer");
+  server.tell("Queue", { position: 1, waiting: 1, estimate: null });
+  chat.send("still here");
+  assert.equal(server.take("ChatMessage")[0].content, "still here");
+  server.tell("SupportJoinedUser", next);
+  assert.equal(chat.state, "connected");
+  assert.equal(chat.left, null);
+  assert.equal(chat.queue, null);
+  assert.deepEqual([message(1, "Support"), { ...message(2, "Support"), supportId: next.supportId }].map((one) => chat.nameOf(one)), ["Vika", "Dodo"]);
+});
+
+test("a visitor learns after a lost connection that the agent has left", async (t) => {
+  const chat = opened(t);
+  joined([message(1, "Support")]);
+  latest().drop();
+  await pass(1_000);
+  latest().accept();
+  assert.equal(latest().take("Join")[0].supportId, supportId);
+  latest().tell("UserJoined", ids);
+  latest().tell("ChatHistory", { messages: [message(1, "Support")] });
+  assert.equal(chat.state, "waiting");
+  assert.deepEqual({ ...chat.left, supportId: "" }, { supportId: "", supportUserName: "Vika", reason: "" });
+  assert.equal(chat.nameOf(message(1, "Support")), "Vika");
+});
+
+test("an agent gives a chat away, and has it no more", async (t) => {
+  const chat = opened(t, "Support");
+  const server = latest();
+  joined([], "User");
+  const nobody = assert.rejects(chat.transfer({ to: "agent", agent: "dodo" }, "please"), { code: "not_found" });
+  assert.deepEqual(server.take("Transfer"), [{ to: "agent", agent: "dodo", note: "please" }]);
+  server.tell("Error", { code: "not_found", message: "?" });
+  await nobody;
+  assert.equal(chat.state, "connected");
+  const done = chat.transfer({ to: "queue" });
+  assert.deepEqual(server.take("Transfer"), [{ to: "queue" }]);
+  server.tell("SupportLeft", left);
+  await done;
+  assert.deepEqual([chat.state, chat.problem], ["closed", "released"]);
+});
+
+test("notes come once, in order, and one that is on its way is not written twice", async (t) => {
+  const chat = opened(t, "Support");
+  const told = heard(chat, "note");
+  const note = (content, second) => ({ content, supportId, supportUserName: "Vika", timestamp: `2026-03-01T12:00:0${second}.000000Z` });
+  joined([], "User");
+  latest().tell("Note", note("one", 1));
+  const kept = chat.note("two");
+  assert.deepEqual(latest().take("Note"), [{ content: "two" }]);
+  latest().drop();
+  await pass(1_000);
+  latest().accept();
+  joined([], "User");
+  latest().tell("Note", note("one", 1));
+  latest().tell("Note", note("two", 2));
+  await kept;
+  await pass(5_000);
+  assert.deepEqual(latest().take("Note"), []);
+  assert.deepEqual(chat.notes.map(({ content }) => content), ["one", "two"]);
+  assert.equal(told.length, 2);
+
+  // One that has not arrived is sent again.
+  const again = chat.note("three");
+  latest().drop();
+  await pass(1_000);
+  latest().accept();
+  joined([], "User");
+  latest().tell("Note", note("one", 1));
+  latest().tell("Note", note("two", 2));
+  await pass(2_000);
+  assert.deepEqual(latest().take("Note"), [{ content: "three" }]);
+  latest().tell("Note", note("three", 3));
+  await again;
+});
+
+test("an observer sees both sides, and says nothing of itself", async (t) => {
+  const chat = new Chat(BASE, { role: "Observer", ...ids, observerName: "Lulu", supportId: "gone" });
+  chat.open();
+  t.after(() => {
+    chat.close();
+    visible(true);
+  });
+  const server = latest();
+  server.accept();
+  const [join] = server.take("Join");
+  assert.deepEqual([join.from, join.supportUserName, join.supportId], ["Observer", "Lulu", undefined]);
+  assert.deepEqual(join.features.sort(), ["close", "files", "messageId", "notes", "presence", "rating", "receipts", "transfer", "typing"]);
+  joined([message(1, "User"), message(2, "Support")], "User");
+  assert.equal(chat.participant.supportUserName, "Vika");
+  chat.receipts.read();
+  chat.typing.key("Hello");
+  visible(false);
+  await pass(5_000);
+  assert.deepEqual(server.sent, []);
+  server.tell("Receipt", { from: "User", delivered: 2, read: 2 });
+  assert.equal(chat.receipts.of(chat.messages[1]), "read");
+  server.tell("SupportLeft", left);
+  assert.equal(chat.state, "waiting");
+  server.tell("SupportJoinedUser", next);
+  assert.deepEqual([chat.state, chat.participant.supportUserName], ["connected", "Dodo"]);
 });

@@ -14,7 +14,7 @@
   const name = (one) => {
     const labelled = one.getAttribute("aria-labelledby");
     if (labelled) return labelled.split(/\s+/).map((id) => byId(id)?.textContent ?? "").join(" ").trim();
-    return (one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? one.textContent ?? "").trim();
+    return (one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? ([one.textContent, ...[...one.querySelectorAll("img")].map(({ alt }) => alt)].join(" "))).trim();
   };
   const controls = all.filter((one) => one.matches("button, a[href], input, textarea, select, [role=tab], [tabindex]"));
   for (const one of [...controls, ...all.filter((one) => one.matches("[role=dialog], dialog, [role=region], [role=tablist], [role=tabpanel]"))]) {

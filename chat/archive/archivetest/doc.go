@@ -1,0 +1,2 @@
+// Package archivetest starts databases for tests of the archive.
+package archivetest

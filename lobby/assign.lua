@@ -1,0 +1,113 @@
+-- Assignment: who waits is offered to one agent after the other, each once. Of a user
+-- who is pending for all it holds that no agent who is ready can be asked any more: so
+-- only agents who become ready, and users who become nobody's, have to be looked at.
+local team_of = {} -- agents' teams in this call
+
+-- ready_now is whether an agent can be offered somebody, and in which place.
+local function ready_now(agent)
+  local shows, its_teams = at_seats(agent)
+  team_of[agent] = its_teams
+  if not shows then return false end
+  local status, capacity, has, claimed, asked_for = standing(agent)
+  local busy = has + claimed + asked_for
+  if status ~= 'online' or capacity > 0 and busy >= capacity then return false end
+  if policy ~= 'least_busy' then return true, 0 end
+  return true, (capacity > 0 and math.floor(busy / capacity * 1000000) * 1000 or 0) + busy
+end
+
+-- rank gives an agent their place among those who are ready, and returns whether they
+-- are, and whether they were not before.
+local function rank(agent)
+  restless[agent] = nil
+  local turn = redis.call('HGET', turns, agent)
+  if not turn then return false, false end
+  local before = was_ready[agent] or redis.call('ZSCORE', ready, turn .. agent)
+  was_ready[agent] = nil
+  local can, score = ready_now(agent)
+  if can then
+    redis.call('ZADD', ready, score, turn .. agent)
+    touched = true
+  else
+    redis.call('ZREM', ready, turn .. agent)
+  end
+  return can, can and not before
+end
+
+-- may reports whether an agent can be asked about a user of this team.
+local function may(agent, team, past)
+  if past and string.find(past, '\n' .. agent .. '\n', 1, true) then return false end
+  if not team then return true end
+  if not team_of[agent] then
+    local _, its_teams = at_seats(agent)
+    team_of[agent] = its_teams or ''
+  end
+  return team_of[agent] == '' or string.find(team_of[agent], '\n' .. team .. '\n', 1, true)
+end
+
+-- seek offers a chat to the first agent who can be asked, and returns them and whether
+-- they are still ready then; nil if there is none.
+local function seek(chat)
+  local team, past = redis.call('HGET', teams, chat), redis.call('HGET', asked, chat)
+  for from = 0, 1000000, 20 do
+    local some = redis.call('ZRANGE', ready, from, from + 19)
+    for _, one in ipairs(some) do
+      local agent = string.sub(one, 17)
+      if may(agent, team, past) then
+        offer(chat, agent, tonumber(offer_time), '')
+        return agent, (rank(agent))
+      end
+    end
+    if #some < 20 then return nil end
+  end
+end
+
+local function is_free(chat)
+  return redis.call('HEXISTS', users, chat) == 1 and not redis.call('ZSCORE', claims, chat)
+end
+
+-- serve offers users, the oldest first, to agents who have become ready: those who are
+-- pending for all, and those in fresh_ones, who are not announced yet.
+local function serve(risen, fresh_ones)
+  for from = 0, 1000000, 200 do
+    local some = redis.call('ZRANGE', places, from, from + 199)
+    if #some == 0 then return end
+    local their_teams, past = redis.call('HMGET', teams, unpack(some)), redis.call('HMGET', asked, unpack(some))
+    for i, chat in ipairs(some) do
+      local wanted = fresh_ones[chat]
+      for agent in pairs(risen) do wanted = wanted or may(agent, their_teams[i], past[i]) end
+      if wanted and is_free(chat) then
+        local agent, still = seek(chat)
+        if agent and not still then risen[agent] = nil end
+        if agent and not fresh_ones[chat] then emit_removed(redis.call('HGET', users, chat)) end
+        if not next(risen) then return end
+      end
+    end
+  end
+end
+
+-- settle ends a change: it finds agents for those who are nobody's, or announces them.
+local function settle()
+  if assigning then
+    local risen = {}
+    for agent in pairs(restless) do
+      local can, has_become = rank(agent)
+      if has_become or can and reseated[agent] then risen[agent] = true end
+    end
+    reseated = {}
+    local fresh_ones = {}
+    for _, chat in ipairs(freed) do fresh_ones[chat] = true end
+    if next(risen) then serve(risen, fresh_ones) end
+    table.sort(freed, function(a, b)
+      return tonumber(redis.call('ZSCORE', places, a) or 0) < tonumber(redis.call('ZSCORE', places, b) or 0)
+    end)
+    for _, chat in ipairs(freed) do
+      if is_free(chat) then seek(chat) end
+    end
+  end
+  restless = {}
+  local announced = freed
+  freed = {}
+  for _, chat in ipairs(announced) do
+    if is_free(chat) then emit_joined(redis.call('ZSCORE', places, chat), redis.call('HGET', users, chat)) end
+  end
+end

@@ -1,0 +1,87 @@
+import { h, icon } from "./dom.js";
+import { readersLocale } from "./strings.js";
+
+/** What browsers show as a picture, and the server says may be shown. */
+const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/** Short names of types whose own are long or unknown to people. */
+const KINDS = { "text/plain": "TXT", "image/webp": "WebP", "image/svg+xml": "SVG", "application/zip": "ZIP", "application/gzip": "GZIP", "application/x-7z-compressed": "7Z" };
+/** Ends of Office's types, which are longer than any name. */
+const OFFICE = { "wordprocessingml.document": "DOCX", "spreadsheetml.sheet": "XLSX", "presentationml.presentation": "PPTX" };
+
+/** Sizes of files, and parts of them, as the reader writes them. */
+export class Sizes {
+  #units;
+  #percent;
+
+  /** @param {string} lang of the words around */
+  constructor(lang) {
+    const format = (unit, maximumFractionDigits, unitDisplay = "short") => new Intl.NumberFormat(readersLocale(lang), { style: "unit", unit, unitDisplay, maximumFractionDigits });
+    this.#units = [[2 ** 20, format("megabyte", 1)], [2 ** 10, format("kilobyte", 0)], [1, format("byte", 0, "long")]];
+    this.#percent = new Intl.NumberFormat(readersLocale(lang), { style: "percent" });
+  }
+
+  /** @param {number} size in bytes */
+  text(size) {
+    const [unit, format] = this.#units.find(([least]) => size >= least) ?? this.#units.at(-1);
+    return format.format(size / unit);
+  }
+
+  /** @param {number} part 0 to 1 */
+  part(part) {
+    return this.#percent.format(part);
+  }
+}
+
+/** What a type is called. @param {string} type */
+export function kindName(type) {
+  if (KINDS[type]) return KINDS[type];
+  for (const [end, name] of Object.entries(OFFICE)) if (type.endsWith(end)) return name;
+  const [, own = ""] = type.split("/");
+  return own.length > 1 && own.length < 8 ? own.toUpperCase() : type;
+}
+
+/** Whether a file is shown as a picture. */
+export const isPicture = ({ type }) => PICTURES.includes(type);
+
+/** What a message says, in words alone. @param {import("./client.js").Message} message */
+export function wordsOf({ content, files = [] }) {
+  return [content, ...files.map(({ name }) => name)].filter(Boolean).join(" · ");
+}
+
+/**
+ * The files of a message: pictures as such, all of one size, so that nothing moves when they come;
+ * others by name, type and size. Each leads to the whole file, in a window of its own.
+ * @param {(key: string, values?: object) => string} t
+ * @param {Sizes} sizes
+ * @param {import("./client.js").Chat} chat
+ * @param {import("./client.js").Message} message
+ */
+export function attachments(t, sizes, chat, { files }) {
+  return h("ul", { class: "attachments" }, ...files.map((file) => h("li", {}, attachment(t, sizes, chat.addressOf(file), file))));
+}
+
+function attachment(t, sizes, address, file) {
+  if (!address) return h("span", { class: "document" }, icon("file"), about(sizes, file));
+  if (!isPicture(file)) return h("a", { class: "document", title: file.name, ...leads(address) }, icon("file"), about(sizes, file));
+  const words = t("picture", { name: file.name });
+  const picture = h("img", { alt: words, loading: "lazy", decoding: "async", draggable: false });
+  const link = h("a", { class: "picture", title: file.name, ...leads(address) }, picture);
+  // The page's policy may not allow it, or it is gone: then its name stands in its place.
+  picture.addEventListener("error", () => {
+    link.classList.add("missing");
+    picture.replaceWith(icon("file"), about(sizes, file));
+  }, { once: true });
+  picture.src = address;
+  return link;
+}
+
+/** A file's name, type and size. */
+export function about(sizes, { name, type, size }) {
+  return h("span", { class: "about" }, h("span", { class: "file-name", dir: "auto" }, name), " ",
+    h("span", { class: "file-kind" }, h("bdi", {}, kindName(type)), ", ", h("bdi", {}, sizes.text(size))));
+}
+
+/** Nothing of the chat goes along, and nothing of the file comes back. */
+function leads(address) {
+  return { href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc" };
+}

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package web
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// parking is for Linux. Elsewhere each socket keeps its goroutine.
+type parking struct{}
+
+func newParking() *parking { return nil }
+
+func (*parking) close() {}
+
+func (*parking) add(*Socket) error { return errors.ErrUnsupported }
+
+func (*parking) remove(*Socket) *os.File { return nil }
+
+func duplicate(syscall.RawConn) (int32, error) { return 0, errors.ErrUnsupported }
+
+func writeNow(_ int32, out []byte) ([]byte, error) { return out, nil }
+
+func readNow(int32, []byte) (int, error) { return 0, syscall.EAGAIN }
