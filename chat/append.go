@@ -213,20 +213,12 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 	r.mu.Lock()
 	first, repeated := r.state.Find(s.role, messageID, "")
 	full := len(r.state.Messages) >= r.service.cfg.MaxMessages
-	closed, has := r.closed(), r.state.HasFiles(files)
+	closed := r.closed()
 	stale := s.role == log.RoleSupport && r.state.Had(s.supportID)
 	if repeated && !stale {
 		s.peer.Queue(r.service.messageFrame(&r.state, &first, s.features))
 	}
 	r.mu.Unlock()
-	if !has && !repeated && !stale && !closed { // it may have come to another server just now
-		if err := r.catchUp(ctx); err != nil {
-			return err
-		}
-		r.mu.Lock()
-		has = r.state.HasFiles(files)
-		r.mu.Unlock()
-	}
 	switch {
 	case stale:
 		return errNotYours
@@ -235,10 +227,15 @@ func (r *room) write(ctx context.Context, deadline time.Time, s *Session, conten
 		return nil
 	case closed:
 		return errClosed
-	case !has:
-		return errNoFile
 	case full:
 		return errFull
+	}
+	has, err := r.learns(ctx, func() bool { return r.state.HasFiles(files) })
+	switch {
+	case err != nil:
+		return err
+	case !has:
+		return errNoFile
 	}
 	e := &log.Event{
 		Kind: log.Messaged, ID: r.service.eventID(), At: r.service.now(),

@@ -19,11 +19,14 @@ var (
 
 // rate handles the user's Rate (web/api/README.md, "rating").
 func (r *room) rate(ctx context.Context, deadline time.Time, s *Session, args *rateArgs) error {
-	r.mu.Lock()
-	supported := r.state.Supported
-	r.mu.Unlock()
+	if s.role != log.RoleUser {
+		return errNotRatable
+	}
+	supported, err := r.learns(ctx, func() bool { return r.state.Supported })
 	switch {
-	case s.role != log.RoleUser || !supported:
+	case err != nil:
+		return err
+	case !supported:
 		return errNotRatable
 	case args.Score < 1 || args.Score > 5:
 		return wire.NewError(wire.BadRequest, `The field "score" must be a whole number from 1 to 5.`)

@@ -61,8 +61,13 @@ func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error
 		}
 		*number.to = *number.from
 	}
-	if err := r.has(ctx, max(m.Delivered, m.Read)); err != nil {
+	number := max(m.Delivered, m.Read)
+	known, err := r.learns(ctx, func() bool { return number <= int64(len(r.state.Messages)) })
+	switch {
+	case err != nil:
 		return err
+	case !known:
+		return errMark
 	}
 	r.mu.Lock()
 	grown := r.raise(s.role, m, s)
@@ -75,30 +80,6 @@ func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error
 		r.service.keepMarks(r)
 	}
 	r.flush()
-	return nil
-}
-
-// has returns nil if the chat has a message with this number. A client may know it from
-// another server before this server does.
-func (r *room) has(ctx context.Context, number int64) error {
-	r.mu.Lock()
-	after, n := r.last, int64(len(r.state.Messages))
-	r.mu.Unlock()
-	if number <= n {
-		return nil
-	}
-	entries, err := r.fetch(ctx, after)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.take(after, entries)
-	n = int64(len(r.state.Messages))
-	r.mu.Unlock()
-	r.flush()
-	if number > n {
-		return errMark
-	}
 	return nil
 }
 

@@ -41,6 +41,9 @@ func (r *room) transfer(ctx context.Context, deadline time.Time, s *Session, arg
 	if !s.allowed() {
 		return errTooFast
 	}
+	if _, err := r.learns(ctx, func() bool { return r.state.Support.ID != "" }); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	e.SupportID, e.SupportName = r.state.Support.ID, s.name
 	if s.role == log.RoleSupport {

@@ -200,6 +200,24 @@ func (s *Service) visit(chatID string) *room {
 	return r
 }
 
+// learns reports whether something is true of the chat. A client may know it from another
+// server before this one does, so what is not true yet is asked of the store. is is called
+// with mu held.
+func (r *room) learns(ctx context.Context, is func() bool) (bool, error) {
+	r.mu.Lock()
+	known := is()
+	r.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	if err := r.catchUp(ctx); err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return is(), nil
+}
+
 // catchUp brings the state up to date with the store, without subscribing to news.
 func (r *room) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
