@@ -169,14 +169,18 @@ func TestEachChatOnce(t *testing.T) {
 		url := db.url(t)
 		one, two := open(t, archive.Config{URL: url}), open(t, archive.Config{URL: url})
 		var logs []follow.Log
-		for i := range 40 {
-			// All end in the same microsecond, as they never do.
-			logs = append(logs, begin(fmt.Sprint("c", i), 0).waits(1).user(2, "hello").ends(100))
+		for i := range 90 {
+			// All end in the same microsecond, as they never do. So some have one number.
+			logs = append(logs, begin(fmt.Sprint("c", i), 0).waits(1).joins(2, "Vika", fmt.Sprint("agent", i)).user(3, "hello").ends(100))
 		}
 		logs = append(logs, begin("empty", 0).waits(1).ends(120), begin("never", 0).ends(120))
+		take(t, one, logs[10:20]...)       // which are known then
+		logs = append(logs, logs[5:15]...) // which come twice
+		backwards := slices.Clone(logs)
+		slices.Reverse(backwards)
 		done := make(chan error, 4)
-		for _, a := range []*archive.Archive{one, two, one, two} {
-			go func() { done <- a.Take(t.Context(), logs) }()
+		for i, a := range []*archive.Archive{one, two, one, two} {
+			go func() { done <- a.Take(t.Context(), [][]follow.Log{logs, backwards}[i%2]) }()
 		}
 		for range 4 {
 			if err := <-done; err != nil && !errors.Is(err, follow.ErrAway) {
@@ -186,12 +190,17 @@ func TestEachChatOnce(t *testing.T) {
 		take(t, one, logs...)
 		take(t, two, logs...)
 		ids := found(t, two, "", archive.Filter{})
-		if len(ids) != 40 || slices.Contains(ids, "empty") {
+		if len(ids) != 90 || slices.Contains(ids, "empty") {
 			t.Fatalf("%d chats: %v", len(ids), ids)
 		}
-		entries, err := two.Entries(t.Context(), logs[0].ChatID)
-		if err != nil || !reflect.DeepEqual(entries, logs[0].Entries) {
-			t.Fatalf("%v %v", entries, err)
+		for i, l := range logs[:90] {
+			entries, err := two.Entries(t.Context(), l.ChatID)
+			if err != nil || !reflect.DeepEqual(entries, l.Entries) {
+				t.Fatalf("%v %v", entries, err)
+			}
+			if ids := found(t, one, "hel", archive.Filter{Agent: fmt.Sprint("agent", i)}); len(ids) != 1 || chatID(ids[0]) != l.ChatID {
+				t.Fatalf("agent %d has %v", i, ids)
+			}
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 var (
 	benchChats = flag.Int("chats", 20_000, "how many chats BenchmarkSearch searches in")
 	benchFill  = flag.Duration("fill", 40*time.Minute, "for how long at most it fills a database")
+	benchURL   = flag.String("archive", "", "an archive to fill further and to search in, instead of new ones")
 )
 
 // vocabulary are made-up words, the common ones first.
@@ -40,7 +41,9 @@ var vocabulary = func() []string {
 
 // spoken is the nth of many chats that end one after the other, over a year: eight
 // messages of twelve words, which are as frequent as in a language.
-func spoken(r *rand.Rand, zipf *rand.Zipf, n int) follow.Log {
+func spoken(n int) follow.Log {
+	r := rand.New(rand.NewPCG(3, uint64(n)))
+	zipf := rand.NewZipf(r, 1.1, 4, uint64(len(vocabulary)-1))
 	from := float64(n) * 31.5
 	c := begin(fmt.Sprint("c", n), from).as(fmt.Sprint("sub", n/4), fmt.Sprint("Visitor", n), []string{"", "sales", "billing"}[n%3])
 	agent := r.IntN(50)
@@ -64,15 +67,19 @@ func spoken(r *rand.Rand, zipf *rand.Zipf, n int) follow.Log {
 // BenchmarkSearch is how long a page takes of a search in many chats: -chats=1000000 is
 // what is promised, and takes its time to be made.
 func BenchmarkSearch(b *testing.B) {
-	for name, start := range map[string]func() string{
+	databases := map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(b.TempDir(), "archive.db") },
 		"PostgreSQL": func() string { return archivetest.StartPostgres(b).NewDatabase() },
-	} {
+	}
+	if *benchURL != "" {
+		databases = map[string]func() string{"Archive": func() string { return *benchURL }}
+	}
+	for name, start := range databases {
 		b.Run(name, func(b *testing.B) {
 			url := start()
 			a := openBench(b, url)
-			n := fillBench(b, a)
-			if name == "PostgreSQL" {
+			n := fillBench(b, a, archive.Count(b, url, "chats"))
+			if strings.HasPrefix(url, "postgres") {
 				archive.Execute(b, url, `ANALYZE`) // as it does by itself, a little later
 			}
 			// By how many chats they are in.
@@ -132,21 +139,31 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// fillBench puts chats into an archive and returns how many.
-func fillBench(b *testing.B, a *archive.Archive) (n int) {
+// fillBench puts chats into an archive that has n of them, and returns how many it has then.
+func fillBench(b *testing.B, a *archive.Archive, n int) int {
 	b.Helper()
-	r := rand.New(rand.NewPCG(3, 4))
-	zipf := rand.NewZipf(r, 1.1, 4, uint64(len(vocabulary)-1))
-	begun := time.Now()
-	for n < *benchChats && time.Since(begun) < *benchFill {
-		var logs []follow.Log
-		for range min(500, *benchChats-n) {
-			logs = append(logs, spoken(r, zipf, n))
-			n++
+	pieces := make(chan []follow.Log, 1)
+	until := time.Now().Add(*benchFill)
+	go func() {
+		defer close(pieces)
+		for n := n; n < *benchChats && time.Now().Before(until); {
+			var logs []follow.Log
+			for range min(500, *benchChats-n) {
+				logs = append(logs, spoken(n))
+				n++
+			}
+			pieces <- logs
 		}
-		if err := a.Take(b.Context(), logs); err != nil {
-			b.Fatal(err)
+	}()
+	failed := error(nil)
+	for logs := range pieces {
+		if failed == nil {
+			failed = a.Take(b.Context(), logs)
+			n += len(logs)
 		}
+	}
+	if failed != nil {
+		b.Fatal(failed)
 	}
 	return n
 }

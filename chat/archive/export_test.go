@@ -41,7 +41,7 @@ func Execute(t testing.TB, url, statement string) {
 }
 
 // Count is how many rows tables have together.
-func Count(t *testing.T, url string, tables ...string) (n int) {
+func Count(t testing.TB, url string, tables ...string) (n int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -349,10 +349,8 @@ func (a *Archive) recomputeSome(ctx context.Context, after int64) (last int64, n
 }
 
 func (c *conn) recompute(ctx context.Context, tx *sql.Tx, id int64, entries []string) error {
-	one := chat{Summarize(entries), entries}
-	_, err := tx.ExecContext(ctx, c.sql(`UPDATE chats SET user_id = ?, username = ?, verified = ?, sub = ?, team = ?, started = ?, ended = ?, ended_by = ?,
-		messages = ?, score = ?, wait = ?, first_answer = ?, duration = ?, user_messages = ?, answers = ?, transfers = ?, missed = ?, abandoned = ?, files = ?
-		WHERE id = ?`), append(one.columns(), id)...)
+	one := newChat(entries)
+	_, err := tx.ExecContext(ctx, c.sql(`UPDATE chats SET (`+summaryColumns+`) = `+list(19)+` WHERE id = ?`), append(one.columns(), id)...)
 	if err != nil {
 		return err
 	}
@@ -362,7 +360,7 @@ func (c *conn) recompute(ctx context.Context, tx *sql.Tx, id int64, entries []st
 	if err := c.insertAgents(ctx, tx, id, &one); err != nil {
 		return err
 	}
-	return c.setWords(ctx, tx, id, words(entries))
+	return c.setWords(ctx, tx, id, one.words)
 }
 
 // deleteDerived deletes what is derived from a chat's log.

@@ -73,6 +73,20 @@ func replay(entries []string, f func(step)) *log.State {
 
 // Summarize makes the summary of a whole log.
 func Summarize(entries []string) Summary {
+	sum, _ := summarize(entries, func(step) {})
+	return sum
+}
+
+// digest makes the summary of a whole log, and its words for searches.
+func digest(entries []string) (Summary, []string) {
+	v := newVocabulary()
+	sum, s := summarize(entries, v.step)
+	return sum, v.words(s)
+}
+
+// summarize makes the summary of a whole log. It also calls more for every applied entry, and
+// returns the last state.
+func summarize(entries []string, more func(step)) (Summary, *log.State) {
 	sum := Summary{Wait: -1, FirstAnswer: -1}
 	announced, since, last := int64(-1), int64(0), int64(0) // since: when the current support came
 	holder := -1                                            // their index in Agents
@@ -83,6 +97,7 @@ func Summarize(entries []string) Summary {
 		}
 	}
 	s := replay(entries, func(now step) {
+		more(now)
 		last = now.at
 		if now.Support != now.before {
 			if now.before.ID != "" {
@@ -136,7 +151,7 @@ func Summarize(entries []string) Summary {
 	sum.Duration = sum.Ended - sum.Started
 	sum.Missed = len(sum.Agents) == 0
 	sum.Abandoned = sum.Missed && s.Closed.From == log.RoleUser
-	return sum
+	return sum, s
 }
 
 func waitFrom(announced, started int64) int64 {

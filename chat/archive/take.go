@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"hash/crc32"
@@ -20,13 +21,14 @@ func (a *Archive) Name() string { return "archive" }
 func (a *Archive) Take(ctx context.Context, logs []follow.Log) error {
 	chats := make([]chat, 0, len(logs))
 	for _, l := range logs {
-		if c := (chat{Summarize(l.Entries), l.Entries}); c.Kept() && c.ChatID == l.ChatID {
+		if c := newChat(l.Entries); c.Kept() && c.ChatID == l.ChatID {
 			chats = append(chats, c)
 		}
 	}
 	if len(chats) == 0 {
 		return nil
 	}
+	chats = ordered(chats)
 	err := a.use(ctx, func(c *conn) error {
 		return c.change(ctx, func(tx *sql.Tx) error { return c.insert(ctx, tx, chats) })
 	})
@@ -80,12 +82,26 @@ func (a *Archive) forgotten(ctx context.Context, chats []chat) (gone map[string]
 // chat is a chat to store.
 type chat struct {
 	Summary
-	entries []string
+	entries, words []string
+	// row is the chat's number, which is higher for a later end. Chats that end in the same
+	// microsecond, which is rare, seldom have the same number.
+	row int64
 }
 
-// row returns the chat's number, which is higher for a later end. Chats that end in the same
-// microsecond, which is rare, seldom have the same number.
-func (c *chat) row() int64 { return c.Ended*1000 + int64(crc32.ChecksumIEEE([]byte(c.ChatID))%1000) }
+func newChat(entries []string) chat {
+	sum, words := digest(entries)
+	return chat{sum, entries, words, sum.Ended*1000 + int64(crc32.ChecksumIEEE([]byte(sum.ChatID))%1000)}
+}
+
+// ordered returns each chat once, in the order of their numbers. SQLite's index of words would
+// write a segment whenever a number is lower than the one before, and two processes that store
+// the same chats must not wait for each other.
+func ordered(chats []chat) []chat {
+	slices.SortFunc(chats, func(x, y chat) int {
+		return cmp.Or(cmp.Compare(x.row, y.row), cmp.Compare(x.ChatID, y.ChatID))
+	})
+	return slices.CompactFunc(chats, func(x, y chat) bool { return x.ChatID == y.ChatID })
+}
 
 // firstRow returns the lowest number of a chat that ended at a time.
 func firstRow(at int64) int64 { return at * 1000 }
@@ -100,10 +116,11 @@ func (c *conn) insert(ctx context.Context, tx *sql.Tx, chats []chat) error {
 	if err != nil {
 		return err
 	}
+	chats = slices.DeleteFunc(slices.Clone(chats), func(one chat) bool { return forgotten[one.ChatID] })
+	if c.dialect == postgres {
+		return c.insertAll(ctx, tx, chats)
+	}
 	for i := range chats {
-		if forgotten[chats[i].ChatID] {
-			continue
-		}
 		if err := c.insertOne(ctx, tx, &chats[i]); err != nil {
 			return err
 		}
@@ -112,26 +129,20 @@ func (c *conn) insert(ctx context.Context, tx *sql.Tx, chats []chat) error {
 }
 
 // forgotten returns those of the chats that were deleted before they came.
-func (c *conn) forgotten(ctx context.Context, tx querier, chats []chat) (map[string]bool, error) {
-	ids, subs := make([]any, 0, len(chats)), []any{}
+func (c *conn) forgotten(ctx context.Context, q querier, chats []chat) (map[string]bool, error) {
+	names, subs := make([]any, 0, len(chats)), []any{}
 	for i := range chats {
-		ids = append(ids, chats[i].ChatID)
+		names = append(names, chats[i].ChatID)
 		if chats[i].Sub != "" {
 			subs = append(subs, clean(chats[i].Sub))
 		}
 	}
-	gone := map[string]bool{}
-	err := query(ctx, tx, func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		gone[id] = true
-		return err
-	}, c.sql(`SELECT chat_id FROM forgotten_chats WHERE chat_id IN `+list(len(ids))), ids...)
+	gone, err := ids(ctx, q, c.sql(`SELECT chat_id FROM forgotten_chats WHERE chat_id IN `+list(len(names))), names...)
 	if err != nil || len(subs) == 0 {
 		return gone, err
 	}
 	users := map[string]int64{}
-	err = query(ctx, tx, func(rows *sql.Rows) error {
+	err = query(ctx, q, func(rows *sql.Rows) error {
 		var sub string
 		var at int64
 		err := rows.Scan(&sub, &at)
@@ -146,56 +157,42 @@ func (c *conn) forgotten(ctx context.Context, tx querier, chats []chat) (map[str
 	return gone, err
 }
 
+// insertOne stores a chat in SQLite, unless it is there.
 func (c *conn) insertOne(ctx context.Context, tx *sql.Tx, one *chat) error {
-	for row := one.row(); ; row++ {
-		stored, err := c.insertChat(ctx, tx, row, one)
-		switch {
+	for row := one.row; ; row++ {
+		result, err := tx.ExecContext(ctx, `INSERT INTO chats (id, chat_id, `+summaryColumns+`) VALUES `+list(21)+` ON CONFLICT DO NOTHING`,
+			append([]any{row, one.ChatID}, one.columns()...)...)
+		if err != nil {
+			return err
+		}
+		switch n, err := result.RowsAffected(); {
 		case err != nil:
 			return err
-		case stored:
+		case n == 1:
+			if _, err := tx.ExecContext(ctx, `INSERT INTO logs (id, entries) VALUES (?, ?)`, row, one.log()); err != nil {
+				return err
+			}
+			if err := c.setWords(ctx, tx, row, one.words); err != nil {
+				return err
+			}
 			return c.insertAgents(ctx, tx, row, one)
 		}
 		var known int
-		err = tx.QueryRowContext(ctx, c.sql(`SELECT COUNT(*) FROM chats WHERE chat_id = ?`), one.ChatID).Scan(&known)
+		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM chats WHERE chat_id = ?`, one.ChatID).Scan(&known)
 		if err != nil || known > 0 {
 			return err
 		}
 	}
 }
 
-// insertChat stores a chat with its log and its words, unless the chat is there or its number
-// is taken.
-func (c *conn) insertChat(ctx context.Context, tx *sql.Tx, row int64, one *chat) (stored bool, err error) {
-	const columns = `id, chat_id, user_id, username, verified, sub, team, started, ended, ended_by,
-		messages, score, wait, first_answer, duration, user_messages, answers, transfers, missed, abandoned, files`
-	args := append([]any{row, one.ChatID}, one.columns()...)
-	entries := []byte(strings.Join(one.entries, "\n"))
-	found := words(one.entries)
-	if c.dialect == postgres { // all at once, because the server may be far away
-		result, err := tx.ExecContext(ctx, c.sql(`WITH one AS (
-			INSERT INTO chats (`+columns+`, words) VALUES `+strings.TrimSuffix(list(21), ")")+`, array_to_tsvector(CAST(? AS TEXT[])))
-			ON CONFLICT DO NOTHING RETURNING id)
-			INSERT INTO logs (id, entries) SELECT id, CAST(? AS BYTEA) FROM one`), append(args, pgtype.FlatArray[string](found), entries)...)
-		if err != nil {
-			return false, err
-		}
-		n, err := result.RowsAffected()
-		return n == 1, err
-	}
-	result, err := tx.ExecContext(ctx, `INSERT INTO chats (`+columns+`) VALUES `+list(21)+` ON CONFLICT DO NOTHING`, args...)
-	if err != nil {
-		return false, err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return false, err
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO logs (id, entries) VALUES (?, ?)`, row, entries); err != nil {
-		return false, err
-	}
-	return true, c.setWords(ctx, tx, row, found)
-}
+// log returns the chat's entries in the form for the database.
+func (c *chat) log() []byte { return []byte(strings.Join(c.entries, "\n")) }
 
-// columns returns the values of the summary, in the order of insertOne.
+// summaryColumns are the columns of a summary.
+const summaryColumns = `user_id, username, verified, sub, team, started, ended, ended_by,
+	messages, score, wait, first_answer, duration, user_messages, answers, transfers, missed, abandoned, files`
+
+// columns returns the values of the summary, in the order of summaryColumns.
 func (s *Summary) columns() []any {
 	return []any{
 		clean(s.UserID), clean(s.Username), s.Verified, null(s.Sub), null(s.Team), s.Started, s.Ended, s.EndedBy,
@@ -261,4 +258,16 @@ func query(ctx context.Context, q querier, scan func(*sql.Rows) error, statement
 		}
 	}
 	return rows.Err()
+}
+
+// ids returns the chats whose ids a statement returns.
+func ids(ctx context.Context, q querier, statement string, args ...any) (map[string]bool, error) {
+	found := map[string]bool{}
+	err := query(ctx, q, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		found[id] = true
+		return err
+	}, statement, args...)
+	return found, err
 }

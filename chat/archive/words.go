@@ -1,9 +1,11 @@
 package archive
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"livesupport/chat/log"
 
@@ -17,7 +19,14 @@ import (
 // A symbol such as an emoji is a word, too.
 
 // fold makes texts equal that differ only in case and form.
-func fold(s string) string { return cases.Fold().String(norm.NFKC.String(s)) }
+func fold(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return cases.Fold().String(norm.NFKC.String(s))
+		}
+	}
+	return strings.ToLower(s) // which is the same for ASCII
+}
 
 var unspaced = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
 
@@ -38,6 +47,13 @@ func splitWords(text string, word func(string), run func([]rune)) {
 	}
 	for _, r := range fold(text) {
 		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9': // the usual ones first
+			if len(dense) > 0 {
+				end()
+			}
+			spaced.WriteByte(byte(r))
+		case r < utf8.RuneSelf:
+			end()
 		case unicode.In(r, unspaced...) || len(dense) > 0 && unicode.IsMark(r):
 			if spaced.Len() > 0 {
 				end()
@@ -73,47 +89,59 @@ func cut(word string) string {
 // at most a megabyte. Words of names and early words come first.
 const maxWords = 500_000
 
-// words returns the words of a chat for searches, each once.
+// words returns the words of a chat for searches, each once, in order.
 func words(entries []string) []string {
-	found, size := map[string]struct{}{}, 0
-	one := func(w string) {
-		if _, known := found[w]; !known && size+len(w) <= maxWords {
-			found[w] = struct{}{}
-			size += len(w)
-		}
+	v := newVocabulary()
+	return v.words(replay(entries, v.step))
+}
+
+// vocabulary collects the words of a chat.
+type vocabulary struct {
+	found map[string]struct{}
+	size  int
+}
+
+func newVocabulary() *vocabulary { return &vocabulary{found: map[string]struct{}{}} }
+
+// step adds the name of a support who joins.
+func (v *vocabulary) step(now step) {
+	if now.event.Kind == log.SupportJoined {
+		v.add(now.Support.Name)
 	}
-	add := func(text string) {
-		splitWords(text, func(w string) { one(cut(w)) }, func(run []rune) {
-			for i := range run {
-				one(string(run[i]))
-				if i > 0 {
-					one(string(run[i-1 : i+1]))
-				}
-			}
-		})
-	}
-	s := replay(entries, func(now step) {
-		if now.event.Kind == log.SupportJoined {
-			add(now.Support.Name)
-		}
-	})
-	add(s.Username)
+}
+
+// words adds what the chat's last state has, and returns all words.
+func (v *vocabulary) words(s *log.State) []string {
+	v.add(s.Username)
 	for i := range s.Messages {
-		add(s.Messages[i].Content)
+		v.add(s.Messages[i].Content)
 		for _, f := range s.Files(&s.Messages[i]) {
-			add(f.Name)
+			v.add(f.Name)
 		}
 	}
 	for _, n := range s.Notes {
-		add(n.Content)
-		add(n.SupportName)
+		v.add(n.Content)
+		v.add(n.SupportName)
 	}
-	all := make([]string, 0, len(found))
-	for w := range found {
-		all = append(all, w)
+	return slices.Sorted(maps.Keys(v.found))
+}
+
+func (v *vocabulary) add(text string) {
+	splitWords(text, func(w string) { v.one(cut(w)) }, func(run []rune) {
+		for i := range run {
+			v.one(string(run[i]))
+			if i > 0 {
+				v.one(string(run[i-1 : i+1]))
+			}
+		}
+	})
+}
+
+func (v *vocabulary) one(word string) {
+	if _, known := v.found[word]; !known && v.size+len(word) <= maxWords {
+		v.found[word] = struct{}{}
+		v.size += len(word)
 	}
-	slices.Sort(all)
-	return all
 }
 
 // maxQuery bounds the words of a query.
