@@ -71,6 +71,7 @@ type Queue struct {
 	holding   holding
 	offers    offerCounts
 	apart     atomic.Bool // the store does not execute one script on the queue and a log
+	agents    atomic.Bool // there were agents at the latest call, so scripts must know of them
 }
 
 // NewQueue makes a Queue and starts the goroutine that announces its events.
@@ -342,11 +343,31 @@ func (q *Queue) run(ctx context.Context, operation string, args ...any) (reply, 
 
 // call is run with a log, unless it is "", behind other commands.
 func (q *Queue) call(ctx context.Context, before []redis.Cmder, log, operation string, args ...any) (reply, error) {
+	which := scripts[operation]
+	value, err := any(withAgents), error(nil)
+	if which.alone != nil && !q.agents.Load() {
+		value, err = q.execute(ctx, before, which.alone, log, operation, args)
+		before = nil // done
+	}
+	if err == nil && value == withAgents {
+		value, err = q.execute(ctx, before, which.agents, log, operation, args)
+	}
+	if err != nil {
+		return reply{}, fmt.Errorf("lobby: %s: %w", operation, err)
+	}
+	return q.parse(ctx, value)
+}
+
+// withAgents is the reply of a script that is for a queue without agents, and has found some.
+const withAgents = "agents"
+
+// execute executes a script behind other commands.
+func (q *Queue) execute(ctx context.Context, before []redis.Cmder, s *redisdb.Script, log, operation string, args []any) (any, error) {
 	keys := len(queueKeys)
 	if log != "" {
 		keys++
 	}
-	line := scripts[operation].Line(keys)
+	line := s.Line(keys)
 	for _, key := range queueKeys {
 		line = append(line, q.cfg.DB.Key(key))
 	}
@@ -355,20 +376,22 @@ func (q *Queue) call(ctx context.Context, before []redis.Cmder, log, operation s
 	}
 	line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
 	cmd := redis.NewCmd(ctx, append(line, args...)...)
-	err := q.cfg.DB.Do(ctx, append(before, cmd)...)
-	for _, one := range before {
-		if err == nil {
-			err = one.Err()
+	cmds := slices.Concat(before, []redis.Cmder{cmd})
+	if err := q.cfg.DB.Do(ctx, cmds...); err != nil {
+		return nil, err
+	}
+	for _, one := range cmds {
+		if err := one.Err(); err != nil {
+			return nil, err
 		}
 	}
-	if err == nil {
-		err = cmd.Err()
-	}
-	if err != nil {
-		return reply{}, fmt.Errorf("lobby: %s: %w", operation, err)
-	}
-	fields, ok := cmd.Val().([]any)
-	if !ok || len(fields) != 7 {
+	return cmd.Val(), nil
+}
+
+// parse takes a script's reply apart, and announces the events in it.
+func (q *Queue) parse(ctx context.Context, value any) (reply, error) {
+	fields, ok := value.([]any)
+	if !ok || len(fields) != 8 {
 		return reply{}, errReply
 	}
 	epoch, ok1 := fields[0].(string)
@@ -379,6 +402,7 @@ func (q *Queue) call(ctx context.Context, before []redis.Cmder, log, operation s
 		return reply{}, errReply
 	}
 	q.offers.count(fields[6])
+	q.agents.Store(fields[7] == int64(1))
 	var taken <-chan struct{}
 	for _, event := range events {
 		taken = q.announcer.announce([]byte(event))

@@ -22,7 +22,7 @@ func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
 		{"rpush", list, ""}, {"pexpire", list, 1000}, {"pttl", list}, {"ltrim", list, -1, -1}, {"llen", list},
 		{"lindex", list, 0}, {"lrange", list, 0, -1}, {"lpop", list},
 		{"hset", hash, "a", 1}, {"pexpire", hash, 1000}, {"hsetnx", hash, "a", 1}, {"hincrby", hash, "a", 1},
-		{"hget", hash, "a"}, {"hmget", hash, "a"}, {"hexists", hash, "a"}, {"hdel", hash, "a"},
+		{"hlen", hash}, {"hget", hash, "a"}, {"hmget", hash, "a"}, {"hexists", hash, "a"}, {"hdel", hash, "a"},
 		{"zadd", set, 1, "a"}, {"pexpire", set, 1000}, {"zcard", set}, {"zscore", set, "a"}, {"zrange", set, 0, -1},
 		{"zrangebyscore", set, "-inf", 1}, {"zcount", set, 0, 1}, {"zlexcount", set, "-", "+"}, {"zrangebylex", set, "-", "+"}, {"zrank", set, "a"},
 		{"hkeys", hash}, {"zremrangebyscore", set, "-inf", 0}, {"zrem", set, "a"},

@@ -61,10 +61,6 @@ local function seek(chat)
   end
 end
 
-local function is_free(chat)
-  return redis.call('HEXISTS', users, chat) == 1 and not redis.call('ZSCORE', claims, chat)
-end
-
 -- serve offers users, the oldest first, to agents who have become ready: those who are
 -- pending for all, and those in fresh_ones, who are not announced yet.
 local function serve(risen, fresh_ones)
@@ -85,29 +81,21 @@ local function serve(risen, fresh_ones)
   end
 end
 
--- settle ends a change: it finds agents for those who are nobody's, or announces them.
-local function settle()
-  if assigning then
-    local risen = {}
-    for agent in pairs(restless) do
-      local can, has_become = rank(agent)
-      if has_become or can and reseated[agent] then risen[agent] = true end
-    end
-    reseated = {}
-    local fresh_ones = {}
-    for _, chat in ipairs(freed) do fresh_ones[chat] = true end
-    if next(risen) then serve(risen, fresh_ones) end
-    table.sort(freed, function(a, b)
-      return tonumber(redis.call('ZSCORE', places, a) or 0) < tonumber(redis.call('ZSCORE', places, b) or 0)
-    end)
-    for _, chat in ipairs(freed) do
-      if is_free(chat) then seek(chat) end
-    end
+-- assign finds agents for those who are nobody's.
+local function assign()
+  local risen = {}
+  for agent in pairs(restless) do
+    local can, has_become = rank(agent)
+    if has_become or can and reseated[agent] then risen[agent] = true end
   end
-  restless = {}
-  local announced = freed
-  freed = {}
-  for _, chat in ipairs(announced) do
-    if is_free(chat) then emit_joined(redis.call('ZSCORE', places, chat), redis.call('HGET', users, chat)) end
+  restless, reseated = {}, {}
+  local fresh_ones = {}
+  for _, chat in ipairs(freed) do fresh_ones[chat] = true end
+  if next(risen) then serve(risen, fresh_ones) end
+  table.sort(freed, function(a, b)
+    return tonumber(redis.call('ZSCORE', places, a) or 0) < tonumber(redis.call('ZSCORE', places, b) or 0)
+  end)
+  for _, chat in ipairs(freed) do
+    if is_free(chat) then seek(chat) end
   end
 end

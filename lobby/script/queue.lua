@@ -1,7 +1,6 @@
 -- The queue of users who wait for a support, and the agents who are to take them.
--- Every call is one script, so that a change is atomic and leaves its event: this file,
--- agents.lua, assign.lua and steps.lua after each other, then its operation of
--- operations.lua, and call.lua. All keys share one slot.
+-- Every call is one script, so that a change is atomic and leaves its event. A script
+-- begins with this file; script.go says what follows. All keys share one slot.
 --
 --   users    hash  chatId -> userId (32 bytes) .. the user's JSON as it is published
 --   places   zset  chatId by place in the queue, which is about when the wait began (us)
@@ -28,7 +27,8 @@
 -- chat's log, where the store has it execute that.
 -- Reply: {epoch, version, number of users to be seen, events to publish, result,
 -- whether something has changed that agents' lobbies follow (1), offers of this call:
--- {made, accepted, declined, expired, gone with their user or agent}, or 0 for none}.
+-- {made, accepted, declined, expired, gone with their user or agent}, or 0 for none,
+-- whether there are agents (1)}.
 local users, places, present, claims, holders, log, meta, records, takes, teams, asked = unpack(KEYS, 1, 11)
 local operation, ttl, lease, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local chunk = 1000
@@ -48,27 +48,11 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now_us = string.format('%d%06d', tonumber(time[1]), tonumber(time[2]))
 local known = redis.call('HMGET', meta, 'epoch', 'version', 'seen', 'place', 'asked')
-local epoch, version, seen = known[1] or '', tonumber(known[2] or 0), known[3]
+local epoch, version, seen, last_place = known[1] or '', tonumber(known[2] or 0), known[3], tonumber(known[4] or 0)
 local events = {}
 local told -- {channel, payload}: what is published behind the events of this call
 local fresh = false -- a key has come into being and has no time to live yet
-
-local function emit(place, event, published)
-  if epoch == '' then
-    epoch = now_us
-    redis.call('HSET', meta, 'epoch', epoch)
-  end
-  version = redis.call('HINCRBY', meta, 'version', 1)
-  local length = redis.call('RPUSH', log, int(now) .. ' ' .. place .. ' ' .. event)
-  if length == 1 then fresh = true end
-  if length > kept then redis.call('LTRIM', log, -kept, -1) end
-  if published then events[#events + 1] = event end
-end
-
-local function emit_joined(place, user)
-  emit(int(tonumber(place)), '{"type":"UserJoined","args":' .. string.sub(user, 33) .. '}', true)
-end
-
-local function emit_removed(user)
-  emit('0', '{"type":"RemoveUser","args":{"userId":"' .. string.sub(user, 1, 32) .. '"}}', true)
-end
+local freed = {} -- chats that are nobody's any more, and not announced yet
+local stirring = false -- something that agents' lobbies follow has changed
+local counts -- of offers in this call, by what has become of them; nil for none
+local made, accepted, declined, expired, gone = 1, 2, 3, 4, 5

@@ -1,0 +1,4 @@
+-- has agent chatId. Result: 1 if the chat is the agent's.
+local function has(agent, chat)
+  return born and holding(chat) == agent and 1 or 0
+end

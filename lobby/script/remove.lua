@@ -1,0 +1,4 @@
+-- remove chatId: waits no more.
+local function remove(chat)
+  drop(chat)
+end

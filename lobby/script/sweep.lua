@@ -1,0 +1,36 @@
+-- settle ends a change: those who are nobody's are offered to agents, or announced.
+local function settle()
+  if assigning then assign() end
+  local announced = freed
+  freed = {}
+  for _, chat in ipairs(announced) do
+    if is_free(chat) then emit_joined(redis.call('ZSCORE', places, chat), redis.call('HGET', users, chat)) end
+  end
+end
+
+-- drop removes a user from the queue, and returns who had claimed them.
+local function drop(chat, user)
+  user = user or redis.call('HGET', users, chat)
+  redis.call('HDEL', users, chat)
+  redis.call('HDEL', records, chat)
+  redis.call('HDEL', teams, chat)
+  redis.call('ZREM', places, chat)
+  redis.call('ZREM', present, chat)
+  if born then redis.call('HDEL', asked, chat) end
+  local holder = unclaim(chat, gone) -- a claim has removed the user from the lists already
+  if not holder and user then emit_removed(user) end
+  return holder
+end
+
+-- sweep removes what has run out.
+local function sweep()
+  for _, chat in ipairs(redis.call('ZRANGEBYSCORE', present, '-inf', int(now), 'LIMIT', 0, chunk)) do
+    drop(chat)
+  end
+  for _, chat in ipairs(redis.call('ZRANGEBYSCORE', claims, '-inf', int(now), 'LIMIT', 0, chunk)) do
+    unclaim(chat, expired)
+    freed[#freed + 1] = chat
+  end
+  if born then sweep_staff() end
+  settle()
+end
