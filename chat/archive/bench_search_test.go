@@ -64,8 +64,8 @@ func spoken(n int) follow.Log {
 	return c.ends(from + 200)
 }
 
-// BenchmarkSearch is how long a page takes of a search in many chats: -chats=1000000 is
-// what is promised, and takes its time to be made.
+// BenchmarkSearch is how long a page of a search takes in many chats, and a report on them.
+// -chats=1000000 is what is promised, and takes its time to be made.
 func BenchmarkSearch(b *testing.B) {
 	databases := map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(b.TempDir(), "archive.db") },
@@ -116,27 +116,43 @@ func BenchmarkSearch(b *testing.B) {
 				{name: "common, long ago", text: common, filter: archive.Filter{From: at(0), To: at(86400)}},
 				{name: "common, from the middle", text: common, cursor: middle},
 			} {
-				b.Run(strings.ReplaceAll(search.name, " ", "_"), func(b *testing.B) {
-					var took []time.Duration
-					found := 0
-					for b.Loop() {
-						begun := time.Now()
-						page, _, err := a.Search(b.Context(), search.text, search.filter, search.cursor, 50)
-						if err != nil {
-							b.Fatal(err)
-						}
-						took = append(took, time.Since(begun))
-						found = len(page)
-					}
-					slices.Sort(took)
-					b.ReportMetric(float64(n), "chats")
-					b.ReportMetric(float64(found), "found")
-					b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-					b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+				benchPage(b, search.name, n, func() (int, error) {
+					page, _, err := a.Search(b.Context(), search.text, search.filter, search.cursor, 50)
+					return len(page), err
+				})
+			}
+			for _, days := range []float64{7, 30, 90, 365} {
+				f := archive.Filter{From: at(float64(n)*31.5 - days*24*3600)}
+				benchPage(b, fmt.Sprintf("report of %v days", days), n, func() (int, error) {
+					r, err := a.Report(b.Context(), f)
+					return r.Chats, err
 				})
 			}
 		})
 	}
+}
+
+// benchPage measures how long an answer takes of an archive of n chats. f returns how many chats
+// it has found.
+func benchPage(b *testing.B, name string, n int, f func() (int, error)) {
+	b.Run(strings.ReplaceAll(name, " ", "_"), func(b *testing.B) {
+		var took []time.Duration
+		found := 0
+		for b.Loop() {
+			begun := time.Now()
+			some, err := f()
+			if err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(begun))
+			found = some
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(n), "chats")
+		b.ReportMetric(float64(found), "found")
+		b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	})
 }
 
 // fillBench puts chats into an archive that has n of them, and returns how many it has then.

@@ -12,6 +12,9 @@ import (
 // with that prefix, which is fast for few chats but takes seconds for a million. So a search
 // checks the newest chats with the first three characters itself. That soon shows which of the
 // wanted words most of these chats have; only the rarer words are worth collecting.
+//
+// The chats of an agent who has had few are checked without the index, which would list the chats
+// of all agents.
 const (
 	indexedPrefix = 3 // see migrations
 	maxCandidates = 400
@@ -30,7 +33,7 @@ func (c *conn) searchFile(ctx context.Context, wanted []string, f Filter, before
 		}
 	}
 	chats := []Chat{}
-	for !slices.Equal(terms, wanted) {
+	for f.rare || !slices.Equal(terms, wanted) {
 		l, err := c.candidates(ctx, terms, wanted, f, before, limit-len(chats))
 		if err != nil {
 			return nil, err
@@ -39,7 +42,11 @@ func (c *conn) searchFile(ctx context.Context, wanted []string, f Filter, before
 			return chats, nil
 		}
 		before = l.next
-		l.narrow(terms, wanted)
+		if !f.rare {
+			l.narrow(terms, wanted)
+		} else if l.long || len(l.chats)*wantedRate < l.seen {
+			break
+		}
 	}
 	rest, err := c.page(ctx, wanted, f, before, limit-len(chats))
 	return append(chats, rest...), err
@@ -78,19 +85,24 @@ func (l *looked) narrow(terms, wanted []string) {
 	}
 }
 
-// candidates checks chats that match the terms, and returns up to limit chats with the wanted
-// words.
+// candidates checks chats that match the terms, or those of a rare agent, and returns up to limit
+// chats with the wanted words.
 func (c *conn) candidates(ctx context.Context, terms, wanted []string, f Filter, before int64, limit int) (looked, error) {
 	l := looked{have: make([]int, len(wanted))}
-	where, args := f.where("words.rowid")
-	match, arg := c.match(terms)
-	where, args = where+" AND "+match, append(args, arg)
+	from, order := "words JOIN chats c ON c.id = words.rowid", "words.rowid"
+	if f.rare {
+		from, order = "chats c", "c.id"
+	}
+	where, args := f.where(order)
+	if !f.rare {
+		match, arg := c.match(terms)
+		where, args = where+" AND "+match, append(args, arg)
+	}
 	if before > 0 {
-		where, args = where+" AND words.rowid < ?", append(args, before)
+		where, args = where+" AND "+order+" < ?", append(args, before)
 	}
 	rows, err := c.read.QueryContext(ctx, "SELECT "+chatColumns+`, CASE WHEN LENGTH(l.entries) <= ? THEN l.entries END
-		FROM words JOIN chats c ON c.id = words.rowid JOIN logs l ON l.id = words.rowid
-		WHERE `+where+" ORDER BY words.rowid DESC LIMIT ?", append(append([]any{maxCandidate}, args...), maxCandidates)...)
+		FROM `+from+" JOIN logs l ON l.id = "+order+" WHERE "+where+" ORDER BY "+order+" DESC LIMIT ?", append(append([]any{maxCandidate}, args...), maxCandidates)...)
 	if err != nil {
 		return l, err
 	}
@@ -108,7 +120,7 @@ func (c *conn) candidates(ctx context.Context, terms, wanted []string, f Filter,
 		if l.look(words(strings.Split(string(log), "\n")), wanted) {
 			l.chats = append(l.chats, one)
 		}
-		if len(l.chats) == limit || l.seen == maxCandidates || l.seen >= sampled && len(l.chats)*wantedRate < l.seen {
+		if len(l.chats) == limit || l.seen == maxCandidates || !f.rare && l.seen >= sampled && len(l.chats)*wantedRate < l.seen {
 			l.next = one.id
 			return l, nil
 		}

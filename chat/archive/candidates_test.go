@@ -70,3 +70,51 @@ func TestSearchAmongMany(t *testing.T) {
 		}
 	})
 }
+
+// TestSearchOfAnAgent finds words in the chats of an agent who has few among many.
+func TestSearchOfAnAgent(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, db database) {
+		a := open(t, archive.Config{URL: db.url(t)})
+		var logs []follow.Log
+		var all, some, rare []string
+		for n := range 1500 {
+			name, agent, text := fmt.Sprint("c", n), "bob", "a common word"
+			if n%3 == 0 {
+				agent = "vika"
+				all = append([]string{name}, all...)
+				if n%2 == 0 {
+					text += " and something"
+					some = append([]string{name}, some...)
+				}
+				if n == 9 || n == 1200 {
+					text += strings.Repeat(" rarely ", 1+n%7*10_000)
+					rare = append([]string{name}, rare...)
+				}
+			}
+			logs = append(logs, begin(name, float64(n)).waits(float64(n+1)).joins(float64(n+2), "X", agent).user(float64(n+3), text).ends(float64(n+100)))
+		}
+		for some := range slices.Chunk(logs, 100) {
+			take(t, a, some...)
+		}
+		for text, want := range map[string][]string{"common": all, "so": some, "some com": some, "rarely": rare, "rar common": rare, "nothing": nil} {
+			for _, limit := range []int{7, 1000} {
+				var got []string
+				for cursor := ""; ; {
+					page, next, err := a.Search(t.Context(), text, archive.Filter{Agent: "vika"}, cursor, limit)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, c := range page {
+						got = append(got, strings.TrimLeft(c.ChatID, "0"))
+					}
+					if cursor = next; cursor == "" {
+						break
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%q by pages of %d: %d chats, want %d", text, limit, len(got), len(want))
+				}
+			}
+		}
+	})
+}
