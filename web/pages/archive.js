@@ -9,7 +9,7 @@ import { answered, ask, shown } from "./registration.js";
  * @typedef {{base: string, token: string, signal?: AbortSignal}} Asking base: the lobby's URL; token: the
  *          agent's, where agents need one; signal: nobody waits for the answer any more
  * @typedef {{agent: string|null, supportUserName: string}} Agent agent: null without tokens
- * @typedef {{chatId: string, userId: string, username: string, verified: boolean, team: string|null,
+ * @typedef {{chatId: string, userId: string, username: string, verified: boolean, sub: string|null, team: string|null,
  *            agents: Agent[], started: string, ended: string, endedBy: "User"|"Support"|"expiry",
  *            messages: number, score: number|null}} Kept an archived chat
  * @typedef {{query?: string, agent?: string, team?: string, from?: string, to?: string}} Filter
@@ -37,6 +37,9 @@ export const transcriptOf = (asking, chatId) => send(asking, `/chats/${chatId}/t
 
 /** Deletes a chat for good: for supervisors. */
 export const deleteChat = (asking, chatId) => send(asking, `/chats/${chatId}`, {}, () => {}, "DELETE");
+
+/** Deletes everything of a verified visitor for good: for supervisors. */
+export const deleteVisitor = (asking, sub) => send(asking, `/users/${encodeURIComponent(sub)}`, {}, () => {}, "DELETE");
 
 const get = (asking, path, wanted = {}) => send(asking, path, wanted, (response) => response.json());
 

@@ -99,11 +99,15 @@ export class Reader {
   async #delete() {
     const t = this.#t;
     const { archive } = this.#session;
-    const { chatId, username: name } = archive.record.kept;
-    if (!await this.#confirm.ask(t("deleteAsk", { name }), t("deleteAskNote"), { delete: t("deleteChat") })) return;
+    const { chatId, username: name, sub } = archive.record.kept;
+    const note = sub ? [t("deleteAskNote"), t("deleteAllNote")].join(" ") : t("deleteAskNote");
+    const answers = sub ? { all: t("deleteAll"), delete: t("deleteChat") } : { delete: t("deleteChat") };
+    const what = await this.#confirm.ask(t("deleteAsk", { name }), note, answers);
+    if (!what) return;
     try {
-      await archive.delete(chatId);
-      this.#session.say(t("deleted", { name }));
+      if (what === "all") await archive.deleteVisitor(sub);
+      else await archive.delete(chatId);
+      this.#session.say(t(what === "all" ? "deletedAll" : "deleted", { name }));
       this.#gone();
     } catch ({ code }) {
       this.#session.say(failure(t, code));

@@ -1,4 +1,4 @@
-import { archivedChat, deleteChat, earlierChats, figures, searchChats, transcriptOf } from "./archive.js";
+import { archivedChat, deleteChat, deleteVisitor, earlierChats, figures, searchChats, transcriptOf } from "./archive.js";
 import { Record } from "./record.js";
 
 /** After a key the search waits for the next one for this time, in ms. */
@@ -192,8 +192,19 @@ export class Search {
   /** Deletes a chat for good. @param {string} chatId @throws {import("./refusal.js").Refusal} */
   async delete(chatId) {
     await deleteChat(this.#ask(), chatId);
-    this.found = this.found.filter((one) => one.chatId !== chatId);
-    if (this.selected === chatId) this.read("");
+    this.#without((one) => one.chatId === chatId);
+  }
+
+  /** Deletes everything of a verified visitor for good. @param {string} sub @throws {import("./refusal.js").Refusal} */
+  async deleteVisitor(sub) {
+    await deleteVisitor(this.#ask(), sub);
+    this.#without((one) => one.sub === sub);
+  }
+
+  /** Shows no longer what was deleted. @param {(one: import("./archive.js").Kept) => boolean} gone */
+  #without(gone) {
+    this.found = this.found.filter((one) => !gone(one));
+    if (this.record && gone(this.record.kept)) this.read("");
     this.#changed();
   }
 

@@ -142,6 +142,24 @@ func TestArchiveByTokens(t *testing.T) {
 	boss := s.works(desktop, "boss", "Boss", "supervisor")
 	boss.visit(s.lobby + "#archive/" + pastID(0))
 	boss.until("a supervisor can", `shown($(".record")) && $$(".record > header .tool").filter(shown).length === 2`)
+
+	// Everything of a visitor whom the site knows, asked once.
+	boss.click(".record > header .tool:last-child")
+	boss.shows("dialog[open]", "Delete everything of this visitor")
+	boss.accessible("asked what to delete")
+	boss.shot("archive-delete-visitor")
+	boss.click(`dialog[open] button[value="all"]`)
+	boss.shows(".notice", "You deleted everything of Nika.")
+	boss.until("both of their chats are gone, and no other", names+` === "Dodo,مريم,Ana María"`)
+	boss.click(".found li:first-child a")
+	boss.until("a chat is read", `shown($(".record")) && $(".record h2").textContent === "Dodo"`)
+	boss.click(".record > header .tool:last-child")
+	boss.shows("dialog[open]", "Delete the conversation with Dodo?")
+	boss.until("nothing else is known of whom the site does not know", `!$('dialog[open] button[value="all"]')`)
+	boss.press(kb.Escape)
+	boss.visit(s.lobby + "#archive")
+	boss.reload()
+	boss.until("the archive says the same", names+` === "Dodo,مريم,Ana María"`)
 }
 
 // proxied is the console behind a proxy, where the server does not take agents without
