@@ -5,18 +5,13 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 )
 
 // prefixes are such as make names alike.
 var prefixes = []string{"", "a", "a-a", "users", "livesupport", "A", "x_1"}
 
 func TestPrefixesRedis(t *testing.T) {
-	server, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := brokertest.StartEmbeddedRedis(t)
 	var apart []brokertest.Harness
 	for _, prefix := range prefixes {
 		apart = append(apart, redisHarness{server.URL(), prefix})

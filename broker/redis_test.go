@@ -11,7 +11,6 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
 )
 
@@ -19,12 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRedisEmbedded(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
-		server, err := embedded.StartRedis()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Close)
-		return redisHarness{url: server.URL()}
+		return redisHarness{url: brokertest.StartEmbeddedRedis(t).URL()}
 	})
 }
 
@@ -65,12 +59,7 @@ func (h redisHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
 // given up when it dies without a word, whatever the DB's connections do.
 func TestRedisSilentConnection(t *testing.T) {
 	t.Parallel()
-	server, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	proxy := brokertest.StartProxy(t, strings.TrimPrefix(server.URL(), "redis://"))
+	proxy := brokertest.StartProxy(t, strings.TrimPrefix(brokertest.StartEmbeddedRedis(t).URL(), "redis://"))
 	db, err := redisdb.Open("redis://"+proxy.Addr(), nil)
 	if err != nil {
 		t.Fatal(err)

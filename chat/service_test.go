@@ -15,7 +15,6 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
 	"livesupport/chat/log"
 	"livesupport/lobby"
@@ -197,11 +196,7 @@ type deployment struct {
 
 func deploy(t testing.TB, servers int, ttl time.Duration, seed int64, tune ...func(*Config)) *deployment {
 	t.Helper()
-	store, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store := brokertest.StartEmbeddedRedis(t)
 	d := &deployment{
 		t:      t,
 		store:  brokertest.StartProxy(t, strings.TrimPrefix(store.URL(), "redis://")),

@@ -10,21 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 )
 
 // TestEnterAndTake: the log gets its entries, and the queue follows if the log was as long
 // as believed, also where the store keeps the two apart.
 func TestEnterAndTake(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
-		"in process": func(t *testing.T) string {
-			server, err := embedded.StartRedis()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Close)
-			return server.URL()
-		},
+		"in process":                       func(t *testing.T) string { return brokertest.StartEmbeddedRedis(t).URL() },
 		"redis-server":                     func(t *testing.T) string { return brokertest.StartRedisServer(t).URL() },
 		"Cluster":                          func(t *testing.T) string { return brokertest.StartRedisCluster(t).URL() },
 		"Cluster of which a node is named": func(t *testing.T) string { return brokertest.StartRedisServer(t, "--cluster-enabled", "yes").URL() },

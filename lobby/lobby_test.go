@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"livesupport/broker"
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/broker/redisdb"
 	"livesupport/lobby/wire"
 )
@@ -43,11 +43,7 @@ type deployment struct {
 
 func deploy(t *testing.T, b broker.Broker, lobbies int, cfg QueueConfig) *deployment {
 	t.Helper()
-	store, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store := brokertest.StartEmbeddedRedis(t)
 	log := slog.New(slog.DiscardHandler)
 	db, err := redisdb.Open(store.URL(), log)
 	if err != nil {

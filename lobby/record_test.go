@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
 	"livesupport/lobby/wire"
 
@@ -24,14 +23,7 @@ import (
 // onEachStore runs a test of the script on the Redis in process and on a real one.
 func onEachStore(t *testing.T, cfg QueueConfig, run func(t *testing.T, q *Queue, store redis.UniversalClient)) {
 	for name, open := range map[string]func(t *testing.T) string{
-		"in process": func(t *testing.T) string {
-			server, err := embedded.StartRedis()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Close)
-			return server.URL()
-		},
+		"in process":   func(t *testing.T) string { return brokertest.StartEmbeddedRedis(t).URL() },
 		"redis-server": func(t *testing.T) string { return brokertest.StartRedisServer(t).URL() },
 	} {
 		t.Run(name, func(t *testing.T) {

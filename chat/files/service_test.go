@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/broker/redisdb"
 	"livesupport/chat/files"
 	"livesupport/lobby/wire"
@@ -71,9 +71,7 @@ type desk struct {
 
 func open(t *testing.T, carryTime time.Duration) *desk {
 	t.Helper()
-	server, err := embedded.StartRedis()
-	require.NoError(t, err)
-	t.Cleanup(server.Close)
+	server := brokertest.StartEmbeddedRedis(t)
 	db, err := redisdb.Open(server.URL(), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })

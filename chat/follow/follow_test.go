@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/broker/redisdb"
 	"livesupport/chat/follow"
 	"livesupport/chat/log"
@@ -84,14 +83,7 @@ func onEachStore(t *testing.T, test func(s *store)) {
 	t.Helper()
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) string{
-		"embedded": func(t *testing.T) string {
-			server, err := embedded.StartRedis()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Close)
-			return server.URL()
-		},
+		"embedded":     func(t *testing.T) string { return brokertest.StartEmbeddedRedis(t).URL() },
 		"redis-server": func(t *testing.T) string { return brokertest.StartRedisServer(t).URL() },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"livesupport/broker/brokertest"
 	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 )
@@ -82,11 +83,7 @@ type servers struct {
 
 func startServers(t *testing.T, flags ...string) *servers {
 	t.Helper()
-	redis, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
+	redis := brokertest.StartEmbeddedRedis(t)
 	nats, err := embedded.StartNATS(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

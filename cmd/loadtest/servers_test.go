@@ -16,7 +16,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
 
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/cmd/internal/backend"
 )
 
@@ -24,9 +24,7 @@ import (
 // and returns the URLs of their chat servers and lobbies.
 func startServers(t *testing.T, n int, tune func(*backend.Config)) (chats, lobbies []string) {
 	t.Helper()
-	redis, err := embedded.StartRedis()
-	require.NoError(t, err)
-	t.Cleanup(redis.Close)
+	redis := brokertest.StartEmbeddedRedis(t)
 	for range n {
 		cfg, err := backend.Parse("livesupport", []string{
 			"--chat-addr=127.0.0.1:0", "--lobby-addr=127.0.0.1:0", "--log-level=error", "--message-rate=0", "--redis-url=" + redis.URL(),

@@ -16,7 +16,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/client"
 	"livesupport/cmd/internal/backend"
 )
@@ -71,11 +71,7 @@ func TestReceiver(t *testing.T) {
 		w.WriteHeader(answer.Code)
 	}))
 	t.Cleanup(hook.Close)
-	redis, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
+	redis := brokertest.StartEmbeddedRedis(t)
 	cfg, err := backend.Parse("livesupport", nil, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"livesupport/broker/brokertest"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,8 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-
-	"livesupport/broker/embedded"
 )
 
 // testConfig is the default configuration on free ports, logging errors only.
@@ -29,10 +28,7 @@ func testConfig(t *testing.T, redisURL string) Config {
 
 func startRedis(t *testing.T) string {
 	t.Helper()
-	redis, err := embedded.StartRedis()
-	require.NoError(t, err)
-	t.Cleanup(redis.Close)
-	return redis.URL()
+	return brokertest.StartEmbeddedRedis(t).URL()
 }
 
 func get(t *testing.T, url string) (status int, body string) {

@@ -9,7 +9,6 @@ import (
 	"github.com/coder/websocket"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 )
 
@@ -51,12 +50,7 @@ func distant(t *testing.T, events string, store, broker time.Duration) *deployme
 		return scheme + "://" + proxy.Addr()
 	}
 	p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
-		server, err := embedded.StartRedis()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Close)
-		cfg.RedisURL = far(server.URL(), store)
+		cfg.RedisURL = far(brokertest.StartEmbeddedRedis(t).URL(), store)
 		if cfg.Broker = events; events == "nats" {
 			cfg.NATSURL = far(startNATS(t), broker)
 		}

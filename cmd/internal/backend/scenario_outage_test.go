@@ -14,7 +14,6 @@ import (
 	"github.com/coder/websocket"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 )
 
@@ -158,11 +157,7 @@ func TestScenarioOutage(t *testing.T) {
 				w.agents(2, users...)
 			},
 			"embedded" + name + "refused while it is away": func(w *world) {
-				store, err := embedded.StartRedis()
-				if err != nil {
-					w.Fatal(err)
-				}
-				w.Cleanup(store.Close)
+				store := brokertest.StartEmbeddedRedis(w)
 				p := place{open: at(store.URL()), split: split}
 				w.deployment = p.start(w.T, nil)
 				v, user, support := w.couple()
@@ -178,12 +173,7 @@ func TestScenarioOutage(t *testing.T) {
 				each([]*client{user, support, unjoined, agent}, (*client).expectAnswersOnly)
 			},
 			"embedded" + name + "refused while it says nothing, resumed when it speaks again": func(w *world) {
-				store, err := embedded.StartRedis()
-				if err != nil {
-					w.Fatal(err)
-				}
-				w.Cleanup(store.Close)
-				wire := brokertest.StartProxy(w.T, strings.TrimPrefix(store.URL(), "redis://"))
+				wire := brokertest.StartProxy(w.T, strings.TrimPrefix(brokertest.StartEmbeddedRedis(w).URL(), "redis://"))
 				p := place{open: at("redis://" + wire.Addr()), split: split}
 				w.deployment = p.start(w.T, nil)
 				v, user, support := w.couple()
@@ -285,11 +275,7 @@ func outage(w *world, store *brokertest.RedisServer) {
 // ghosts cuts a chat server off the store before it ends, so that it can take
 // leave of nothing.
 func ghosts(w *world) {
-	store, err := embedded.StartRedis()
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(store.Close)
+	store := brokertest.StartEmbeddedRedis(w)
 	wire := brokertest.StartProxy(w.T, strings.TrimPrefix(store.URL(), "redis://"))
 	w.deployment = place{open: at(store.URL())}.start(w.T, nil)
 	cfg := defaults(w.T)

@@ -15,7 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 	"livesupport/cmd/internal/testlock"
 	"livesupport/web/api/apitest"
@@ -66,12 +65,7 @@ var places = []place{
 
 func embeddedRedis(t *testing.T, cfg *backend.Config) {
 	t.Helper()
-	server, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	cfg.RedisURL = server.URL()
+	cfg.RedisURL = brokertest.StartEmbeddedRedis(t).URL()
 }
 
 func embeddedNATS(t *testing.T, cfg *backend.Config) {

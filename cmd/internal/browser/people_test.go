@@ -10,7 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/cmd/internal/backend"
 )
 
@@ -26,11 +26,7 @@ type site struct {
 func startSite(t *testing.T, tune func(*backend.Config)) *site {
 	t.Helper()
 	startEngine(t) // or skip before anything else is begun
-	redis, err := embedded.StartRedis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
+	redis := brokertest.StartEmbeddedRedis(t)
 	cfg, err := backend.Parse("livesupport", nil, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

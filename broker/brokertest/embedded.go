@@ -1,0 +1,18 @@
+package brokertest
+
+import (
+	"testing"
+
+	"livesupport/broker/embedded"
+)
+
+// StartEmbeddedRedis starts a Redis in this process, which ends with the test.
+func StartEmbeddedRedis(t testing.TB) *embedded.RedisServer {
+	t.Helper()
+	server, err := embedded.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
