@@ -47,9 +47,9 @@ func from(address, method, path string, headers ...string) *fasthttp.RequestCtx 
 // TestAPIIsForAgents: the routes for agents answer their tokens or, where none count,
 // this machine; and no page of another origin, whatever origins are allowed.
 func TestAPIIsForAgents(t *testing.T) {
-	good, err := SignToken(testSecret, "vika", "Vika", "", "", time.Hour)
+	good, err := Token{Subject: "vika", Name: "Vika"}.Sign(testSecret, time.Hour)
 	require.NoError(t, err)
-	old, err := SignToken(testSecret, "vika", "Vika", "", "", -time.Hour)
+	old, err := Token{Subject: "vika", Name: "Vika"}.Sign(testSecret, -time.Hour)
 	require.NoError(t, err)
 	const local, far = "127.0.0.1", "192.0.2.7"
 	const origin, site = fiber.HeaderOrigin, "Sec-Fetch-Site"

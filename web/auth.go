@@ -158,11 +158,6 @@ func (t Token) Sign(secret string, ttl time.Duration) (string, error) {
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
 }
 
-// SignToken makes a token without a role.
-func SignToken(secret, subject, name, audience, issuer string, ttl time.Duration) (string, error) {
-	return Token{Subject: subject, Name: name, Audience: audience, Issuer: issuer}.Sign(secret, ttl)
-}
-
 // bearer returns the token of a request, from its Authorization header or else from the
 // WebSocket subprotocols that it offers. shown is also true for an empty token. bearer
 // looks nowhere else, and never in the URL, which ends up in logs.

@@ -53,9 +53,9 @@ func TestBearer(t *testing.T) {
 // TestCheckToken: a page can ask whether a token is good without an answer that
 // makes its browser forget the password of a proxy in front.
 func TestCheckToken(t *testing.T) {
-	good, err := SignToken(testSecret, "vika", "Vika", "", "", time.Hour)
+	good, err := Token{Subject: "vika", Name: "Vika"}.Sign(testSecret, time.Hour)
 	require.NoError(t, err)
-	old, err := SignToken(testSecret, "vika", "Vika", "", "", -time.Hour)
+	old, err := Token{Subject: "vika", Name: "Vika"}.Sign(testSecret, -time.Hour)
 	require.NoError(t, err)
 	ask := func(agents *Verifier, token string) (status int, body string) {
 		s := NewLobby(nil, Options{
@@ -90,7 +90,7 @@ func TestCheckToken(t *testing.T) {
 }
 
 func TestSignToken(t *testing.T) {
-	token, err := SignToken(testSecret, "vika", "Vika", "aud", "iss", time.Hour)
+	token, err := Token{Subject: "vika", Name: "Vika", Audience: "aud", Issuer: "iss"}.Sign(testSecret, time.Hour)
 	require.NoError(t, err)
 	for _, v := range []*Verifier{NewSecretVerifier(testSecret, "", ""), NewSecretVerifier(testSecret, "aud", "iss")} {
 		who, err := v.Verify(token)
@@ -102,7 +102,7 @@ func TestSignToken(t *testing.T) {
 	}
 	_, err = NewSecretVerifier(testSecret, "other", "").Verify(token)
 	require.ErrorIs(t, err, jwt.ErrTokenInvalidAudience)
-	token, err = SignToken(testSecret, "vika", "", "", "", time.Hour)
+	token, err = Token{Subject: "vika"}.Sign(testSecret, time.Hour)
 	require.NoError(t, err)
 	who, err := NewSecretVerifier(testSecret, "", "").Verify(token)
 	require.NoError(t, err)

@@ -137,7 +137,7 @@ func TestStaticFilesMayBeCached(t *testing.T) {
 func TestRefusedTokenIsToldOnce(t *testing.T) {
 	n := startNoticing(t, func(o *Options) { o.Agents = NewSecretVerifier(testSecret, "aud", "iss") })
 	token := func(secret, audience, issuer string, ttl time.Duration) string {
-		signed, err := SignToken(secret, "vika", "Vika", audience, issuer, ttl)
+		signed, err := Token{Subject: "vika", Name: "Vika", Audience: audience, Issuer: issuer}.Sign(secret, ttl)
 		require.NoError(t, err)
 		return "Bearer " + signed
 	}

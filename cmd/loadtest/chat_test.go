@@ -231,7 +231,7 @@ func TestRefusal(t *testing.T) {
 func TestAgentToken(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	chats, lobbies := startServers(t, 1, func(c *backend.Config) { c.AgentSecret = secret })
-	token, err := web.SignToken(secret, "loadtest", "", "", "", time.Hour)
+	token, err := web.Token{Subject: "loadtest"}.Sign(secret, time.Hour)
 	require.NoError(t, err)
 	var stderr strings.Builder
 	require.Equal(t, exitFailed, run(t.Context(), short(chats, lobbies), io.Discard, &stderr, false), "without a token")

@@ -17,7 +17,7 @@ func TestWhoseChat(t *testing.T) {
 	const secret = "the visitors' secret has 33 bytes"
 	s := startSite(t, func(cfg *backend.Config) { cfg.VisitorSecret = secret })
 	line := func(sub, name string, ttl time.Duration) string {
-		token, err := web.SignToken(secret, sub, name, "", "", ttl)
+		token, err := web.Token{Subject: sub, Name: name}.Sign(secret, ttl)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestSignInWithoutLoading(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
 	token := func(sub string) string {
-		token, err := web.SignToken("any: the server has no secret here", sub, sub, "", "", time.Hour)
+		token, err := web.Token{Subject: sub, Name: sub}.Sign("any: the server has no secret here", time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,7 +54,7 @@ func TestEarlierChats(t *testing.T) {
 	}))
 	s.holds(someChats...)
 	agent := s.agent(desktop, "Vika")
-	token, err := web.SignToken(visitorSecret, "4711", "Nika", "", "", time.Minute)
+	token, err := web.Token{Subject: "4711", Name: "Nika"}.Sign(visitorSecret, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

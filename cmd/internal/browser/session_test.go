@@ -68,7 +68,7 @@ func TestPasswordInFrontOfVisitors(t *testing.T) {
 	w.visit(login)
 	runs := func(ttl time.Duration) {
 		t.Helper()
-		token, err := web.SignToken(secret, "4711", "Nika", "", "", ttl)
+		token, err := web.Token{Subject: "4711", Name: "Nika"}.Sign(secret, ttl)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,7 +77,7 @@ func TestReplacedBuiltIns(t *testing.T) {
 	t.Parallel()
 	const secret = "the visitors' secret has 33 bytes"
 	s := startSite(t, func(cfg *backend.Config) { cfg.VisitorSecret = secret })
-	token, err := web.SignToken(secret, "4711", "Ana", "", "", time.Hour)
+	token, err := web.Token{Subject: "4711", Name: "Ana"}.Sign(secret, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const agentSecret = "the agents' secret has 32 bytes!"
 
 func tokenFor(t *testing.T, sub, name string, ttl time.Duration) string {
 	t.Helper()
-	token, err := web.SignToken(agentSecret, sub, name, "", "", ttl)
+	token, err := web.Token{Subject: sub, Name: name}.Sign(agentSecret, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestVerified(t *testing.T) {
 	agent.until("nobody is verified", `!shown($(".queue .verified"))`)
 
 	open := func(ttl time.Duration) *window {
-		token, err := web.SignToken(secret, "4711", "Ana María", "", "", ttl)
+		token, err := web.Token{Subject: "4711", Name: "Ana María"}.Sign(secret, ttl)
 		if err != nil {
 			t.Fatal(err)
 		}
