@@ -86,9 +86,11 @@ func (b *bot) take(ctx context.Context, chats *sync.WaitGroup, visitor client.Vi
 		return
 	}
 	won, err := b.lobby.Claim(ctx, visitor)
-	if err != nil || !won {
+	if err != nil {
+		b.Log.Info("claim failed", "chat", short(visitor.ChatID), "error", err)
+	}
+	if !won { // another agent was faster, or there is no answer
 		<-b.room
-		b.Log.Info("claim failed", "chat", visitor.ChatID, "error", err)
 		return
 	}
 	chats.Go(func() {
@@ -216,7 +218,7 @@ func (t *talk) answer(ctx context.Context) {
 // messages, so the bot never talks over the next agent.
 func (t *talk) say(ctx context.Context, text string) {
 	if _, err := t.chat.Send(ctx, text); err != nil {
-		t.Log.Info("message not sent", "chat", t.chatID, "error", err)
+		t.Log.Info("message not sent", "chat", short(t.chatID), "error", err)
 	}
 }
 
@@ -231,7 +233,7 @@ func (t *talk) handOver(note string) {
 		}
 		if err := t.chat.Transfer(ctx, client.ToQueue(), note); err != nil {
 			// The server releases the chat after SUPPORT_GRACE.
-			t.Log.Warn("transfer failed", "chat", t.chatID, "error", err)
+			t.Log.Warn("transfer failed", "chat", short(t.chatID), "error", err)
 			t.chat.Close()
 		}
 	})
@@ -243,3 +245,6 @@ func quoted(text string) string {
 	}
 	return string([]rune(text)[:maxQuoted]) + "…"
 }
+
+// short returns as much of a chat's id as a log may have.
+func short(chatID string) string { return chatID[:min(8, len(chatID))] }
