@@ -206,7 +206,7 @@ func (c Config) requireURLs() error {
 	if c.RedisURL == "" {
 		return UsageError("REDIS_URL is not set: want the URL of the store, such as redis://localhost:6379")
 	}
-	if c.Broker == "nats" && c.NATSURL == "" {
+	if c.usesNATS() && c.NATSURL == "" {
 		return UsageError("NATS_URL is not set: BROKER=nats needs the URL of the broker, such as nats://localhost:4222")
 	}
 	return nil

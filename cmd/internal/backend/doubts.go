@@ -48,7 +48,7 @@ func (c Config) idle(set map[string]bool) []string {
 		why       string
 		variables []string
 	}{
-		{c.Broker != "nats", "BROKER is not nats", []string{"NATS_URL", "NATS_REPLICAS", "NATS_STORAGE", "NATS_CREDS", "NATS_CA", "NATS_CERT", "NATS_KEY"}},
+		{!c.usesNATS(), "BROKER is not nats", []string{"NATS_URL", "NATS_REPLICAS", "NATS_STORAGE", "NATS_CREDS", "NATS_CA", "NATS_CERT", "NATS_KEY"}},
 		{c.MessageRate == 0, "MESSAGE_RATE is 0", []string{"MESSAGE_BURST", "FRAME_RATE", "BYTE_RATE"}},
 		{c.RegisterRate == 0 && c.SocketsPerAddress == 0, "neither REGISTER_RATE nor SOCKETS_PER_ADDRESS is set", []string{"TRUSTED_PROXIES"}},
 	} {

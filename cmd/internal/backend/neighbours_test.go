@@ -46,7 +46,7 @@ func neighbour(t *testing.T, cfg Config, parts Parts) *kept {
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	db, err := redisdb.Open(cfg.RedisURL, logger, redisdb.Prefix(cfg.Prefix))
 	require.NoError(t, err)
-	events, _, err := openBroker(cfg, db, logger)
+	events, err := newBroker(cfg, db, logger)
 	require.NoError(t, err)
 	n := newNeighbours(cfg, parts, db, events, logger)
 	t.Cleanup(func() {
