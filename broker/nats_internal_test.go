@@ -116,7 +116,15 @@ func TestNATSSlowConsumer(t *testing.T) {
 	if err := b.Publish(ctx, long, nil); err != errTopic {
 		t.Error(err)
 	}
-	time.Sleep(200 * time.Millisecond) // let it come to the full channel
+	tailed := b.link.Load().subs["chat:tail"]
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if dropped, err := tailed.Dropped(); err != nil || dropped > 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Error("the channel has room for everything")
+			break
+		}
+	}
 	b.topics.mu.Unlock()
 
 	if got := tail.next(t); got != "GAP" {
