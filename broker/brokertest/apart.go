@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// RunApart checks that brokers of harnesses with different prefixes, all on the same
-// servers, hear nothing of each other.
+// RunApart checks that brokers with different prefixes hear nothing of each other, although
+// they share their servers.
 func RunApart(t *testing.T, harnesses ...Harness) {
 	topics := []string{"users", newTopic(), "chat:", "chat:users"}
 	var events, signals []*recorder

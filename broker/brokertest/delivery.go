@@ -96,8 +96,8 @@ func payloadIsTheHandlers(t *testing.T, h Harness) {
 	}
 }
 
-// hostileTopics checks that topics are taken literally, and that none gets what
-// is published on another.
+// hostileTopics checks that topics are taken literally, and that no topic gets what is
+// published on another one.
 func hostileTopics(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	names := hostileNames()
@@ -118,7 +118,7 @@ func hostileTopics(t *testing.T, h Harness) {
 	}
 }
 
-// hostileNames are topics that somebody might take for something else.
+// hostileNames returns topics that a broker might mistake for a pattern or a command.
 func hostileNames() []string {
 	unique := strings.TrimPrefix(newTopic(), "chat:") + "-"
 	names := []string{"users"}
@@ -190,8 +190,8 @@ func manyPublishersOrder(t *testing.T, h Harness) {
 	}
 }
 
-// checkOrder checks that r got, of every publisher, "name 0", "name 1" and so on
-// up to its number, each for the first time in order, and no gap.
+// checkOrder checks that r got "name 0", "name 1" and so on from every publisher, as many as
+// want says. They must come in order, apart from repetitions, and without a gap.
 func checkOrder(t *testing.T, r *recorder, want map[string]int) {
 	t.Helper()
 	next := make(map[string]int)

@@ -13,7 +13,7 @@ import (
 // noticed is how long a dead connection may count as ready.
 const noticed = 5 * time.Second
 
-// slack is what a call may take longer than its context allows.
+// slack is how much longer than its context a call may take.
 const slack = time.Second
 
 func outageHonoursContext(t *testing.T, h Harness, harm func(Fault)) {
@@ -108,8 +108,8 @@ func closeDuringOutage(t *testing.T, h Harness, harm func(Fault)) {
 	}
 }
 
-// nothingLostSilently harms a subscriber's connections while another client goes
-// on publishing numbers: each arrives in order, or a gap tells that some do not.
+// nothingLostSilently harms a subscriber's connections while another client goes on
+// publishing numbers. Each number arrives in order, or a gap stands in its place.
 func nothingLostSilently(t *testing.T, h Harness, outage func(Fault)) {
 	publisher := ready(t, h.Broker(t))
 	b, fault := h.Proxied(t)
@@ -194,8 +194,8 @@ func checkGaps(t *testing.T, r *recorder) {
 	t.Logf("%d of %d payloads missing, all behind gaps", missing, next)
 }
 
-// publisherReset resets a publisher's connections: what it was told has been
-// taken must arrive, in order.
+// publisherReset resets a publisher's connections. Every payload that Publish has confirmed
+// must arrive, in order.
 func publisherReset(t *testing.T, h Harness) {
 	a := ready(t, h.Broker(t))
 	b, fault := h.Proxied(t)

@@ -12,7 +12,7 @@ import (
 	"livesupport/broker"
 )
 
-// handlerFunc is a Handler that does not care about gaps.
+// handlerFunc is a Handler that ignores gaps.
 type handlerFunc func(payload []byte)
 
 func (f handlerFunc) Message(payload []byte) { f(payload) }
@@ -52,8 +52,8 @@ func concurrentSubscribeClose(t *testing.T, h Harness) {
 	}
 }
 
-// resubscribeChurn leaves a topic and joins it again at once, over and over: the
-// end of the old subscription must not hit the new one.
+// resubscribeChurn leaves a topic and subscribes to it again at once, over and over. The end
+// of the old subscription must not end the new one.
 func resubscribeChurn(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
@@ -64,7 +64,7 @@ func resubscribeChurn(t *testing.T, h Harness) {
 		publish(t, b, topic, fmt.Sprint(i))
 		check(t, r.awaitPayload(fmt.Sprint(i)))
 		s.Close()
-		if i%3 == 0 { // let the end of the subscription get further sometimes
+		if i%3 == 0 { // give the end of the subscription a head start, sometimes
 			time.Sleep(time.Duration(i) * 5 * time.Microsecond)
 		}
 	}
@@ -147,8 +147,8 @@ func subscriptionClose(t *testing.T, h Harness) {
 	}
 }
 
-// subscriptionCloseInside closes a subscription from its handler, and by the
-// holder of a lock which the handler waits for.
+// subscriptionCloseInside closes a subscription from its own handler, and while holding a
+// lock for which the handler waits.
 func subscriptionCloseInside(t *testing.T, h Harness) {
 	b := ready(t, h.Broker(t))
 	topic := newTopic()

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// NATSCluster is some nats-servers in this process that share JetStream streams.
+// NATSCluster has nats-servers in this process that share JetStream streams.
 // Its methods are for the test's goroutine.
 type NATSCluster struct {
 	t       testing.TB
@@ -19,9 +19,8 @@ type NATSCluster struct {
 	servers []*server.Server // nil: stopped
 }
 
-// StartNATSCluster starts n servers on free ports of 127.0.0.1; they end with the
-// test. Clients only know of the servers that they have been told of, so that a
-// proxy is not gone round.
+// StartNATSCluster starts n servers on free ports of 127.0.0.1, which end with the test.
+// Clients know only the servers in their URL, so that none of them bypasses a proxy.
 func StartNATSCluster(t testing.TB, n int) *NATSCluster {
 	t.Helper()
 	c := &NATSCluster{t: t, options: make([]*server.Options, n), servers: make([]*server.Server, n)}
@@ -64,7 +63,7 @@ func StartNATSCluster(t testing.TB, n int) *NATSCluster {
 	return c
 }
 
-// URLs are those of all servers, comma-separated; the same after Restart.
+// URLs returns the URLs of all servers, comma-separated. Restart does not change them.
 func (c *NATSCluster) URLs() string {
 	var urls []string
 	for _, o := range c.options {
@@ -73,7 +72,7 @@ func (c *NATSCluster) URLs() string {
 	return strings.Join(urls, ",")
 }
 
-// Leads tells whether server i leads the stream.
+// Leads reports whether server i leads the stream.
 func (c *NATSCluster) Leads(i int, stream string) bool {
 	return c.servers[i] != nil && c.servers[i].JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream)
 }

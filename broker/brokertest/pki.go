@@ -68,7 +68,7 @@ func NewPKI(t testing.TB) PKI {
 	return p
 }
 
-// Server is the configuration of a server that asks for a client's certificate.
+// Server returns the configuration of a server that asks for a client's certificate.
 func (p PKI) Server() *tls.Config {
 	p.t.Helper()
 	pair, err := tls.LoadX509KeyPair(p.ServerCert, p.ServerKey)

@@ -164,7 +164,7 @@ func (p *Proxy) copy(from, to *net.TCPConn, far way) {
 	}
 }
 
-// gate lets bytes through, or vanish.
+// gate passes bytes on, or drops them while the proxy stalls.
 type gate struct {
 	proxy *Proxy
 	to    *net.TCPConn

@@ -11,7 +11,7 @@ import (
 	"livesupport/broker"
 )
 
-// patience bounds every wait for what must come.
+// patience bounds every wait for something that must happen.
 const patience = 15 * time.Second
 
 // recorder is a Handler that keeps what it gets.
@@ -47,7 +47,7 @@ func (r *recorder) all() ([]event, <-chan struct{}) {
 	return r.events[:len(r.events):len(r.events)], r.change
 }
 
-// payloads are those received so far, without duplicates that follow each other.
+// payloads returns the payloads received so far, in their order.
 func (r *recorder) payloads() []string {
 	events, _ := r.all()
 	var got []string
@@ -59,7 +59,7 @@ func (r *recorder) payloads() []string {
 	return got
 }
 
-// await returns an error unless the events come to satisfy ok.
+// await waits until the events satisfy ok, and returns an error if they do not in time.
 func (r *recorder) await(what string, ok func([]event) bool) error {
 	timeout := time.After(patience)
 	for {

@@ -41,7 +41,7 @@ func StartRedisSentinel(t testing.TB) *RedisSentinel {
 	return g
 }
 
-// agree waits until every sentinel says this of the group.
+// agree waits until every sentinel reports this state of the group.
 func (g *RedisSentinel) agree(state string) {
 	g.t.Helper()
 	eventually(g.t, 30*time.Second, "the sentinels agree on "+state, func() bool {
@@ -54,14 +54,14 @@ func (g *RedisSentinel) agree(state string) {
 	})
 }
 
-// URL names the group and its sentinels.
+// URL returns the URL of the group, with its sentinels.
 func (g *RedisSentinel) URL() string {
 	return "redis://" + g.sentinels[0].addr + "?master_name=main" + others(g.sentinels)
 }
 
-// KillPrimary kills the primary and the sentinel that the URL names first, as when
-// a machine dies with both. The replica has everything by then that the primary
-// has answered. It returns when the sentinels have put the replica in its place.
+// KillPrimary kills the primary and the first sentinel of the URL, as if both were on one
+// machine that dies. By then the replica has everything that the primary has confirmed.
+// KillPrimary returns when the sentinels have promoted the replica.
 func (g *RedisSentinel) KillPrimary() {
 	g.t.Helper()
 	written := offset(g.primary)
@@ -72,7 +72,7 @@ func (g *RedisSentinel) KillPrimary() {
 	g.agree("address=" + g.replica.addr)
 }
 
-// offset is how much of the replication's stream a server has.
+// offset returns how much of the replication stream a server has.
 func offset(s *RedisServer) (n int64) {
 	_, rest, _ := strings.Cut(s.info("replication"), "\nmaster_repl_offset:")
 	_, _ = fmt.Sscan(rest, &n)
@@ -82,8 +82,8 @@ func offset(s *RedisServer) (n int64) {
 // RedisCluster is three nodes without replicas.
 type RedisCluster struct{ nodes []*RedisServer }
 
-// StartRedisCluster starts the nodes, as StartRedisServer does, and has the slots
-// shared out between them.
+// StartRedisCluster starts the nodes as StartRedisServer does, and divides the slots among
+// them.
 func StartRedisCluster(t testing.TB) *RedisCluster {
 	t.Helper()
 	c := &RedisCluster{}
@@ -99,13 +99,13 @@ func StartRedisCluster(t testing.TB) *RedisCluster {
 	return c
 }
 
-// URL names the nodes.
+// URL returns a URL with all nodes.
 func (c *RedisCluster) URL() string { return "redis://" + c.nodes[0].addr + "?" + others(c.nodes)[1:] }
 
-// Node names one node as if it were alone.
+// Node returns the URL of one node, as if it were alone.
 func (c *RedisCluster) Node() string { return c.nodes[0].URL() }
 
-// EveryNodeHas tells whether every node has a key of this pattern.
+// EveryNodeHas reports whether every node has a key that matches the pattern.
 func (c *RedisCluster) EveryNodeHas(pattern string) bool {
 	for _, n := range c.nodes {
 		if reply := n.ask("KEYS " + pattern); reply == "" || reply == "*0\r\n" {
@@ -115,7 +115,7 @@ func (c *RedisCluster) EveryNodeHas(pattern string) bool {
 	return true
 }
 
-// others are all servers but the first, for a URL's query.
+// others returns all servers but the first as the query of a URL.
 func others(servers []*RedisServer) string {
 	var query strings.Builder
 	for _, s := range servers[1:] {

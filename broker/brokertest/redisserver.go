@@ -30,9 +30,9 @@ type RedisServer struct {
 	log  *bytes.Buffer // of the running process; read after it has ended
 }
 
-// StartRedisServer starts the redis-server that is installed, on a free port of
-// 127.0.0.1, with arguments if need be; it ends with the test. Without one the test
-// is skipped: see RequireRedis. The methods of the result are for the test's goroutine.
+// StartRedisServer starts the installed redis-server on a free port of 127.0.0.1, with
+// arguments if need be. The server ends with the test. If none is installed, the test is
+// skipped: see RequireRedis. The methods of the result are for the test's goroutine.
 func StartRedisServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if os.Getenv(RequireRedis) == "0" {
@@ -61,13 +61,13 @@ func StartRedisServer(t testing.TB, args ...string) *RedisServer {
 	return nil
 }
 
-// URL is redis://127.0.0.1:port, the same after Restart.
+// URL returns redis://127.0.0.1:port. Restart does not change it.
 func (s *RedisServer) URL() string { return "redis://" + s.addr }
 
-// Addr is 127.0.0.1:port.
+// Addr returns 127.0.0.1:port.
 func (s *RedisServer) Addr() string { return s.addr }
 
-// Dir is the folder of its files.
+// Dir returns the folder with the server's files.
 func (s *RedisServer) Dir() string { return s.dir }
 
 // Kill ends the process at once, as kill -9 does.
@@ -113,17 +113,17 @@ func (s *RedisServer) start() error {
 	return fmt.Errorf("no answer within 10 s; it says:\n%s", s.log)
 }
 
-// answers tells whether this process, and not another one on the port, is ready.
+// answers reports whether this process is ready, and not another one on its port.
 func (s *RedisServer) answers() bool {
 	info := s.info("")
 	return strings.Contains(info, fmt.Sprintf("process_id:%d\r", s.cmd.Process.Pid)) && !strings.Contains(info, "\nloading:1")
 }
 
-// info is what INFO answers about a section, "" if nothing.
+// info returns the answer to INFO about a section, "" if there is none.
 func (s *RedisServer) info(section string) string { return s.ask("INFO " + section) }
 
-// ask sends a command and returns the bulk string that comes, or else the first
-// line of the reply; "" if there is none.
+// ask sends a command. It returns the bulk string of the reply or, if it has none, the
+// first line; "" without a reply.
 func (s *RedisServer) ask(command string) string {
 	conn, err := net.DialTimeout("tcp", s.addr, time.Second)
 	if err != nil {
@@ -150,9 +150,9 @@ func (s *RedisServer) ask(command string) string {
 	return string(text)
 }
 
-// FreeAddr returns a 127.0.0.1:port on which nobody listens, for a server that
-// starts later or comes back. The port is not one of those that the system hands
-// out for :0 and for connections, so that it stays free meanwhile.
+// FreeAddr returns a 127.0.0.1:port on which nobody listens, for a server that starts later
+// or comes back. The system does not hand out this port for :0 or for connections, so it
+// stays free in the meantime.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {

@@ -24,7 +24,7 @@ func listen(t testing.TB, b broker.Broker, topic string) *recorder {
 
 const knock = "is anybody there?"
 
-// heard keeps a recorder's knocks out of what it has heard.
+// heard records a signal, unless it is a knock.
 func (r *recorder) heard(payload []byte) {
 	if string(payload) == knock {
 		r.knocked.Store(true)
@@ -33,7 +33,7 @@ func (r *recorder) heard(payload []byte) {
 	r.Message(payload)
 }
 
-// heard waits until r hears what b signals on the topic.
+// heard waits until r hears a knock of b on the topic.
 func heard(t testing.TB, b broker.Broker, topic string, r *recorder) {
 	t.Helper()
 	r.knocked.Store(false)
@@ -85,8 +85,8 @@ func signalTooLarge(t *testing.T, h Harness) {
 	}
 }
 
-// signalFanOut checks that everybody hears everybody, and gets a payload of their
-// own.
+// signalFanOut checks that every listener hears every sender, and gets its own copy of the
+// payload.
 func signalFanOut(t *testing.T, h Harness) {
 	topic := newTopic()
 	var brokers []broker.Broker
@@ -155,7 +155,8 @@ func signalOrder(t *testing.T, h Harness) {
 	}
 }
 
-// signalsAreNoPublications checks that neither is taken for the other.
+// signalsAreNoPublications checks that subscribers get no signals, and listeners no
+// publications.
 func signalsAreNoPublications(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
@@ -182,8 +183,8 @@ func signalsAreNoPublications(t *testing.T, h Harness) {
 	}
 }
 
-// signalFlood sends signals as fast as they are taken, on the topic of a
-// publisher and on others, for which its publications must not wait.
+// signalFlood sends signals as fast as the broker takes them, on the topic of a publisher
+// and on others. The publications must not wait for them.
 func signalFlood(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
@@ -228,8 +229,8 @@ func signalFlood(t *testing.T, h Harness) {
 	}
 }
 
-// slowListener checks that who does not listen loses the oldest, and nobody else
-// anything.
+// slowListener checks that a listener which falls behind loses its oldest signals, and that
+// no other listener loses any.
 func slowListener(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()

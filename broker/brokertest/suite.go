@@ -1,6 +1,6 @@
 // Package brokertest is the conformance suite of package broker: every clause of
-// broker.Broker has a case. It also holds what tests of other packages need of
-// servers: a real redis-server and a faulty network.
+// broker.Broker has a case. It also has the servers that tests of other packages use:
+// Redis, NATS, and a proxy that is a faulty network.
 package brokertest
 
 import (
@@ -13,9 +13,8 @@ import (
 	"livesupport/broker"
 )
 
-// Harness makes the brokers under test. All those of one harness reach each
-// other. They, and whatever belongs to them, are closed at the end of the test t
-// that is passed.
+// Harness makes the brokers under test. All brokers of one harness reach each other. They,
+// and whatever belongs to them, are closed when the test t ends.
 type Harness interface {
 	// Broker returns a new client with its own connections.
 	Broker(t testing.TB) broker.Broker
