@@ -1,7 +1,10 @@
 import { whyNot } from "./closed.js";
 import { h, write } from "./dom.js";
 
-/** The dialog behind the agent's name: another name, where it is theirs to choose, how many chats they take, and the way out. */
+/**
+ * The dialog behind the agent's name. It changes the name, unless a token sets it, and the number of
+ * chats that the agent takes, and it signs the agent out.
+ */
 export class Account {
   #session;
   #t;

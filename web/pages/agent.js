@@ -1,4 +1,4 @@
-/** The agent's console: puts together what stands on the screen, and shows each change of the session. */
+/** The agent's console. It assembles the parts of the screen, and updates them with each change of the session. */
 
 import { Account } from "./account.js";
 import { wordsOf } from "./attachments.js";
@@ -116,7 +116,7 @@ function renderNow() {
   office.hidden = !session.signedIn || views.current !== "chats";
   document.body.dataset.view = views.current;
   document.body.dataset.talking = office.dataset.talking = String(Boolean(desk.current));
-  // Also what is hidden: nothing of an agent who has signed out stays in the page.
+  // Clear hidden parts, too: nothing of an agent who has signed out stays in the page.
   for (const part of [signIn, bar, views, renewal, notice, offers, queue, colleagues, conversations, overview, pane, messages, archive, reports]) part.update();
   if (!session.signedIn) {
     document.title = own;
@@ -127,7 +127,7 @@ function renderNow() {
   focus.keep();
 }
 
-/** The page's own address, without the password that browsers let people write into it. */
+/** The page's own address, without a user name and password that it may contain. */
 function ownBase() {
   const base = new URL(".", location.href);
   base.username = base.password = "";
@@ -136,20 +136,20 @@ function ownBase() {
 
 /* the focus */
 
-/** Shows the agent's own conversations, and does something there. @param {() => void} [act] */
+/** Shows the agent's own conversations, and then calls act. @param {() => void} [act] */
 function atWork(act) {
   views.go("chats");
   act?.();
 }
 
-/** Goes to where the work does. */
+/** Moves the focus to the place where the agent works. */
 function goOn() {
   if (views.current !== "chats") return (views.current === "archive" ? archive : reports).focus();
   if (desk.current) pane.focus();
   else queue.element.focus();
 }
 
-/** The field of another visitor's conversation is no place to go on typing in. */
+/** Finds a new place for a lost focus, but never the message field of another visitor. */
 const focus = new Focus((element) => (pane.element.contains(element) ? desk.selected : ""), (chatId) => {
   if (!session.signedIn || document.querySelector("dialog[open]")) return;
   if (views.current !== "chats") return goOn();
@@ -181,7 +181,7 @@ function turn(by) {
   if (desk.current) pane.focus();
 }
 
-/** On a phone: to the lists. */
+/** On a phone: shows the lists. */
 function back() {
   atWork();
   const { selected } = desk;
@@ -190,18 +190,18 @@ function back() {
   conversations.focus(selected);
 }
 
-/** A canned reply says who talks to whom. */
+/** Fills the names into a canned reply. */
 function filled(text) {
   const values = { username: desk.current?.chat.participant.username, agent: session.name };
   return text.replace(/\{(username|agent)\}/g, (_, name) => values[name] ?? "");
 }
 
-/** Gives the selected conversation to somebody else. */
+/** Transfers the selected conversation. */
 function give() {
   transfer.open(desk.selected);
 }
 
-/** Ends the selected conversation or leaves it, as the agent answers; one that is over goes without a question. */
+/** Asks whether to end the selected conversation or to leave it. One that is over is removed without asking. */
 async function close() {
   const { chat } = desk.current;
   const { chatId, username: name } = chat.participant;
@@ -215,7 +215,7 @@ async function close() {
   if (!conversations.focus()) goOn();
 }
 
-/** Ends the chat that the agent looks on. */
+/** Ends the chat that the agent observes. */
 async function end() {
   const { chat } = desk.current;
   const { chatId, username: name, supportUserName: agent } = chat.participant;
@@ -248,7 +248,7 @@ desk.addEventListener("message", ({ detail: { entry: { chat }, message } }) => {
   if (chatId === desk.selected && !document.hidden && document.hasFocus()) return;
   notifications.call(chatId, username, wordsOf(message), () => choose(chatId));
 });
-// Another window may have taken over the conversations of one that comes back from the dead.
+// While this window was frozen, another one may have taken over its conversations.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 session.resume();

@@ -1,6 +1,6 @@
 /**
- * The agents that a chat has had: who has it now, what each is called, and who has left. It is kept
- * in the participant, and so over reloads. A part of client.js.
+ * The agents that a chat has had: the present one, their names, and the last one who left. They are
+ * stored in the participant, so they survive a reload. A part of client.js.
  */
 export class Agents {
   #participant;
@@ -17,26 +17,26 @@ export class Agents {
     delete this.#participant.left;
   }
 
-  /** Nobody has the chat any more. @param {import("./client.js").Leaving} leaving */
+  /** The chat no longer has an agent. @param {import("./client.js").Leaving} leaving */
   left({ supportId, supportUserName, reason }) {
     if (supportId) this.named(supportId, supportUserName);
     this.#participant.left = { supportId, supportUserName, reason };
     delete this.#participant.supportId;
   }
 
-  /** The server says that the chat waits: an agent who has had it has left unnoticed. */
+  /** The server says that the chat waits: its agent has left while this client was not connected. */
   none() {
     const { supportId, supportUserName } = this.#participant;
     if (supportId) this.left({ supportId, supportUserName, reason: "" });
     delete this.#participant.supportUserName;
   }
 
-  /** What an agent is called has become known. */
+  /** The name of an agent has become known. */
   named(supportId, supportUserName) {
     this.#participant.agents = { ...this.#participant.agents, [supportId]: supportUserName };
   }
 
-  /** Who has written a message; "" if it is not known. @param {import("./client.js").Message} message */
+  /** The name of a message's author, "" if unknown. @param {import("./client.js").Message} message */
   nameOf({ from, supportId }) {
     const { username, agents = {}, supportId: present, supportUserName } = this.#participant;
     if (from === "User") return username;

@@ -1,13 +1,13 @@
-/** What the archive answers to agents. Each function throws a Refusal; `not_found` if nothing is kept. */
+/** The archive's routes for agents. Each function throws a Refusal, with the code `not_found` if there is no archive. */
 
 import { address, PATIENCE } from "./connection.js";
 import { Refusal } from "./refusal.js";
 import { answered, ask, shown } from "./registration.js";
 
 /**
- * The server, and who asks.
+ * The server, and the agent who asks.
  * @typedef {{base: string, token: string, signal?: AbortSignal}} Asking base: the lobby's URL; token: the
- *          agent's, where agents need one; signal: nobody waits for the answer any more
+ *          agent's, where agents need one; signal: aborts the request
  * @typedef {{agent: string|null, supportUserName: string}} Agent agent: null without tokens
  * @typedef {{chatId: string, userId: string, username: string, verified: boolean, sub: string|null, team: string|null,
  *            agents: Agent[], started: string, ended: string, endedBy: "User"|"Support"|"expiry",
@@ -16,7 +16,7 @@ import { answered, ask, shown } from "./registration.js";
  */
 
 /**
- * Looks for chats, newest end first.
+ * Searches the chats. Those that ended last come first.
  * @param {Asking} asking
  * @param {Filter & {cursor?: string, limit?: number}} wanted cursor: the `next` of an earlier answer
  * @returns {Promise<{chats: Kept[], next: string|null}>}
@@ -26,10 +26,10 @@ export const searchChats = (asking, wanted) => get(asking, "/chats", wanted);
 /** A chat with its log. @returns {Promise<Kept & {log: {type: string, args: object}[]}>} */
 export const archivedChat = (asking, chatId) => get(asking, `/chats/${chatId}`);
 
-/** What the visitor of a chat has talked about before. @returns {Promise<{chats: (Kept & {message?: string})[]}>} */
+/** The earlier chats of a chat's visitor. @returns {Promise<{chats: (Kept & {message?: string})[]}>} */
 export const earlierChats = (asking, chatId) => get(asking, `/chats/${chatId}/earlier`);
 
-/** How many chats there were, how long visitors waited, and so on. @param {Filter} wanted */
+/** Statistics: the number of chats, the waiting times, and so on. @param {Filter} wanted */
 export const figures = (asking, wanted) => get(asking, "/stats", wanted);
 
 /** A chat as plain text. @returns {Promise<string>} */

@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { Finder } from "./finder.js";
 import { Reader } from "./reader.js";
 
-/** The archive: the search on one side, the chat that is read on the other; on a phone one of them. */
+/** The archive: the search on one side, the open chat on the other. On a phone only one of them is shown. */
 export class ArchiveView {
   #session;
   #views;
@@ -40,8 +40,8 @@ export class ArchiveView {
     this.element.dataset.reading = String(Boolean(chatId));
     if (archive.access === "open" || !shown) this.#was = current;
     if (shown && archive.access === "open") {
-      if (came) archive.again(); // more may have ended meanwhile
-      const left = !came && !chatId && archive.selected; // the way back leads to its place in the list
+      if (came) archive.again(); // more chats may have ended in the meantime
+      const left = !came && !chatId && archive.selected; // return to its place in the list
       archive.read(chatId, came);
       this.finder.update();
       this.reader.update();
@@ -52,7 +52,7 @@ export class ArchiveView {
     }
   }
 
-  /** Goes to where the work does. */
+  /** Moves the focus to the search or to the open chat. */
   focus() {
     if (this.#session.archive.record) this.reader.focus();
     else this.finder.focus("");

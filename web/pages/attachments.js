@@ -1,19 +1,19 @@
 import { h, icon } from "./dom.js";
 import { readersLocale } from "./strings.js";
 
-/** What browsers show as a picture, and the server says may be shown. */
+/** Types that browsers show as pictures, and the server allows to be shown. */
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-/** Short names of types whose own are long or unknown to people. */
+/** Short names for types whose own names are long or little known. */
 const KINDS = { "text/plain": "TXT", "image/webp": "WebP", "image/svg+xml": "SVG", "application/zip": "ZIP", "application/gzip": "GZIP", "application/x-7z-compressed": "7Z" };
-/** Ends of Office's types, which are longer than any name. */
+/** Names for the long types of Office documents, by their last part. */
 const OFFICE = { "wordprocessingml.document": "DOCX", "spreadsheetml.sheet": "XLSX", "presentationml.presentation": "PPTX" };
 
-/** Sizes of files, and parts of them, as the reader writes them. */
+/** Formats sizes and percentages in the reader's language. */
 export class Sizes {
   #units;
   #percent;
 
-  /** @param {string} lang of the words around */
+  /** @param {string} lang of the page */
   constructor(lang) {
     const format = (unit, maximumFractionDigits, unitDisplay = "short") => new Intl.NumberFormat(readersLocale(lang), { style: "unit", unit, unitDisplay, maximumFractionDigits });
     this.#units = [[2 ** 20, format("megabyte", 1)], [2 ** 10, format("kilobyte", 0)], [1, format("byte", 0, "long")]];
@@ -32,7 +32,7 @@ export class Sizes {
   }
 }
 
-/** What a type is called. @param {string} type */
+/** The name of a type. @param {string} type */
 export function kindName(type) {
   if (KINDS[type]) return KINDS[type];
   for (const [end, name] of Object.entries(OFFICE)) if (type.endsWith(end)) return name;
@@ -40,17 +40,17 @@ export function kindName(type) {
   return own.length > 1 && own.length < 8 ? own.toUpperCase() : type;
 }
 
-/** Whether a file is shown as a picture. */
+/** Returns whether a file is shown as a picture. */
 export const isPicture = ({ type }) => PICTURES.includes(type);
 
-/** What a message says, in words alone. @param {import("./client.js").Message} message */
+/** A message as plain text, with the names of its files. @param {import("./client.js").Message} message */
 export function wordsOf({ content, files = [] }) {
   return [content, ...files.map(({ name }) => name)].filter(Boolean).join(" · ");
 }
 
 /**
- * The files of a message: pictures as such, all of one size, so that nothing moves when they come;
- * others by name, type and size. Each leads to the whole file, in a window of its own.
+ * The files of a message. Pictures are shown, all of one size, so that nothing moves when they load;
+ * other files have their name, type and size. Each links to the whole file, in a new window.
  * @param {(key: string, values?: object) => string} t
  * @param {Sizes} sizes
  * @param {import("./client.js").Chat} chat
@@ -66,7 +66,7 @@ function attachment(t, sizes, address, file) {
   const words = t("picture", { name: file.name });
   const picture = h("img", { alt: words, loading: "lazy", decoding: "async", draggable: false });
   const link = h("a", { class: "picture", title: file.name, ...leads(address) }, picture);
-  // The page's policy may not allow it, or it is gone: then its name stands in its place.
+  // If the page's policy forbids it, or it is gone, its name takes its place.
   picture.addEventListener("error", () => {
     link.classList.add("missing");
     picture.replaceWith(icon("file"), about(sizes, file));
@@ -81,7 +81,7 @@ export function about(sizes, { name, type, size }) {
     h("span", { class: "file-kind" }, h("bdi", {}, kindName(type)), ", ", h("bdi", {}, sizes.text(size))));
 }
 
-/** Nothing of the chat goes along, and nothing of the file comes back. */
+/** The link sends no referrer, and the file cannot reach this window. */
 function leads(address) {
   return { href: address, target: "_blank", rel: "noopener noreferrer nofollow ugc" };
 }

@@ -1,36 +1,36 @@
-/** How a page draws attention: a short sound, and a title that says how much is unread. */
+/** Draws attention to a page: with a short sound, and with the number of unread messages in its title. */
 
 import { clearInterval, setInterval, setTimeout } from "./native.js";
 
-/** A sound that is later than this, in ms, would tell of something else. */
+/** The longest delay of a sound, in ms. A later one would seem to announce something else. */
 const LATE = 500;
-/** One sound in this time, in ms, whatever comes. */
+/** The shortest time between two sounds, in ms. */
 const REST = 1_000;
 
 let audio = null;
 let last = -Infinity;
 
 /**
- * Two short notes, quiet; none if this page or another one of its origin has just made a sound.
- * Browsers allow sounds once somebody has used the page. Until then there are none: what they hold
- * back would come all at once.
+ * Plays two short, quiet notes, unless this page or another one of its origin has just made a sound.
+ * Browsers allow sounds only after somebody has used the page. Until then there are none, because the
+ * browser would play all of them at once later.
  */
 export async function chime() {
   const wanted = performance.now();
   if (wanted - last < REST || navigator.userActivation?.hasBeenActive === false) return;
   try {
     audio ??= new AudioContext();
-    if (audio.state !== "running") await audio.resume(); // it may take until somebody uses the page
+    if (audio.state !== "running") await audio.resume(); // this can take until somebody uses the page
     const now = performance.now();
     if (audio.state !== "running" || now - wanted > LATE || now - last < REST) return;
     last = now;
     if (await alone()) play();
   } catch {
-    // no sound here
+    // this browser has no sound
   }
 }
 
-/** Whether no other page has its sound now. */
+/** Returns whether no other page is making a sound now. */
 function alone() {
   if (!navigator.locks) return true; // no TLS
   return new Promise((resolve) => {
@@ -59,8 +59,8 @@ function play() {
 const FLASH = 1_500; // ms
 
 /**
- * Shows a text in the page's title instead of its own while nobody looks at the page; in turn with
- * its own, unless motion is to be reduced. The page may change its title meanwhile.
+ * Shows a text in the page's title while nobody looks at the page. It alternates with the page's own
+ * title, unless the system asks for less motion. The page may change its own title in the meantime.
  */
 export class TitleFlash {
   #own = "";
@@ -71,7 +71,7 @@ export class TitleFlash {
     document.addEventListener("visibilitychange", () => !document.hidden && this.show(""));
   }
 
-  /** @param {string} text empty for the page's own title */
+  /** @param {string} text "" for the page's own title */
   show(text) {
     if (text && !document.hidden) return;
     this.#restore();

@@ -1,24 +1,24 @@
 import { following, readersLocale } from "./strings.js";
 
 const DAY = 24 * 60 * 60_000;
-/** From so many days on a weekday alone is not clear. */
+/** From this many days on, a weekday alone is ambiguous. */
 const WEEK = 6;
 
 /**
  * What the widget does while nobody can answer.
  * @typedef {object} Plan
- * @property {boolean} hides there is no button
- * @property {boolean} waits a chat can be begun, in which the visitor waits
- * @property {boolean} leaves a message can be left
- * @property {boolean} leavesFirst that is the first thing to be offered
- * @property {string} words what the visitor reads instead of the greeting; "" if somebody is there
+ * @property {boolean} hides the button is hidden
+ * @property {boolean} waits the visitor can start a chat and wait in it
+ * @property {boolean} leaves the visitor can leave a message
+ * @property {boolean} leavesFirst the form for that comes first
+ * @property {string} words the text in place of the greeting, "" if an agent is available
  */
 
 /**
  * @param {(key: string, values?: object) => string} t
  * @param {import("./availability.js").Availability} availability
- * @param {string} when what the site wants while nobody is there: `wait`, `form`, `hide`, or "" for to
- *        wait while it is open, and the form while it is closed
+ * @param {string} when what the site wants while no agent is available: `wait`, `form` or `hide`;
+ *        "" means to wait while it is open, and the form while it is closed
  * @param {string} language the visitor's, for the site's own words
  * @param {string} lang the page's, for the time
  * @param {number} [now] in ms
@@ -37,7 +37,7 @@ export function planFor(t, { status, state }, when, language, lang, now = Date.n
   return { hides: when === "hide", waits, leaves, leavesFirst: leaves && !(waits && (when === "wait" || !closed)), words: words.filter(Boolean).join(" ") };
 }
 
-/** When it opens, as the reader writes times. */
+/** The opening time, in the reader's language. */
 function openingWords(t, opens, lang, now) {
   const at = new Date(opens ?? NaN);
   if (Number.isNaN(at.getTime()) || at.getTime() <= now) return "";
@@ -49,14 +49,14 @@ function openingWords(t, opens, lang, now) {
   return t("opensOn", { day: format({ weekday: "long", ...date }), time });
 }
 
-/** In days of the reader's calendar, of which some have 23 or 25 hours. */
+/** Counts days of the reader's calendar, some of which have 23 or 25 hours. */
 function daysUntil(at, now) {
   const day = (one) => Date.UTC(one.getFullYear(), one.getMonth(), one.getDate()) / DAY;
   return day(at) - day(now);
 }
 
 /**
- * The site's text in a language, or else in English, or else in any: as the server chooses it, too.
+ * The site's text in a language, or else in English, or else in any. The server chooses it in the same way.
  * @param {Record<string, string>} [texts] by language
  * @param {string} language
  */

@@ -1,18 +1,17 @@
-/** In the state of an entry of the history: what it opened covers the page. */
+/** The key in the state of a history entry that belongs to something which covers the page. */
 const MARK = "livesupport";
 
 /**
- * Lets the browser's Back close what covers the page, as it does on phones everywhere, instead of
- * leaving the page. For this an entry with the same address and state is put into the history while
- * it is open.
+ * Lets the browser's Back button close what covers the page instead of leaving the page, as is usual on
+ * phones. While it is open, the history has one more entry with the same address and state.
  */
 export class BackCloses {
   #close;
-  #address = ""; // of the entry, if it is the present one
-  #leaving = false; // on the way back from it, because it was closed otherwise
-  #again = false; // opened again meanwhile
+  #address = ""; // the entry's address, if it is the current entry
+  #leaving = false; // going back from it, because it was closed in another way
+  #again = false; // opened again in the meantime
 
-  /** @param {() => void} close may be called also if it is closed @param {AbortSignal} signal ends it */
+  /** @param {() => void} close is also called if it is closed already @param {AbortSignal} signal ends it */
   constructor(close, signal) {
     this.#close = close;
     if (marked(history.state)) this.#address = location.href; // after a reload
@@ -26,7 +25,7 @@ export class BackCloses {
       history.pushState({ ...history.state, [MARK]: true }, "");
       this.#address = location.href;
     } catch {
-      // some frames have no history, and some browsers limit it
+      // some frames have no history, and some browsers limit its use
     }
   }
 
@@ -52,7 +51,7 @@ function marked(state) {
   return state?.[MARK] === true;
 }
 
-/** Another state than an object could not be kept. */
+/** Returns whether a state of the page can have the mark. */
 function markable(state) {
   return state === null || Object.getPrototypeOf(state) === Object.prototype;
 }

@@ -3,7 +3,7 @@ import { h, icon, label, write } from "./dom.js";
 
 const LOBBY = { connecting: "lobbyConnecting", ready: "lobbyReady", offline: "lobbyOffline", closed: "lobbyClosed" };
 
-/** The bar at the top: the connection, who works here, sound and notifications. */
+/** The bar at the top, with the connection, the agent, sound and notifications. */
 export class Bar {
   #session;
   #t;
@@ -13,9 +13,9 @@ export class Bar {
    * @param {import("./session.js").Session} session
    * @param {(key: string) => string} t
    * @param {import("./notifications.js").Notifications} notifications
-   * @param {{account: () => void, help: () => void}} on what its buttons do
-   * @param {Element} views leads to the other parts of the console
-   * @param {...Element} others what else stands in it
+   * @param {{account: () => void, help: () => void}} on what the buttons do
+   * @param {Element} views links to the other views of the console
+   * @param {...Element} others more elements for it
    */
   constructor(session, t, notifications, on, views, ...others) {
     this.#session = session;

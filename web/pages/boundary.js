@@ -1,15 +1,15 @@
 /**
- * What happens in the widget stays in it. A page's shortcuts take a key for themselves because they
- * see no field of theirs under it, its modals take the focus back, others forbid the clipboard or
- * the context menu.
+ * Keeps the widget's events from the page. Otherwise a page's shortcuts would take keys that are typed
+ * into the widget, its modal dialogs would take the focus back, and some pages would block the clipboard
+ * or the context menu.
  */
 
-/** What the page gets before the widget, on the way down: it gets a copy of its own instead. */
+/** Events that the page could catch before the widget does: the widget gets a copy instead. */
 const TAKEN = [
   "keydown", "keypress", "keyup", "focus", "blur", "focusin", "focusout",
   "pointerdown", "pointerup", "mousedown", "mouseup", "click", "dblclick",
 ];
-/** What ends at the widget's edge, on the way up. */
+/** Events that stop at the widget's edge when they bubble. */
 const STOPPED = [
   "beforeinput", "input", "compositionstart", "compositionupdate", "compositionend",
   "copy", "cut", "paste", "drop", "dragenter", "dragleave", "dragover", "dragstart", "selectstart", "contextmenu",
@@ -28,12 +28,12 @@ export function bound(root, signal) {
 
 function isIn(root, event) {
   const [target] = event.composedPath();
-  return target.getRootNode?.() === root; // a window has none
+  return target.getRootNode?.() === root; // a window has no root node
 }
 
 /**
- * Ends an event at the window and gives a copy that leaves nothing to the page to the widget. What
- * the browser does after an event it does after the original, if the widget has not prevented it.
+ * Stops an event at the window, and dispatches a copy inside the widget that the page does not get. The
+ * browser's default action follows the original, unless the widget prevents it on the copy.
  */
 function take(root, event) {
   if (!isIn(root, event)) return;
@@ -45,17 +45,17 @@ function take(root, event) {
   event.composedPath()[0].dispatchEvent(copy);
 }
 
-/** What the copies of a key's event and of a click say of it. */
+/** The properties that copies of keyboard events and clicks have. */
 const KEY = ["key", "code", "location", "repeat", "isComposing", "keyCode", "charCode", "which", "altKey", "ctrlKey", "metaKey", "shiftKey"];
 const CLICK = ["button", "buttons", "clientX", "clientY", "altKey", "ctrlKey", "metaKey", "shiftKey"];
 
 function copied(event) {
   const values = new Proxy(event, { get: (of, name) => (name === "composed" ? false : of[name]) });
-  // A click that is a MouseEvent would check a radio button or a checkbox, and when it is prevented
-  // take that back, with what the original has done.
+  // A copy that is a MouseEvent would also toggle a radio button or a checkbox. If it were prevented,
+  // that would undo what the original has done.
   if (event.type === "click") return plain(event, values, CLICK);
   const copy = new event.constructor(event.type, values);
-  // In Firefox every KeyboardEvent leaves the shadow root, whatever it is told.
+  // In Firefox every KeyboardEvent leaves the shadow root, even with composed: false.
   return copy.composed ? plain(event, values, KEY) : copy;
 }
 

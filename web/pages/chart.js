@@ -1,22 +1,22 @@
 import { h } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-/** Where a scale of numbers, and one of seconds, may end. */
+/** The round numbers at which a scale may end, for numbers and for seconds. */
 const NUMBERS = [1, 2, 5];
 const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
-/** The width of a bar's place, and the height of the chart, in units of its own. */
+/** The width of a bar with its gap, and the height of the chart, in units of the drawing. */
 const STEP = 10;
 const HEIGHT = 100;
 
 /**
- * A chart of bars, one after the other in the direction of reading. Who does not see it gets a
- * sentence; the table beside it has every value.
+ * A bar chart in reading direction. Screen readers get a sentence instead; the table beside the chart
+ * has every value.
  * @param {string} title
  * @param {string} summary
- * @param {{words: string, value: number|null, part?: number}[]} points words: what is said of it; part:
- *        so much of it, at the top, is drawn hollow
+ * @param {{words: string, value: number|null, part?: number}[]} points words: its description; part: the share
+ *        at the top that is drawn hollow
  * @param {{first: string, last: string, most: (value: number) => string, seconds?: boolean, rtl: boolean,
- *          legend?: Node}} how first and last: what stands below the ends
+ *          legend?: Node}} how first and last: the labels below the two ends
  */
 export function barChart(title, summary, points, { first, last, most, seconds = false, rtl, legend }) {
   const highest = scaleEnd(Math.max(0, ...points.map(({ value }) => value ?? 0)), seconds);
@@ -37,7 +37,7 @@ export function barChart(title, summary, points, { first, last, most, seconds = 
 }
 
 /**
- * A chart of bars below each other, each with its name.
+ * A chart of horizontal bars, each with its name.
  * @param {string} title
  * @param {string} summary
  * @param {{name: string, value: number}[]} points

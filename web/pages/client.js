@@ -3,8 +3,8 @@
  * the heartbeat, reconnects, rejoins, and delivers each message once. It has no dependencies and does
  * not depend on any page. The widget and the agents' console are built on it, and so can be your pages:
  *
- *     import { Chat, register } from "https://HOST:9000/client.js";
- *     const chat = new Chat("https://HOST:9000", await register("https://HOST:9000", "Nika"));
+ *     import { Chat, register } from "https://HOST/client.js";
+ *     const chat = new Chat("https://HOST", await register("https://HOST", "Nika"));
  *     chat.addEventListener("message", ({ detail }) => console.log(detail.from, detail.content));
  *     chat.open();
  *     chat.send("Hello");

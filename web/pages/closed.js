@@ -1,7 +1,7 @@
 import { h, write } from "./dom.js";
 import { reason } from "./strings.js";
 
-/** Why the archive and the reports cannot be seen, in the place of what would be there. */
+/** Explains why the archive and the reports are not available, in their place. */
 export class Closed {
   #session;
   #t;
@@ -24,14 +24,14 @@ export class Closed {
   }
 }
 
-/** What there is to say of an archive that is not shown. @param {import("./session.js").Session} session */
+/** The explanation for an archive that is not shown. @param {import("./session.js").Session} session */
 export function whyNot({ archive: { access }, needsToken }) {
   if (access === "unknown") return "archiveLoading";
   if (access === "none") return "archiveNone";
   return needsToken ? "stateClosed" : "archiveLocal";
 }
 
-/** Why something of the archive has not worked. @param {string} code */
+/** The explanation for a failed request to the archive. @param {string} code */
 export function failure(t, code) {
   if (code === "not_found") return t("archiveGone");
   return code === "unavailable" ? t("archiveAway") : reason(t, code);

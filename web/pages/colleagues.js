@@ -1,10 +1,10 @@
 import { h, write } from "./dom.js";
 import { list } from "./list.js";
 
-/** The most that are listed: more make no list to read. */
+/** The maximum number of colleagues in the list: nobody reads a longer one. */
 const MOST = 100;
 
-/** Who else works: their status and load. */
+/** The list of colleagues, with their status and their number of chats. */
 export class Colleagues {
   #session;
   #t;
@@ -50,15 +50,15 @@ export class Colleagues {
   }
 }
 
-/** What a status is called. */
+/** The name of a status. */
 export const STATUS = { online: "statusOnline", away: "statusAway" };
 
-/** How many chats a colleague has, and may have. @param {import("./lobby.js").Colleague} colleague */
+/** The number of chats that a colleague has, and can take. @param {import("./lobby.js").Colleague} colleague */
 export function loadOf(t, { chats, capacity }) {
   return capacity ? t("loadOf", { chats, capacity }) : t("load", { count: chats });
 }
 
-/** Who is there comes first, then by name. @param {import("./lobby.js").Colleague[]} all */
+/** Sorts online colleagues first, then by name. @param {import("./lobby.js").Colleague[]} all */
 export function sorted(all) {
   const rank = ({ status }) => Number(status !== "online");
   return [...all].sort((a, b) => rank(a) - rank(b) || a.supportUserName.localeCompare(b.supportUserName));

@@ -1,7 +1,7 @@
 /**
- * Black or white, whichever is easier to read on a CSS colour: at least 4.5 to 1 on any.
+ * Returns black or white, whichever is easier to read on a CSS colour. The contrast is at least 4.5 to 1.
  * @param {string} colour
- * @returns {string} empty if this is no colour
+ * @returns {string} "" if it is not a colour
  */
 export function onColour(colour) {
   if (!CSS.supports("color", colour)) return "";

@@ -1,12 +1,12 @@
 import { h, write } from "./dom.js";
 
-/** A question before something that cannot be undone. Enter chooses the last answer, Escape none. */
+/** A dialog that asks before something that cannot be undone. Enter chooses the last answer, Escape none. */
 export class Confirm {
   #settle = () => {};
   #no;
 
   /**
-   * @param {string} no what the button says that chooses none
+   * @param {string} no the label of the button that chooses none
    */
   constructor(no) {
     this.question = h("h2", { id: "confirm-question" });
@@ -16,7 +16,7 @@ export class Confirm {
     this.element = h("dialog", {
       role: "alertdialog", "aria-labelledby": "confirm-question", "aria-describedby": "confirm-note",
       onclose: () => this.#closed(),
-      // A key that is held down for too long must not answer the question that it has asked.
+      // Holding down the key that opened the dialog must not answer it.
       onkeydown: (event) => event.repeat && event.key === "Enter" && event.preventDefault(),
     }, this.question, this.note, this.form);
   }
@@ -24,11 +24,11 @@ export class Confirm {
   /**
    * @param {string} question
    * @param {string} note
-   * @param {Record<string, string>} answers what the buttons say, by the answer
+   * @param {Record<string, string>} answers the labels of the buttons, by answer
    * @returns {Promise<string>} the answer, or ""
    */
   ask(question, note, answers) {
-    this.#settle(""); // the last question is gone, if its dialog has not said so yet
+    this.#settle(""); // an earlier question is withdrawn, even if its close event has not come yet
     write(this.question, question);
     write(this.note, note);
     const buttons = Object.entries(answers).map(([value, text]) => h("button", { value }, text));
@@ -42,7 +42,7 @@ export class Confirm {
   }
 
   #closed() {
-    if (this.element.open) return; // browsers tell late, and the next question has been asked
+    if (this.element.open) return; // the event comes late: the next question is already open
     this.#settle(this.element.returnValue);
     for (const part of [this.question, this.note]) write(part, ""); // no name stays in the page
   }

@@ -9,27 +9,28 @@ import { cut, paragraphs, visible, wellFormed } from "./text.js";
 import { Tray } from "./tray.js";
 import { Unsent } from "./unsent.js";
 
-/** How many messages are in the page at first, and how many more each time that earlier ones are asked for. */
+/** The number of messages in the page at first, and of those that each request for earlier ones adds. */
 const WINDOW = 300;
-/** Messages stand in lists of so many; those far from the view cost no layout and no paint (see chat.css). */
+/** The number of messages in one list. Lists far from the view need no layout and no paint (see chat.css). */
 const PAGE = 50;
-/** Within this distance of the end, in px, the view follows new messages. */
+/** The view follows new messages within this distance from the end, in px. */
 const NEAR = 80;
 /** A name is repeated after this time, in ms. */
 const PAUSE = 5 * 60_000;
-/** So many characters of a message are read out as it comes. */
+/** The number of characters of a new message that screen readers read out. */
 const READ_OUT = 300;
-/** The two sides; an observer looks from the agent's. */
+/** The two sides. An observer has the agent's view. */
 const SIDE = { User: "User", Support: "Support", Observer: "Support" };
 
-/** Whether nothing can be written any more. With a new token a chat goes on, and what is being written stays. */
+/** Returns whether the chat takes no more messages. A chat whose token has expired goes on with a new one, so its draft stays. */
 export function isOver({ state, problem }) {
   return state === "ended" || (state === "closed" && problem !== "unauthorized");
 }
 
 /**
- * Shows one chat at a time and takes what is written. The widget and the console have one each. It
- * tells the other side who types here, and what has been read: what is in view, in a visible page.
+ * Shows one chat at a time, and has the field for messages. The widget and the console have one each. It
+ * tells the other side that somebody is typing here, and which messages were read: those in view, in a
+ * visible page.
  */
 export class Conversation {
   #t;
@@ -37,18 +38,18 @@ export class Conversation {
   #sizes;
   #unsent;
   #forget;
-  #held = new Set(); // chats whose message waits for its files
+  #held = new Set(); // chats with a message that waits for its files
   #chat = null;
   #shown = null;
-  #from = 0; // the first message that is in the page
+  #from = 0; // index of the first message in the page
   #following = true;
   #lastTop = 0;
 
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
-   * @param {Pick<import("./storage.js").Store, "get"|"set">} drafts keeps what is half written
-   * @param {Node[]} [tools] what stands beside the message field
+   * @param {Pick<import("./storage.js").Store, "get"|"set">} drafts stores drafts
+   * @param {Node[]} [tools] elements beside the message field
    * @param {string} [id] of the message field
    */
   constructor(t, lang, drafts, tools = [], id = "message") {
@@ -58,15 +59,15 @@ export class Conversation {
     this.earlier = h("button", { type: "button", class: "quiet earlier", hidden: true, onclick: () => this.#earlier() }, t("earlier"));
     this.messages = h("div", { class: "messages" });
     this.#unsent = new Unsent(t, this.#sizes, () => this.text.focus());
-    /** How far this side's last message has come. */
+    /** The state of this side's last message: sent, delivered or read. */
     this.fate = h("p", { class: "fate" });
-    /** What the other side is writing, where that is shown. Screen readers hear of it once it is sent. */
+    /** The preview of what the other side is typing. Screen readers get only the sent message. */
     this.preview = h("div", { class: "message other preview", "aria-hidden": "true", hidden: true });
     this.typing = h("p", { class: "typing", "aria-hidden": "true", hidden: true });
     this.log = h("div", { class: "log", tabIndex: 0, role: "region", "aria-label": t("messages") },
       h("div", { class: "track" }, this.earlier, this.messages, this.#unsent.element, this.preview));
     this.newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => this.toEnd() }, icon("down"), t("newer"));
-    /** What a visitor is to know before the first key: see typing.js. */
+    /** Tells the visitor that agents see what is being typed: see typing.js. */
     this.previewed = h("p", { class: "note previewed", id: `${id}-preview`, hidden: true }, t("previewed"));
     this.live = h("div", { class: "unseen", "aria-live": "polite" });
     const draft = (chat = this.#chat) => `draft.${chat.participant.chatId}`;
@@ -76,14 +77,14 @@ export class Conversation {
       { get: () => drafts.get(draft()), set: (text) => drafts.set(draft(), text) },
       { rows: 1, placeholder: t("writeHere"), "aria-label": t("message"), "aria-describedby": `${id}-preview ${id}-keys ${id}-hint` });
     this.text = this.field.text;
-    /** The files of the message that is being written. */
+    /** The files of the draft. */
     this.tray = new Tray(t, lang, {
       announce: (words) => announce(this.live, words), removed: () => this.text.focus(), takes: () => isShown(this.form) && !this.#held.has(this.#chat),
     }, id);
     this.waits = h("p", { class: "note waits", role: "status" });
     this.send = h("button", {
       class: "send", "aria-label": t("send"), title: t("send"),
-      onmousedown: (event) => event.preventDefault(), // the field keeps the focus, and a phone its keyboard
+      onmousedown: (event) => event.preventDefault(), // keeps the focus in the field, and the keyboard of a phone open
     }, icon("send"));
     this.form = h("form", { class: "composer", onsubmit: (event) => this.#submitted(event) },
       this.previewed, this.field.hint, this.field.alarm, this.tray.problem, this.tray.element, this.waits,
@@ -91,7 +92,7 @@ export class Conversation {
     this.element = h("section", { class: "conversation" },
       h("div", { class: "view" }, this.log, this.typing, this.newer), this.live, this.form, this.tray.zone);
     this.tray.watch(this.element, (target) => this.form.contains(target) || this.log.contains(target));
-    /** What gets the focus when the chat ends under the hands of somebody who writes. @type {HTMLElement} */
+    /** Gets the focus if the chat ends while somebody is writing. @type {HTMLElement} */
     this.next = this.log;
 
     this.text.addEventListener("input", () => this.#chat?.typing.key(this.text.value));
@@ -99,7 +100,7 @@ export class Conversation {
     this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     const follow = new ResizeObserver(() => {
       if (this.#following) this.toEnd();
-      this.#read(); // it may have been hidden
+      this.#read(); // messages may have been hidden until now
     });
     follow.observe(this.log);
     follow.observe(this.log.firstElementChild);
@@ -131,7 +132,7 @@ export class Conversation {
     this.#changed();
   }
 
-  /** Puts a text where the cursor is. @param {string} text @param {number} [from] in the place of what stands from there */
+  /** Inserts a text at the cursor. @param {string} text @param {number} [from] replaces the text from there to the cursor */
   insert(text, from = this.text.selectionStart) {
     if (this.text.readOnly) return;
     this.field.replace(text, from, this.text.selectionEnd);
@@ -156,14 +157,14 @@ export class Conversation {
     if (this.#held.has(chat) || this.field.tooLong() || !(content || this.tray.count)) return;
     if (this.tray.count && !await this.#filesOf(chat)) return;
     const files = this.tray.take(chat);
-    if (!content && !files.length) return; // all were removed meanwhile
+    if (!content && !files.length) return; // all files were removed in the meantime
     if (chat === this.#chat) this.field.value = "";
     else this.#forget(chat);
     chat.send(content, files);
     if (chat === this.#chat) this.toEnd();
   }
 
-  /** A message waits for its files. What has become of them is said with each. @returns {Promise<boolean>} */
+  /** Waits for the files of a message. Each file shows its own result. @returns {Promise<boolean>} */
   async #filesOf(chat) {
     this.#held.add(chat);
     this.#hold();
@@ -191,11 +192,11 @@ export class Conversation {
     this.#read();
   }
 
-  /** Each note stands after the messages that were there before it. */
+  /** Puts each note after the messages that were written before it. */
   #placeNotes() {
     for (const item of this.messages.querySelectorAll(".team-note, .event")) item.remove();
     const items = Array.from(this.messages.querySelectorAll(".message"));
-    const first = this.#from > 0 ? items[0]?.dataset.at ?? "" : ""; // older ones are not in the page
+    const first = this.#from > 0 ? items[0]?.dataset.at ?? "" : ""; // older notes are not in the page
     let at = 0;
     let before = null;
     for (const note of this.#chat.notes) {
@@ -215,7 +216,7 @@ export class Conversation {
   }
 
   #noted(note) {
-    for (const item of this.messages.querySelectorAll(".message.first:not(.mine)")) { // the name may not have been known
+    for (const item of this.messages.querySelectorAll(".message.first:not(.mine)")) { // the name may have been unknown until now
       if (item.dataset.by === note.supportId) write(item.querySelector(".who > span"), this.#chat.nameOf({ from: "Support", supportId: note.supportId }));
     }
     const last = this.messages.lastElementChild?.lastElementChild;
@@ -228,8 +229,8 @@ export class Conversation {
   }
 
   /**
-   * In every way unlike a message: what is taken for one may be told to a visitor. In the archive
-   * something else may have happened there: of that, event says it.
+   * Shows a note. It looks different from a message in every way, so that nobody mistakes one for the
+   * other. In the archive it can also be another event: then `event` has the text.
    */
   #note({ content, supportUserName, timestamp, event }) {
     const at = new Date(timestamp);
@@ -283,7 +284,7 @@ export class Conversation {
     const over = isOver(this.#chat);
     const draft = { messageId: "draft", content: this.field.value, problem: state === "ended" ? "expired" : problem };
     this.#unsent.show(this.#chat, over && visible(draft.content) ? [...outbox, draft] : outbox, over);
-    this.fate.hidden = this.#unsent.element.childElementCount > 0; // the last one is not yet sent
+    this.fate.hidden = this.#unsent.element.childElementCount > 0; // the last message is not sent yet
     if (this.form.hidden === over) return;
     if (over) this.tray.drop(this.#chat);
     const focused = this.form.contains(this.form.getRootNode().activeElement);
@@ -291,7 +292,7 @@ export class Conversation {
     if (over && focused) this.next.focus();
   }
 
-  /** Below the last message of this side. */
+  /** Shows the state below the last message of this side. */
   #showFate() {
     const last = this.#chat.messages.findLast((message) => this.#own(message));
     const words = last && this.#chat.receipts.of(last);
@@ -311,19 +312,19 @@ export class Conversation {
     write(this.typing, typing ? t("typing", { name: this.#name({ from: this.#chat.participant.role === "User" ? "Support" : "User" }) }) : "");
   }
 
-  /** What is in view in a visible page has been read. */
+  /** Marks the messages in view as read, if the page is visible. */
   #read() {
     if (document.hidden || !this.log.clientHeight || !this.#chat?.receipts.unread) return;
     this.#chat.receipts.read(this.#following ? undefined : this.#lastInView());
   }
 
-  /** The number of the last message whose end is in view, or above it. */
+  /** The seq of the last message whose end is in view, or above the view. */
   #lastInView() {
     const end = this.log.getBoundingClientRect().bottom + 1; // rounded
     let number = this.#from + this.messages.querySelectorAll(".message").length;
     for (const page of Array.from(this.messages.children).reverse()) {
       const items = Array.from(page.querySelectorAll(".message")).reverse();
-      // What is in a page out of view is not measured: that would have it laid out.
+      // Do not measure lists out of view: that would lay them out.
       const seen = page.getBoundingClientRect().top < end ? items.findIndex((item) => item.getBoundingClientRect().bottom <= end) : -1;
       if (seen >= 0) return number - seen;
       number -= items.length;
@@ -331,12 +332,12 @@ export class Conversation {
     return number;
   }
 
-  /** Of this side; not necessarily by this person. */
+  /** Returns whether a message is of this side, though not necessarily by this person. */
   #own({ from }) {
     return from === SIDE[this.#chat.participant.role];
   }
 
-  /** Several agents may have had a chat. */
+  /** The name above a message. A chat may have had several agents. */
   #mine(message) {
     const { role, supportId } = this.#chat.participant;
     return message.from === role && (role === "User" || message.supportId === supportId);
@@ -346,7 +347,7 @@ export class Conversation {
     return this.#mine(message) ? this.#t("you") : this.#chat.nameOf(message) || this.#t("agent");
   }
 
-  /** A message, after the day if it is the first one of it. */
+  /** The element of a message, after a line with the date if it is the first one of a day. */
   #items(message, before) {
     const at = new Date(message.timestamp);
     const last = before && new Date(before.timestamp);

@@ -5,14 +5,14 @@ import { list } from "./list.js";
 import { PRESENCE, showLife, starsOf, stateOf } from "./pane.js";
 import { cut } from "./text.js";
 
-/** The lobby's count may be late by some seconds. */
+/** The lobby's count can be some seconds late. */
 const CERTAIN = 6;
 
-/** The list of the agent's conversations, of which one is selected. */
+/** The list of the agent's conversations. One of them is selected. */
 export class Conversations {
   #session;
   #desk;
-  #more = 0; // for how many seconds there have been more elsewhere
+  #more = 0; // the number of seconds for which there have been more elsewhere
   #t;
   #ttl;
   #choose;
@@ -48,7 +48,7 @@ export class Conversations {
     const { entries } = this.#desk;
     list(this.tabs, entries, (chatId) => this.#tab(chatId), (item, entry, chatId) => this.#updateTab(item, entry, chatId));
     this.none.hidden = entries.size > 0;
-    this.tabs.hidden = !this.none.hidden; // a list of tabs has to have some
+    this.tabs.hidden = !this.none.hidden; // a tablist must have tabs
     this.tick();
   }
 
@@ -60,14 +60,14 @@ export class Conversations {
     return true;
   }
 
-  /** What changes with time alone. */
+  /** Updates the times. */
   tick() {
     for (const item of this.tabs.children) {
       showLife(item.querySelector(".life"), this.#desk.entries.get(item.dataset.key)?.chat, this.#ttl);
     }
   }
 
-  /** A second has gone by. */
+  /** Is called each second. */
   second() {
     const { lobby } = this.#session;
     const here = Array.from(this.#desk.entries.values()).filter(({ chat: { state, participant } }) => participant.role === "Support" && state === "connected");
@@ -108,7 +108,7 @@ export class Conversations {
     item.classList.toggle("looks-on", looksOn);
     const { typing } = chat.typing.other;
     types.hidden = !typing;
-    last.classList.toggle("unseen", typing); // typing is for the eye alone
+    last.classList.toggle("unseen", typing); // screen readers do not read out who is typing
     item.dataset.state = chat.state;
     item.setAttribute("aria-selected", String(chatId === selected));
     item.tabIndex = chatId === selected || (selected === "" && item === this.tabs.firstElementChild) ? 0 : -1;

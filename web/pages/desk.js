@@ -1,29 +1,28 @@
 import { Chat } from "./client.js";
 import { Outbox } from "./storage.js";
 
-/** What a chat tells beside its changes and messages. */
+/** The events of a chat other than changes and messages. */
 const NEWS = ["typing", "presence", "rated", "note", "left"];
-/** Somebody else has the chat, or is to have it. */
+/** Problems which mean that somebody else has the chat, or will get it. */
 const GONE = ["already_taken", "released"];
 
 /**
- * The conversations of one agent in one console window, kept over reloads. A window that finds those
- * of another one of the same agent that is closed takes them over; the browser's locks tell which
- * windows are still there.
+ * The conversations of one agent in one console window, which survive a reload. A new window takes over
+ * the conversations of the same agent's closed windows. The browser's locks tell which windows are open.
  *
  * Events: `change`, `message` (detail: {entry, message}), `lost` (detail: {participant, problem};
- * another agent has the chat, or is to have it. It is gone from here, unless there is something of it to read).
+ * another agent has the chat, or will get it. It is removed from here unless it has something to read).
  *
  * @typedef {{chat: Chat, read: number, unread: number, ending: boolean, moving: boolean, rejoining: boolean}} Entry
- *          read: the number of the last message that the agent has read, as far as this browser
- *          knows; unread: on no device; ending: the agent has asked for its end, here; moving: for
- *          somebody else to have it; rejoining: on the way back to it by who the token is about.
- *          An Observer's is a chat that the agent looks on
+ *          read: the seq of the last message that the agent has read, as far as this browser
+ *          knows; unread: the number of messages read on no device; ending: the agent is ending it
+ *          here; moving: the agent is transferring it; rejoining: it is joined again by the token's
+ *          sub. The entry of an Observer is a chat that the agent watches
  */
 export class Desk extends EventTarget {
-  /** @type {Map<string, Entry>} by chatId, in the order of their beginning */
+  /** @type {Map<string, Entry>} by chatId, oldest first */
   entries = new Map();
-  /** The chatId of the conversation that is shown, or "". */
+  /** The chatId of the selected conversation, or "". */
   selected = "";
 
   #base;
@@ -33,13 +32,13 @@ export class Desk extends EventTarget {
   #owner = "";
   #window = "";
   #release = () => {};
-  #removed = new Set(); // what this window has put away
+  #removed = new Set(); // the chats that this window has removed
 
   /**
    * @param {string} base the chat server's URL
-   * @param {import("./storage.js").Store} shared keeps the conversations, and what is half written in them
-   * @param {import("./storage.js").Store} tab keeps the window's name
-   * @param {() => string} token the agent's, where agents need one
+   * @param {import("./storage.js").Store} shared stores the conversations and their drafts
+   * @param {import("./storage.js").Store} tab stores the window's name
+   * @param {() => string} token the agent's token, if agents need one
    */
   constructor(base, shared, tab, token) {
     super();
@@ -49,7 +48,7 @@ export class Desk extends EventTarget {
     this.#token = token;
   }
 
-  /** Lists the conversations that an agent had open: connect comes back to them. @param {string} owner */
+  /** Loads the conversations that an agent had open. connect() rejoins them. @param {string} owner */
   async open(owner) {
     this.#owner = owner;
     await this.#nameWindow();
@@ -65,7 +64,7 @@ export class Desk extends EventTarget {
     this.#changed();
   }
 
-  /** Puts the conversations away: they wait for their owner, in whatever window. */
+  /** Closes the conversations. They wait for their owner, in any window. */
   close() {
     const { entries } = this;
     this.#save(true);
@@ -76,7 +75,7 @@ export class Desk extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** The agent has another name. @param {string} owner */
+  /** The agent has changed their name. @param {string} owner */
   set owner(owner) {
     for (const name of this.#shared.names("desk.")) {
       const record = this.#shared.get(name);
@@ -86,7 +85,7 @@ export class Desk extends EventTarget {
     this.#changed();
   }
 
-  /** A window's name outlives a reload; a copy of a tab, and another agent, need another one. */
+  /** Takes a name for the window. It survives a reload, but a duplicated tab or another agent needs a new one. */
   async #nameWindow() {
     if (this.#window) return;
     const before = this.#tab.get("window");
@@ -102,13 +101,13 @@ export class Desk extends EventTarget {
     this.#tab.set("window", this.#window);
   }
 
-  /** A record of the desk, if it is this agent's. */
+  /** A stored record, if it is this agent's. */
   #ownRecord(name) {
     const record = this.#shared.get(name);
     return (record?.owner ?? this.#owner) === this.#owner ? record : null;
   }
 
-  /** The records of windows that are closed, or whose agent has signed out. */
+  /** The records of windows that were closed, or whose agent has signed out. */
   async #orphans() {
     const present = new Set((await navigator.locks?.query())?.held.map(({ name }) => name));
     const there = (name) => !navigator.locks || present.has(lockName(name.slice("desk.".length)));
@@ -133,19 +132,19 @@ export class Desk extends EventTarget {
     return this.entries.get(this.selected);
   }
 
-  /** Takes a visitor and shows the conversation. @param {import("./client.js").Participant} participant */
+  /** Joins a visitor's chat and selects it. @param {import("./client.js").Participant} participant */
   take(participant) {
     this.#add(participant).open();
     this.select(participant.chatId);
   }
 
-  /** Shows a chat that another agent has, without anybody's noticing. @param {import("./lobby.js").Talk} talk */
+  /** Observes a chat of another agent. Nobody notices. @param {import("./lobby.js").Talk} talk */
   look({ userId, chatId, username }, observerName) {
     if (!this.entries.has(chatId)) this.#add({ role: "Observer", userId, chatId, username, observerName }).open();
     this.select(chatId);
   }
 
-  /** Takes up a conversation that the agent has on another machine. @param {import("./lobby.js").Talk} talk */
+  /** Joins a conversation that the agent has on another device. @param {import("./lobby.js").Talk} talk */
   adopt({ userId, chatId, username, supportId, supportUserName }) {
     const known = this.entries.has(chatId) || this.#removed.has(chatId) ||
       this.#shared.names("desk.").some((name) => this.#shared.get(name)?.chats.some((one) => one.chatId === chatId));
@@ -154,7 +153,7 @@ export class Desk extends EventTarget {
     this.#changed();
   }
 
-  /** Comes back to the conversations that are not connected, be it for want of a good token. */
+  /** Connects the conversations that are not connected, for instance because a token had expired. */
   connect() {
     for (const { chat } of this.entries.values()) {
       if (chat.problem === "unauthorized" || chat.state === "offline" || chat.state === "connecting") chat.open();
@@ -166,7 +165,7 @@ export class Desk extends EventTarget {
     this.#changed();
   }
 
-  /** Goes to another conversation: 1 is the next, -1 the previous. */
+  /** Selects another conversation: 1 is the next one, -1 the previous one. */
   step(by) {
     const ids = [...this.entries.keys()];
     if (ids.length === 0) return;
@@ -175,8 +174,8 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * Ends a conversation on both sides, once there is a connection. It stays here to be read and
-   * rated, unless the server cannot end it: then it is left.
+   * Ends a conversation for both sides, once there is a connection. It stays in the list, so that it can
+   * be read and rated. If the server cannot end it, the agent leaves it.
    * @param {string} chatId
    * @returns {Promise<"ended"|"left"|"failed">}
    */
@@ -195,11 +194,11 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * Gives a conversation to somebody else. It is gone from here then, but for who looks on.
+   * Transfers a conversation. It is removed from here then, except for an observer.
    * @param {string} chatId
    * @param {import("./client.js").Target} to
    * @param {string} [note]
-   * @throws {import("./refusal.js").Refusal} if it stays as it is
+   * @throws {import("./refusal.js").Refusal} if the conversation is unchanged
    */
   async transfer(chatId, to, note) {
     const entry = this.entries.get(chatId);
@@ -211,7 +210,7 @@ export class Desk extends EventTarget {
     } catch (error) {
       entry.moving = false;
       this.#changed();
-      if (error.code !== "already_taken") throw error; // else it was done, and only the answer lost
+      if (error.code !== "already_taken") throw error; // otherwise it was transferred, and only the answer was lost
     }
     entry.moving = false;
     if (this.entries.get(chatId) !== entry) return;
@@ -220,8 +219,8 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * Has a chat that the agent looks on. What holds a user for somebody else is the queue's: whoever
-   * joins the chat first has it, so this goes on at once.
+   * Takes over a chat that the agent observes. Only the queue can hold a user for somebody else. The
+   * first agent who joins has the chat, so this joins at once.
    * @param {string} chatId
    * @param {string} name the agent's
    */
@@ -232,7 +231,7 @@ export class Desk extends EventTarget {
     if (this.entries.get(chatId) === entry) this.take({ role: "Support", userId, chatId, username, supportUserName: name });
   }
 
-  /** Leaves a conversation, which may go on without this agent, and shows its neighbour. */
+  /** Leaves a conversation, which may go on without this agent, and selects its neighbour. */
   remove(chatId) {
     const ids = [...this.entries.keys()];
     const at = ids.indexOf(chatId);
@@ -279,10 +278,10 @@ export class Desk extends EventTarget {
       if (over && chat.state === "ended" && chat.messages.length === 0) return this.#gone(participant.chatId);
       this.#changed();
     });
-    // What this browser knows to be read is so before the server says it, and if it could not be told.
+    // This browser knows what was read before the server confirms it, and even if it cannot tell the server.
     chat.addEventListener("history", () => chat.receipts.read(entry.read));
     chat.addEventListener("receipt", ({ detail: { from, read } }) => {
-      if (from !== "Support") return; // how far the agent's messages have come is shown with them
+      if (from !== "Support") return; // the visitor's marks only change how the agent's messages look
       entry.read = read;
       this.#changed();
     });
@@ -295,8 +294,8 @@ export class Desk extends EventTarget {
   }
 
   /**
-   * The agent may have the chat by another supportId, from another machine: without one, the server
-   * goes by who their token is about.
+   * On another device the agent has the chat by another supportId. Without a supportId, the server goes
+   * by the sub of the token.
    */
   #rejoins(entry) {
     const { chat } = entry;
@@ -307,7 +306,7 @@ export class Desk extends EventTarget {
     return true;
   }
 
-  /** What is written next must not go to another visitor: so nobody else's conversation is shown. */
+  /** Selects no other conversation, so that what is typed next does not go to another visitor. */
   #lost({ participant, messages, problem }) {
     const { chatId } = participant;
     if (messages.length === 0 && !this.#draft(chatId)) {
@@ -317,7 +316,7 @@ export class Desk extends EventTarget {
     this.dispatchEvent(new CustomEvent("lost", { detail: { participant, problem } }));
   }
 
-  /** One that had ended before the page was left, and of which nothing can be read any more. */
+  /** Removes a conversation that had ended before the page was left, and that can no longer be read. */
   #gone(chatId) {
     if (this.#draft(chatId)) return this.#changed();
     this.#forget(chatId);
@@ -330,7 +329,7 @@ export class Desk extends EventTarget {
     this.#news();
   }
 
-  /** Something has changed that is not kept. */
+  /** Reports a change that is not stored. */
   #news() {
     this.dispatchEvent(new Event("change"));
   }
@@ -340,7 +339,7 @@ export class Desk extends EventTarget {
     const chats = [];
     for (const { chat: { state, ended, gone, participant }, read, rejoining } of this.entries.values()) {
       if (participant.role !== "Support") continue;
-      const over = state === "ended"; // one that somebody has ended can be read, and rated, for some time
+      const over = state === "ended"; // an ended chat can be read and rated for some time
       const stays = (participant.supportId || rejoining) && (!over || (ended.from && !gone));
       if (stays || this.#draft(participant.chatId)) chats.push({ ...participant, read, over });
     }
@@ -353,14 +352,14 @@ const lockName = (name) => `livesupport ${name}`;
 
 /**
  * Takes a lock until the page is left.
- * @returns {Promise<(() => void)|null>} gives it back before; null if another page has it
+ * @returns {Promise<(() => void)|null>} a function that releases it earlier; null if another page has it
  */
 function hold(name) {
-  if (!navigator.locks) return Promise.resolve(() => {}); // no TLS: then nothing is taken over
+  if (!navigator.locks) return Promise.resolve(() => {}); // without TLS there are no locks, and nothing is taken over
   return new Promise((resolve) => {
     const left = new Promise((release) => {
       addEventListener("pagehide", release, { once: true });
-      // The page that a reload has ended may have it for a moment still.
+      // After a reload, the previous page may hold it for another moment.
       navigator.locks.request(lockName(name), { signal: AbortSignal.timeout(1_000) }, () => {
         resolve(release);
         return left;

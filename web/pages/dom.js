@@ -1,9 +1,9 @@
-/** What is announced stays for this time, in ms, for screen readers to take it up. */
+/** How long an announcement stays in the page for screen readers, in ms. */
 const SAID = 1_000;
 
 /**
- * Makes an element. A property of props is set as such if the element has it, else as an
- * attribute; on… is a listener, class the class, dataset its entries.
+ * Creates an element. Each of the props becomes a property if the element has it, otherwise an attribute.
+ * on… adds a listener, class sets the class, and dataset adds its entries.
  * @param {string} tag
  * @param {object} props
  * @param {...(Node|string)} children
@@ -48,7 +48,7 @@ const ICONS = {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A line drawing of 24 by 24 that takes the text's colour and is hidden from assistive technology. */
+/** An icon of 24 by 24 units in the colour of the text, hidden from assistive technology. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -60,12 +60,12 @@ export function icon(name) {
   return svg;
 }
 
-/** Changes a text only if it is another one, so that nothing is announced or laid out in vain. */
+/** Sets a text only if it has changed, so that nothing is announced or laid out needlessly. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Gives an icon button its picture and its name. */
+/** Sets the icon and the name of an icon button. */
 export function label(button, picture, text) {
   if (button.getAttribute("aria-label") === text) return;
   button.setAttribute("aria-label", text);
@@ -73,7 +73,7 @@ export function label(button, picture, text) {
   button.replaceChildren(icon(picture));
 }
 
-/** A span in ms, such as 2:05 or 1:02:05. */
+/** Formats a duration in ms, such as 2:05 or 1:02:05. */
 export function clock(span) {
   const seconds = Math.max(0, Math.floor(span / 1000));
   const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -82,7 +82,7 @@ export function clock(span) {
 }
 
 /**
- * Has a text read out by screen readers, also if it is the same as the last one.
+ * Makes screen readers read out a text, even if it is the same as the last one.
  * @param {Element} region a live region
  * @param {string} text
  */

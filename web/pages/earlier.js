@@ -2,15 +2,15 @@ import { h, write } from "./dom.js";
 import { Moments } from "./moments.js";
 import { cut } from "./text.js";
 
-/** So many characters of how a chat began are shown. */
+/** The number of characters shown of a chat's first message. */
 const OPENING = 80;
 
-/** What the visitor of a conversation has talked about before, if the site knows them; each can be read in the archive. */
+/** The earlier chats of a conversation's visitor, if the site knows them. Each one opens in the archive. */
 export class EarlierChats {
   #session;
   #t;
   #moments;
-  #known = new WeakMap(); // by the conversation
+  #known = new WeakMap(); // by conversation
   #of = null;
 
   /**
@@ -27,7 +27,7 @@ export class EarlierChats {
     this.element = h("details", { class: "earlier-chats", hidden: true }, this.count, this.items);
   }
 
-  /** @param {{participant: import("./client.js").Participant}|null} chat the conversation that is shown */
+  /** @param {{participant: import("./client.js").Participant}|null} chat the selected conversation */
   update(chat) {
     if (chat && !this.#known.has(chat) && this.#session.archive.access === "open" && mayBeKnown(chat.participant)) this.#look(chat);
     const chats = (chat && this.#known.get(chat)) ?? [];
@@ -47,7 +47,7 @@ export class EarlierChats {
       this.#known.set(chat, chats);
       this.#session.dispatchEvent(new Event("change"));
     } catch {
-      // it is shown where it can be had; what is wrong with the archive is told there
+      // the archive's own view reports its errors
     }
   }
 
@@ -60,7 +60,7 @@ export class EarlierChats {
   }
 }
 
-/** Whether a site may have vouched for a visitor: the queue and the archive say so, other lists do not. */
+/** Returns whether the site may have vouched for a visitor: only the queue and the archive tell. */
 function mayBeKnown({ verified, since }) {
   return verified ?? !since;
 }

@@ -1,6 +1,6 @@
 import { h, write } from "./dom.js";
 
-/** The button that ends a chat, and the question that it asks first. */
+/** The button that ends a chat, and its confirmation. */
 export class Ending {
   #t;
   #end;
@@ -20,7 +20,7 @@ export class Ending {
       h("p", { id: "end-question" }, t("endAsk")), h("div", { class: "choice" }, this.no, this.yes));
     this.question.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
-      event.stopPropagation(); // the panel stays
+      event.stopPropagation(); // keeps the panel open
       this.#ask(false);
     });
   }
@@ -29,7 +29,7 @@ export class Ending {
     return !this.question.hidden;
   }
 
-  /** Whether there is a chat that can be ended. A question about another one is withdrawn. */
+  /** Shows the button if the chat can be ended. Withdraws the question about another chat. */
   offer(possible) {
     this.button.hidden = !possible;
     if (!possible) this.#close();
@@ -43,7 +43,7 @@ export class Ending {
     }
     this.question.hidden = false;
     this.button.setAttribute("aria-expanded", "true");
-    this.no.focus(); // lest pressing a key twice ends it
+    this.no.focus(); // so that pressing a key twice does not end the chat
   }
 
   #close() {
@@ -60,7 +60,7 @@ export class Ending {
 
   #wait(busy) {
     this.#busy = busy;
-    for (const button of [this.yes, this.no]) button.setAttribute("aria-disabled", String(busy)); // disabled, it would lose the focus
+    for (const button of [this.yes, this.no]) button.setAttribute("aria-disabled", String(busy)); // a disabled button would lose the focus
     write(this.yes, this.#t(busy ? "endingChat" : "endChat"));
   }
 }

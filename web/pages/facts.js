@@ -1,6 +1,6 @@
 import { h, write } from "./dom.js";
 
-/** What is known of a visitor beside the name: the page they are on, and what the site has told. */
+/** Shows what is known about a visitor: the page they are on, and what the site has told. */
 export class Facts {
   #t;
   #languages;
@@ -10,7 +10,7 @@ export class Facts {
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
-   * @param {import("./session.js").Session} session knows what the site asks
+   * @param {import("./session.js").Session} session has the site's questions
    */
   constructor(t, lang, session) {
     this.#t = t;
@@ -26,7 +26,7 @@ export class Facts {
   update({ details = {} }) {
     const { questions } = this.#session;
     const now = JSON.stringify([details, [...questions.values()]]);
-    if (now === this.#shown) return; // and what has been opened stays so
+    if (now === this.#shown) return; // so what was expanded stays expanded
     this.#shown = now;
     const { page, referrer, language, fields = {} } = details;
     this.page.hidden = !page;
@@ -34,7 +34,7 @@ export class Facts {
     const rows = [["cameFrom", referrer && address(referrer)], ["speaks", language && this.#language(language)]]
       .filter(([, value]) => value).map(([key, value]) => [this.#t(key), value]);
     const consented = details.consent === true || (fields.consent === "true" && !questions.has("consent"));
-    for (const id of new Set([...questions.keys(), ...Object.keys(fields)])) { // as the site asks them
+    for (const id of new Set([...questions.keys(), ...Object.keys(fields)])) { // in the order of the site's questions
       const value = fields[id];
       if (!value || (id === "consent" && consented)) continue;
       const { label = id, kind } = questions.get(id) ?? {};
@@ -51,12 +51,12 @@ export class Facts {
     try {
       return this.#languages.of(tag);
     } catch {
-      return tag; // whatever a browser has said
+      return tag; // not a language tag
     }
   }
 }
 
-/** An address as a link, if it may be one, without what everybody knows of it. */
+/** A web address as a link with its host and path. Any other text stays as it is. */
 function address(text) {
   let url;
   try {
@@ -69,7 +69,7 @@ function address(text) {
   return h("a", { href: url.href, title: url.href, target: "_blank", rel: "noopener noreferrer nofollow ugc", dir: "ltr" }, short);
 }
 
-/** What turns the direction or cannot be seen stays encoded. */
+/** Decodes a path, unless it has characters that are invisible or change the direction of text. */
 function decoded(path) {
   try {
     const plain = decodeURI(path);

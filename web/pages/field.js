@@ -2,10 +2,10 @@ import { MAX_CONTENT } from "./client.js";
 import { h, write } from "./dom.js";
 import { characters, visible } from "./text.js";
 
-/** On a touch keyboard Enter starts a new line: there is no Shift to hold. */
+/** Whether Enter starts a new line: a touch keyboard has no Shift to hold. */
 const touch = matchMedia("(pointer: coarse)");
 
-/** The field in which a message is written. What is half written is kept, and nothing of it is ever cut. */
+/** The field for a message. It stores the draft, and never cuts it. */
 export class MessageField {
   #t;
   #props;
@@ -15,7 +15,8 @@ export class MessageField {
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {{id: string, enterSends: boolean, grows: boolean, most?: number, submit: () => void}} props
-   *        enterSends: without Ctrl, where Enter is a key; grows: with its text; most: characters
+   *        enterSends: whether Enter alone sends, on a hardware keyboard; grows: with
+   *        its text; most: the maximum number of characters
    * @param {{get: () => string|null, set: (text: string|null) => void}} draft
    * @param {object} attributes of the textarea
    */
@@ -25,7 +26,7 @@ export class MessageField {
     this.#draft = draft;
     this.text = h("textarea", { dir: "auto", id: props.id, ...attributes });
     this.hint = h("p", { class: "hint", id: `${props.id}-hint` });
-    this.alarm = h("div", { class: "unseen", role: "alert" }); // the hint changes with each key, and is read out once
+    this.alarm = h("div", { class: "unseen", role: "alert" }); // the hint changes with each key, but is read out only once
     this.keys = h("p", { class: "note keys", id: `${props.id}-keys` });
     this.text.addEventListener("keydown", (event) => {
       if (!this.#sends(event)) return;
@@ -38,11 +39,11 @@ export class MessageField {
       this.text.enterKeyHint = props.enterSends && !touch.matches ? "send" : "enter";
       write(this.keys, t(touch.matches ? "keysTouch" : "keys"));
     };
-    this.text.addEventListener("focus", explain); // a keyboard may have come or gone
+    this.text.addEventListener("focus", explain); // a keyboard may have been connected or removed
     explain();
   }
 
-  /** Ctrl and Enter send everywhere. 229 is the Enter that ends a composition, where isComposing is false by then (Safari). */
+  /** Ctrl+Enter always sends. The key code 229 is an Enter that ends a composition; in Safari isComposing is already false. */
   #sends({ key, isComposing, keyCode, shiftKey, altKey, ctrlKey, metaKey }) {
     if (key !== "Enter" || isComposing || keyCode === 229 || altKey) return false;
     return ctrlKey || metaKey || (this.#props.enterSends && !touch.matches && !shiftKey);
@@ -57,13 +58,13 @@ export class MessageField {
     this.changed();
   }
 
-  /** Takes back what was half written. */
+  /** Restores the draft. */
   restore() {
     this.text.value = this.#draft.get() ?? "";
     this.#measured();
   }
 
-  /** Puts a text in the place of another one. @param {string} text @param {number} from @param {number} to */
+  /** Replaces a part of the text. @param {string} text @param {number} from @param {number} to */
   replace(text, from, to) {
     this.text.setRangeText(text, from, to, "end");
     this.changed();
@@ -72,7 +73,7 @@ export class MessageField {
 
   /** The text has changed. */
   changed() {
-    this.#draft.set(null); // storage may be too full for the new one: then rather none than an old one
+    this.#draft.set(null); // if the storage is too full for the new draft, keep none rather than an old one
     if (this.value) this.#draft.set(this.value);
     this.#measured();
   }
@@ -82,7 +83,7 @@ export class MessageField {
     this.tooLong();
   }
 
-  /** Says so if the text is too long. */
+  /** Tells if the text is too long. */
   tooLong() {
     const { most = MAX_CONTENT } = this.#props;
     const count = this.value.length > most ? characters(this.value) : 0;
@@ -94,7 +95,7 @@ export class MessageField {
     return tooLong;
   }
 
-  /** Whether there is something that may be sent. */
+  /** Returns whether the text can be sent. */
   sendable() {
     return visible(this.value) && !this.tooLong();
   }
@@ -103,7 +104,7 @@ export class MessageField {
     const { text } = this;
     if (!this.#props.grows) return;
     this.#width = text.clientWidth;
-    if (!this.#width) return; // nothing can be measured while it is hidden
+    if (!this.#width) return; // hidden elements cannot be measured
     text.style.overflowY = "hidden";
     text.style.height = "auto";
     text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;

@@ -5,12 +5,12 @@ import { list } from "./list.js";
 import { Moments } from "./moments.js";
 import { starsOf } from "./pane.js";
 
-/** The search in the archive: what to look for, and what has been found. */
+/** The search in the archive: the filter and the results. */
 export class Finder {
   #session;
   #t;
   #moments;
-  #shown = null; // the list that stands in the page
+  #shown = null; // the list in the page
 
   /**
    * @param {import("./session.js").Session} session
@@ -52,7 +52,7 @@ export class Finder {
     const t = this.#t;
     const { archive, signedIn } = this.#session;
     const { found, more, full, searching, problem, wanted } = archive;
-    if (!signedIn) for (const field of [this.query, this.from, this.to]) field.value = ""; // nothing of it stays in the page
+    if (!signedIn) for (const field of [this.query, this.from, this.to]) field.value = ""; // nothing of an agent who has signed out stays in the page
     write(this.problem, problem ? failure(t, problem) : "");
     this.retry.hidden = !problem;
     this.element.setAttribute("aria-busy", String(searching));
@@ -66,14 +66,14 @@ export class Finder {
     const teams = new Map([...this.#session.teams.keys(), ...archive.teams].map((id) => [id, this.#session.team(id)]));
     this.teamLabel.hidden = teams.size === 0;
     this.#choices(this.team, wanted.team, t("allTeams"), teams);
-    if (this.#shown !== found) { // many things change, and this list is long
+    if (this.#shown !== found) { // this list is long, so rebuild it only when it has changed
       this.#shown = found;
       list(this.items, new Map(found.map((one) => [one.chatId, one])), () => this.#item(), (item, one) => this.#updateItem(item, one));
     }
     this.#mark();
   }
 
-  /** Who is here, and who has had one of the chats that were found. */
+  /** The choices: agents who are here, and those of the chats that were found. */
   #agents() {
     const { lobby, archive, needsToken } = this.#session;
     const here = (lobby.colleagues ?? []).map(({ agent, supportUserName }) => [needsToken ? agent : supportUserName, supportUserName]);
@@ -82,7 +82,7 @@ export class Finder {
 
   #choices(field, value, all, choices) {
     const wanted = JSON.stringify([...choices]);
-    if (field.dataset.choices !== wanted && document.activeElement !== field) { // else somebody chooses
+    if (field.dataset.choices !== wanted && document.activeElement !== field) { // not while somebody is choosing
       field.dataset.choices = wanted;
       field.replaceChildren(h("option", { value: "" }, all), ...Array.from(choices, ([who, name]) => h("option", { value: who }, name || who)));
     }
@@ -95,7 +95,7 @@ export class Finder {
     this.query.focus();
   }
 
-  /** The one that is read. */
+  /** Marks the open chat. */
   #mark() {
     const { selected } = this.#session.archive;
     for (const link of this.items.querySelectorAll("[aria-current]")) {
@@ -120,7 +120,7 @@ export class Finder {
   #updateItem(item, { chatId, username, verified, agents, ended, endedBy, messages, score, team }) {
     const t = this.#t;
     const link = item.firstElementChild;
-    if (link.hash) return; // what has ended does not change
+    if (link.hash) return; // an ended chat does not change
     link.href = `#archive/${chatId}`;
     const [name, time, whose, how, mark] = link.children;
     write(name, username);
@@ -135,5 +135,5 @@ export class Finder {
   }
 }
 
-/** How a chat has ended. */
+/** Describes how a chat ended. */
 const ENDS = { User: "endByUser", Support: "endBySupport", expiry: "endByExpiry" };

@@ -1,7 +1,7 @@
 /**
- * Looks after the keyboard's place in the page: when what has the focus goes away, browsers let it
- * fall to the body, and whoever works without a mouse begins at the top. A focus that the agent has
- * taken away by hand stays away.
+ * Keeps the keyboard focus in the page. When the focused element disappears, browsers move the focus to
+ * the body, and somebody without a mouse has to start at the top. A focus that the agent has removed stays
+ * removed.
  */
 export class Focus {
   #last = null;
@@ -11,8 +11,8 @@ export class Focus {
 
   /**
    * @template Place
-   * @param {(element: Element) => Place} placeOf is asked when an element gets the focus
-   * @param {(place: Place) => void} lost is called with what it has said, to find another place
+   * @param {(element: Element) => Place} placeOf is called when an element gets the focus
+   * @param {(place: Place) => void} lost is called with its result, to focus another element
    */
   constructor(placeOf, lost) {
     this.#placeOf = placeOf;
@@ -24,7 +24,7 @@ export class Focus {
     document.addEventListener("focusout", () => setTimeout(() => this.keep()));
   }
 
-  /** Finds another place if the last one is gone. */
+  /** Finds another place if the last one has disappeared. */
   keep() {
     const last = this.#last;
     const now = document.activeElement ?? document.body;
@@ -34,7 +34,7 @@ export class Focus {
   }
 }
 
-/** Whether an element can be seen, and so have the focus. */
+/** Returns whether an element is visible, so that it can have the focus. */
 export function isShown(element) {
   return element.isConnected && element.getClientRects().length > 0;
 }

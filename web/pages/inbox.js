@@ -1,32 +1,32 @@
 import { finishMessage, leftMessages } from "./client.js";
 
-/** How often it is looked for new ones, in seconds. */
+/** The time between two requests for new messages, in seconds. */
 const LOOK = 60;
-/** So many are asked for at once. */
+/** The number of messages in one request. */
 const PAGE = 200;
 
 /**
- * The messages that visitors have left, for a session. Its changes are the session's.
+ * The messages that visitors have left, for a session, which dispatches the changes.
  *
  * @typedef {{messageId: string, name: string, email: string, content: string, team: string|null,
  *            details: object|null, timestamp: string, done: boolean}} Left
  */
 export class Inbox {
-  /** Whether there is one: the server keeps messages, and lets this agent see them. */
+  /** Whether the server stores messages and lets this agent see them. */
   there = false;
-  /** Whether those are listed that somebody has seen to, instead of those that wait. */
+  /** Whether the list has the messages that are done, instead of the open ones. */
   done = false;
   /** The team whose messages are listed, or "" for all. */
   team = "";
-  /** Teams of which there have been messages. @type {Set<string>} */
+  /** The teams that had messages. @type {Set<string>} */
   teams = new Set();
   /** @type {Left[]} newest first */
   messages = [];
-  /** How many wait, of all teams, as far as they are listed. */
+  /** The number of open messages of all teams, as far as they are loaded. */
   waiting = 0;
-  /** Whether there are more. */
+  /** Whether the server has more. */
   more = false;
-  /** Why the last request has failed: a code, or "". */
+  /** The code of the last request's failure, or "". */
   problem = "";
 
   #ask;
@@ -36,7 +36,7 @@ export class Inbox {
   #turn = 0;
 
   /**
-   * @param {() => {base: string, token: string}} ask of whom
+   * @param {() => {base: string, token: string}} ask returns the lobby's URL and the agent's token
    * @param {() => void} changed
    */
   constructor(ask, changed) {
@@ -44,7 +44,7 @@ export class Inbox {
     this.#changed = changed;
   }
 
-  /** The agent begins to work. @param {boolean} kept whether the server keeps messages */
+  /** The agent has signed in. @param {boolean} kept whether the server stores messages */
   async open(kept) {
     this.there = kept;
     if (kept) await this.show(false);
@@ -55,7 +55,7 @@ export class Inbox {
     Object.assign(this, { there: false, done: false, team: "", teams: new Set(), messages: [], waiting: 0, more: false, problem: "" });
   }
 
-  /** A second has gone by. */
+  /** Is called each second. */
   tick() {
     if (!this.there || document.hidden || ++this.#seconds < LOOK) return;
     this.#seconds = 0;
@@ -63,16 +63,16 @@ export class Inbox {
   }
 
   /**
-   * Lists those that wait, or those that are done.
+   * Lists the open messages, or those that are done.
    * @param {boolean} done
-   * @param {string} [team] those of one team alone
+   * @param {string} [team] only those of this team
    */
   show(done, team = "") {
     this.#seconds = 0;
     return this.#load(done, team, "");
   }
 
-  /** Lists more of them. */
+  /** Loads more messages. */
   further() {
     return this.#load(this.done, this.team, this.#next ?? "");
   }
@@ -83,7 +83,7 @@ export class Inbox {
     try {
       const { messages, next } = await leftMessages(base, token, { done, team, cursor, limit: PAGE });
       if (turn !== this.#turn) return;
-      const those = messages.filter((one) => !team || one.team === team); // a server from before sends all
+      const those = messages.filter((one) => !team || one.team === team); // an older server sends those of all teams
       this.messages = cursor ? [...this.messages, ...those] : those;
       for (const one of messages) if (one.team) this.teams.add(one.team);
       this.done = done;
@@ -99,7 +99,7 @@ export class Inbox {
     this.#count();
   }
 
-  /** Somebody has seen to a message. @param {string} messageId */
+  /** Marks a message as done. @param {string} messageId */
   async finish(messageId) {
     const { base, token } = this.#ask();
     const turn = this.#turn;

@@ -1,6 +1,6 @@
 /**
- * Makes an element's children show a map's entries, in its order. Children that stay are left
- * alone, and so is the focus in them.
+ * Makes the children of an element show the entries of a map, in its order. Children that stay are not
+ * moved, so they keep the focus.
  * @template One
  * @param {Element} element
  * @param {Map<string, One>} entries

@@ -6,7 +6,7 @@ import { Moments } from "./moments.js";
 import { reason } from "./strings.js";
 import { paragraphs } from "./text.js";
 
-/** The messages that visitors have left: those that wait for somebody, and those that are done. */
+/** The messages that visitors have left: the open ones and those that are done. */
 export class MessagesDialog {
   #session;
   #t;
@@ -73,12 +73,12 @@ export class MessagesDialog {
     write(this.none, t(done ? "leftNoneDone" : "leftNone"));
   }
 
-  /** Teams of which there are messages. */
+  /** Updates the teams to choose from. */
   #showTeams() {
     const { inbox } = this.#session;
     const ids = [...inbox.teams].sort();
     this.teams.hidden = ids.length === 0;
-    if (isShown(this.teams) && document.activeElement === this.teams) return; // somebody chooses
+    if (isShown(this.teams) && document.activeElement === this.teams) return; // not while somebody is choosing
     const options = [["", this.#t("allTeams")], ...ids.map((id) => [id, this.#session.team(id)])];
     this.teams.replaceChildren(...options.map(([value, words]) => h("option", { value }, words)));
     this.teams.value = inbox.team;
@@ -100,7 +100,7 @@ export class MessagesDialog {
     button.hidden = done;
     showTeam(item.firstElementChild.lastElementChild, this.#session.team(team ?? ""));
     this.#facts.get(item).update({ details: details ?? {} });
-    if (this.#written.has(item)) return; // the rest does not change
+    if (this.#written.has(item)) return; // nothing else of it changes
     this.#written.add(item);
     const [who, address, time] = item.firstElementChild.children;
     write(who, name);

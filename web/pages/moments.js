@@ -1,13 +1,13 @@
 import { readersLocale } from "./strings.js";
 
-/** Times and dates as the reader writes them, in the reader's time zone. */
+/** Formats times and dates in the reader's language and time zone. */
 export class Moments {
   #time;
   #full;
   #day;
   #dayAndYear;
   #locale;
-  #brief; // these two are made when they are needed: the widget does not
+  #brief; // created when needed: the widget does not need these two
   #span;
 
   /** @param {string} lang of the page */
@@ -31,26 +31,26 @@ export class Moments {
     return written(this.#full, at);
   }
 
-  /** Date and time, in little room. */
+  /** Date and time in a short form. */
   brief(at) {
     this.#brief ??= new Intl.DateTimeFormat(this.#locale, { dateStyle: "short", timeStyle: "short" });
     return written(this.#brief, at);
   }
 
-  /** From one time to another. */
+  /** A range of times. */
   span(from, to) {
     if ([from, to].some((at) => Number.isNaN(at.getTime()))) return "";
     this.#span ??= new Intl.DateTimeFormat(this.#locale, { dateStyle: "medium", timeStyle: "short" });
     return this.#span.formatRange(from, to);
   }
 
-  /** The day, with its year if that is not this one. */
+  /** The day, with the year unless it is the current one. */
   day(at) {
     return written(at.getFullYear() === new Date().getFullYear() ? this.#day : this.#dayAndYear, at);
   }
 }
 
-/** Nothing for what is no time: the message with it is shown all the same. */
+/** Returns "" for an invalid time, so that the message is shown all the same. */
 function written(format, at) {
   return Number.isNaN(at.getTime()) ? "" : format.format(at);
 }

@@ -1,24 +1,24 @@
 /**
- * What the browser itself offers. Monitoring, polyfills and old libraries put something else in its
- * place in many pages, and not always something that does the same. What a page has left alone is
- * taken from it, all else from a blank frame; neither is looked at before it is needed. A part of
+ * The browser's own functions. In many pages, monitoring, polyfills and old libraries have replaced some
+ * of them with something that does not always do the same. Functions that the page has not replaced come
+ * from the page, the others from a blank frame, which is created only when it is needed. A part of
  * client.js.
  */
 
 const source = Function.prototype.toString;
-/** The frame's window has the browser's own functions. It is out of the page's sight and reach. */
+/** The window of the frame, which has the browser's own functions. The page cannot see or reach it. */
 let frame = null;
 const taken = new Map();
 const said = new Set();
 
-/** Says in the console, once, what a page does that does not go with the chat. */
+/** Warns once, in the browser's console, of something in the page that keeps the chat from working. */
 export function tell(what) {
   if (said.has(what)) return;
   said.add(what);
   console.warn(`livesupport: ${what}`);
 }
 
-/** Bound functions and proxies have no name in their text. */
+/** Returns whether a function is the browser's own. The source text of bound functions and proxies has no name. */
 function untouched(f, name) {
   return typeof f === "function" && new RegExp(`^function ${name}\\(\\)\\s*{\\s*\\[native code\\]\\s*}$`).test(source.call(f));
 }
@@ -30,13 +30,13 @@ function blank() {
     const shell = document.createElement("div");
     shell.style.setProperty("display", "none", "important");
     frame = document.createElement("iframe");
-    shell.attachShadow({ mode: "closed" }).append(frame); // in no list of the page's frames
+    shell.attachShadow({ mode: "closed" }).append(frame); // so it is not in the page's list of frames
     document.documentElement.append(shell);
   }
   return frame.contentWindow;
 }
 
-/** What is no function itself, and what of it to look at. */
+/** Globals that are not functions, and the functions of theirs to check. */
 const MEMBERS = { JSON: "parse", crypto: "getRandomValues" };
 
 function isOwn(name, value) {
@@ -46,11 +46,11 @@ function isOwn(name, value) {
 }
 
 /**
- * @param {string} name of something global
- * @returns the page's, or the frame's if the page has replaced it
+ * @param {string} name of a global
+ * @returns the page's one, or the frame's if the page has replaced it
  */
 function native(name) {
-  // A frame that was removed or has begun anew takes its sockets along; all else goes on without it.
+  // The sockets of a frame end if it is removed or reloaded; everything else goes on.
   const before = taken.get(name);
   const lost = before?.foreign && name === "WebSocket" && frame.contentWindow?.[name] !== before.value;
   if (before && !lost) return before.value;
@@ -68,7 +68,7 @@ function native(name) {
   return value;
 }
 
-/** A function of the window, which works for the page even if it is the frame's. */
+/** A function of the window. It acts on the page even if it comes from the frame. */
 const ofWindow = (name) => (...values) => native(name).apply(globalThis, values);
 
 export const fetch = ofWindow("fetch");
@@ -83,11 +83,11 @@ export const openSocket = (url, protocols) => new (native("WebSocket"))(url, pro
 export const openRequest = () => new (native("XMLHttpRequest"))();
 /** @returns {AbortController} */
 export const aborter = () => new (native("AbortController"))();
-/** @returns {AbortSignal} one that comes after so many ms */
+/** @returns {AbortSignal} a signal after this many ms */
 export const timeout = (ms) => native("AbortSignal").timeout(ms);
 export const parse = (text) => native("JSON").parse(text);
 
-/** JSON of plain values. A toJSON that a library has given to all arrays or objects does not count. */
+/** JSON of plain values. It ignores a toJSON that a library has added to all arrays or objects. */
 export function stringify(value) {
   if (Array.isArray(value)) return `[${value.map(stringify).join()}]`;
   if (value === null || typeof value !== "object") return native("JSON").stringify(value) ?? "null";
@@ -95,7 +95,7 @@ export function stringify(value) {
   return `{${members.map((key) => `${stringify(key)}:${stringify(value[key])}`).join()}}`;
 }
 
-/** A CustomEvent, also where a library uses the names of the events' constructors for itself. */
+/** A CustomEvent, even if a library has replaced the constructors of events. */
 export function customEvent(type, detail) {
   const event = document.createEvent("CustomEvent");
   event.initCustomEvent(type, false, false, detail);

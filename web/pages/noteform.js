@@ -3,15 +3,15 @@ import { MessageField } from "./field.js";
 import { reason } from "./strings.js";
 import { wellFormed } from "./text.js";
 
-/** Where the team writes notes: a form of its own, so that nothing of it can go to a visitor. */
+/** The form for notes. It is separate from the message field, so that no note can go to a visitor. */
 export class NoteForm {
   #t;
   #chat = null;
-  #busy = new Set(); // chats whose note is on its way
+  #busy = new Set(); // chats with a note that is being sent
 
   /**
    * @param {(key: string, values?: object) => string} t
-   * @param {import("./storage.js").Store} drafts keeps what is half written
+   * @param {import("./storage.js").Store} drafts stores drafts
    */
   constructor(t, drafts) {
     this.#t = t;

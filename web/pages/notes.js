@@ -1,24 +1,24 @@
 /**
- * What the team writes into a chat for itself. No visitor gets any of it. A part of client.js.
+ * The team's notes in a chat. No visitor ever gets them. A part of client.js.
  */
 export class Notes {
   /** @type {import("./client.js").Note[]} oldest first */
   all = [];
 
   #chat;
-  #at = 0; // how many of them the server has told since the last Join
+  #at = 0; // the number of notes that the server has sent since the last Join
 
   /** @param {import("./client.js").Link} chat */
   constructor(chat) {
     this.#chat = chat;
   }
 
-  /** After a Join's history the server tells all notes once more. */
+  /** A Join's history has come: the server sends all notes again after it. */
   again() {
     this.#at = 0;
   }
 
-  /** The server tells a note. @param {import("./client.js").Note} note */
+  /** The server has sent a note. @param {import("./client.js").Note} note */
   take(note) {
     const known = this.all[this.#at++];
     if (known?.timestamp === note.timestamp && known.content === note.content) return;

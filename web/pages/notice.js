@@ -1,6 +1,6 @@
 import { h, label, write } from "./dom.js";
 
-/** What the agent is to know, until they have done something else, or dismiss it. */
+/** A notice for the agent. It disappears with the next action, or when the agent dismisses it. */
 export class Notice {
   #session;
 
@@ -17,6 +17,6 @@ export class Notice {
   update() {
     const { notice } = this.#session;
     write(this.text, notice);
-    this.element.classList.toggle("none", !notice); // an alert that is not in the page is not heard
+    this.element.classList.toggle("none", !notice); // screen readers need the alert in the page before its text changes
   }
 }

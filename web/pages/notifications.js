@@ -1,14 +1,14 @@
 import { chime, TitleFlash } from "./attention.js";
 import { cut } from "./text.js";
 
-/** What calls an agent who looks elsewhere: a sound, the title, the system's notifications. */
+/** Calls an agent who looks elsewhere, with a sound, the title and notifications of the system. */
 export class Notifications extends EventTarget {
   #store;
   #speech;
   #title = new TitleFlash();
 
   /**
-   * @param {import("./storage.js").Store} store keeps what is switched off
+   * @param {import("./storage.js").Store} store stores what is switched off
    * @param {{lang: string, dir: string}} speech
    */
   constructor(store, speech) {
@@ -25,7 +25,7 @@ export class Notifications extends EventTarget {
     return "Notification" in window && Notification.permission === "granted" && this.#store.get("quiet") !== true;
   }
 
-  /** Whether the browser is still to ask the agent. */
+  /** Whether the browser will still ask the agent for permission. */
   get asks() {
     return "Notification" in window && Notification.permission === "default";
   }
@@ -45,7 +45,7 @@ export class Notifications extends EventTarget {
     return this.on;
   }
 
-  /** Lets the browser ask, the first time. */
+  /** Lets the browser ask for permission, the first time. */
   askOnce() {
     if (!this.asks || this.#store.get("asked") === true) return;
     this.#store.set("asked", true);
@@ -77,7 +77,7 @@ export class Notifications extends EventTarget {
         one.close();
       };
     } catch {
-      // some phones allow them only to service workers
+      // on some phones only service workers may show them
     }
   }
 }

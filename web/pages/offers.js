@@ -4,29 +4,29 @@ import { isShown } from "./focus.js";
 import { list } from "./list.js";
 import { verifiedMark } from "./queue.js";
 
-/** Below this, in ms, an offer is about to end. */
+/** An offer is about to end when it has less time left than this, in ms. */
 const LAST = 5_000;
-/** Keys that come so soon, in ms, after the focus has come here by itself were meant for something else. */
+/** Keys within this time after the focus has moved here by itself, in ms, were meant for something else. */
 const SURPRISE = 500;
 
 /**
- * The visitors who are offered to this agent: Enter accepts and Escape declines, once the focus is
- * here. It comes here by itself unless the agent does something with a field or a dialog.
+ * The visitors who are offered to this agent. Enter accepts and Escape declines while the focus is here.
+ * A new offer takes the focus, unless the agent is using a field or a dialog.
  */
 export class Offers {
   #session;
   #t;
   #lang;
   #facts = new WeakMap(); // by item
-  #before = null; // what had the focus
-  #surprised = -Infinity; // when the focus has come here by itself
+  #before = null; // the element that had the focus
+  #surprised = -Infinity; // when the focus moved here by itself
 
   /**
    * @param {import("./session.js").Session} session
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
-   * @param {() => void} back goes to the list where it is not shown
-   * @param {() => void} done goes on elsewhere when the last offer is gone
+   * @param {() => void} back shows the list
+   * @param {() => void} done moves the focus when the last offer is gone
    */
   constructor(session, t, lang, back, done) {
     this.#session = session;
@@ -34,11 +34,11 @@ export class Offers {
     this.#lang = lang;
     this.done = done;
     this.items = h("ul", { class: "offers" });
-    /** Has to be there before it says something, whatever is shown. */
+    /** The live region, which must be in the page before its text changes. */
     this.live = h("div", { class: "unseen", role: "status" });
     this.box = h("section", { class: "offered", "aria-labelledby": "offers-title", hidden: true },
       h("h2", { id: "offers-title" }, t("offers")), this.items, h("p", { class: "note keys" }, t("offerKeys")));
-    /** It stands above everything else while the list is not shown: on a phone behind a conversation, in the archive. */
+    /** The bar above everything else while the list is hidden: behind a conversation on a phone, or in the archive. */
     this.strip = h("button", { type: "button", class: "strip", hidden: true, onclick: back });
     this.element = h("div", {}, this.box);
   }
@@ -53,7 +53,7 @@ export class Offers {
     this.tick();
   }
 
-  /** One more has come: it is said, and has the focus if nothing else needs it. @param {import("./lobby.js").Offer} offer */
+  /** Announces a new offer, and moves the focus to it if nothing else needs it. @param {import("./lobby.js").Offer} offer */
   came({ username, from }) {
     announce(this.live, this.#t(from ? "offerFrom" : "offerCame", { name: username, from }));
     const at = document.activeElement;
@@ -70,7 +70,7 @@ export class Offers {
     return true;
   }
 
-  /** What changes with time alone. */
+  /** Updates the times. */
   tick() {
     const { lobby, now } = this.#session;
     for (const item of this.items.children) {

@@ -1,10 +1,10 @@
 import { clock, h, write } from "./dom.js";
 import { list } from "./list.js";
 
-/** The most that are listed. */
+/** The maximum number of chats in the list. */
 const MOST = 200;
 
-/** For supervisors: the chats of all agents. One that is chosen is looked on. */
+/** The chats of all agents, for supervisors. Selecting one observes it. */
 export class Overview {
   #session;
   #t;
@@ -26,7 +26,7 @@ export class Overview {
       h("h2", { id: "overview-title" }, t("allChats"), " ", this.count), this.items, this.more);
   }
 
-  /** What the agent has here stands above. */
+  /** Leaves out the agent's own conversations, which are listed above. */
   #talks() {
     const { lobby, desk } = this.#session;
     const own = (chatId) => desk.entries.get(chatId)?.chat.participant.role === "Support";
@@ -44,7 +44,7 @@ export class Overview {
     this.tick();
   }
 
-  /** What changes with time alone. */
+  /** Updates the times. */
   tick() {
     const { lobby, now } = this.#session;
     for (const item of this.items.children) {

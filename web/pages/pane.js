@@ -6,12 +6,12 @@ import { isShown } from "./focus.js";
 import { NoteForm } from "./noteform.js";
 import { verifiedMark } from "./queue.js";
 
-/** The best score that a visitor can give. */
+/** The highest score. */
 const MOST = 5;
-/** Below this, in ms, a conversation's end is near. */
+/** The end of a conversation is near when it has less time left than this, in ms. */
 const NEAR_END = 30_000;
 
-/** What the visitor thinks of the chat. */
+/** The visitor's rating. */
 export class Rating {
   #t;
 
@@ -26,22 +26,22 @@ export class Rating {
 
   /** @param {import("./client.js").Rating|null} [rating] */
   update(rating) {
-    this.element.classList.toggle("none", !rating); // a status that is not in the page is not heard
+    this.element.classList.toggle("none", !rating); // screen readers need the status in the page before its text changes
     write(this.stars, rating ? starsOf(rating) : "");
     write(this.text, rating ? this.#t("rated", { score: rating.score, most: MOST }) : "");
     write(this.comment, rating?.comment ?? "");
   }
 }
 
-/** A rating at a glance. @param {import("./client.js").Rating} rating */
+/** A rating as stars. @param {import("./client.js").Rating} rating */
 export function starsOf({ score }) {
   return "★".repeat(score) + "☆".repeat(MOST - score);
 }
 
-/** The selected conversation, with whom it is and how it stands. */
+/** The selected conversation, with the visitor and its state. */
 export class Pane {
   #session;
-  #noting = new WeakSet(); // chats in which the agent writes a note
+  #noting = new WeakSet(); // chats in which the agent is writing a note
   #t;
   #ttl;
 
@@ -50,9 +50,9 @@ export class Pane {
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
    * @param {number} ttl how long a chat lives without a message, in ms
-   * @param {import("./storage.js").Store} drafts keeps what is half written
+   * @param {import("./storage.js").Store} drafts stores drafts
    * @param {{back: () => void, close: () => void, end: () => void, replies: () => void,
-   *          transfer: () => void}} on what its buttons do
+   *          transfer: () => void}} on what the buttons do
    */
   constructor(session, t, lang, ttl, drafts, on) {
     this.#session = session;
@@ -63,9 +63,9 @@ export class Pane {
     this.conversation = new Conversation(t, lang, drafts, [replies]);
     this.others = h("span", { class: "count" });
     this.back = h("button", { type: "button", class: "tool back", onclick: on.back }, icon("back"), this.others);
-    this.name = h("bdi"); // it has a direction of its own, and the place of the page's
+    this.name = h("bdi"); // the name has its own direction, and the alignment of the page
     this.state = h("p", { class: "state", role: "status" });
-    this.presence = h("p", { class: "presence", hidden: true }); // no status: visitors come and go all the time
+    this.presence = h("p", { class: "presence", hidden: true }); // not a live region: visitors come and go all the time
     this.typing = h("p", { class: "types", "aria-hidden": "true", hidden: true }, t("typingNow"));
     this.life = h("p", { class: "life" });
     this.verified = verifiedMark(t);
@@ -104,7 +104,7 @@ export class Pane {
     this.#showModes(chat);
     this.rating.update(chat?.rating);
     this.earlier.update(chat);
-    if (!chat) { // nothing of the last one stays in the page
+    if (!chat) { // nothing of the last conversation stays in the page
       for (const part of [this.name, this.state, this.presence, this.life]) write(part, "");
       for (const button of [this.close, this.transfer]) button.removeAttribute("aria-label");
       this.conversation.text.value = "";
@@ -128,7 +128,7 @@ export class Pane {
     this.tick();
   }
 
-  /** Whether the visitor is there says more than that this page is connected. */
+  /** Shows the visitor's presence or, while it is unknown, the state of this page's connection. */
   #showVisitor({ state, presence, typing }) {
     const there = state === "connected" && !this.#session.desk.current.ending ? presence.other : "";
     this.state.classList.toggle("unseen", there !== "");
@@ -136,10 +136,10 @@ export class Pane {
     this.presence.dataset.presence = there;
     write(this.presence, there ? this.#t(PRESENCE[there]) : "");
     this.typing.hidden = !typing.other.typing;
-    this.life.hidden = typing.other.typing; // which keeps the chat alive
+    this.life.hidden = typing.other.typing; // typing keeps the chat alive
   }
 
-  /** Whether the conversation can be given to somebody else. */
+  /** Shows whether the conversation can be transferred. */
   get transferable() {
     const { chat, ending, moving } = this.#session.desk.current ?? {};
     return Boolean(chat && this.#session.lobby.colleagues && chat.state === "connected" && !ending && !moving);
@@ -154,7 +154,7 @@ export class Pane {
     this.takeOver.setAttribute("aria-disabled", String(this.#session.desk.current.moving || !["connected", "waiting"].includes(state)));
   }
 
-  /** Whether a note is written, or a message, is a matter of each conversation. */
+  /** Shows the form for a note or a message, whichever the agent has chosen in this conversation. */
   #showModes(chat) {
     const writes = chat?.participant.role === "Support";
     const over = !chat || isOver(chat);
@@ -178,13 +178,13 @@ export class Pane {
     this.write();
   }
 
-  /** Changes between a message and a note. */
+  /** Switches between a message and a note. */
   switchMode() {
     const chat = this.#session.desk.current?.chat;
     if (chat) this.#writeNote(!this.#noting.has(chat));
   }
 
-  /** On a phone the lists are behind the conversation: what happens there is counted beside the way back. */
+  /** Counts what happens in the lists, beside the way back: on a phone they are behind the conversation. */
   #countOthers() {
     const { desk, lobby } = this.#session;
     const count = lobby.users.size + lobby.offers.size + desk.unread - desk.current.unread;
@@ -194,12 +194,12 @@ export class Pane {
     this.back.title = words;
   }
 
-  /** What changes with time alone. */
+  /** Updates the times. */
   tick() {
     showLife(this.life, this.#session.desk.current?.chat, this.#ttl, (time) => this.#t("expiresIn", { time }));
   }
 
-  /** Goes to where the conversation goes on: the message field, or what can be read. */
+  /** Moves the focus to the message field or, without one, to the messages. */
   focus() {
     if (!this.write()) this.conversation.log.focus();
   }
@@ -214,10 +214,10 @@ export class Pane {
   }
 }
 
-/** What a visitor is, by what the server says. */
+/** The words for a visitor's presence. */
 export const PRESENCE = { online: "visitorOnline", away: "visitorAway", offline: "visitorOffline" };
 
-/** How a conversation stands, in a few words. @param {import("./desk.js").Entry} entry */
+/** The state of a conversation in a few words. @param {import("./desk.js").Entry} entry */
 export function stateOf(t, { chat: { state, problem, ended, participant }, ending, moving }) {
   if (state === "ended") {
     if (ended.from === "User") return t("endedByVisitor", { name: participant.username });
@@ -234,7 +234,7 @@ export function stateOf(t, { chat: { state, problem, ended, participant }, endin
   return t(words[state] ?? "stateConnecting");
 }
 
-/** Shows how long a chat still lives. @param {(time: string) => string} words */
+/** Shows how much time a chat has left. @param {(time: string) => string} words */
 export function showLife(element, chat, ttl, words = (time) => time) {
   const left = chat?.state === "connected" && chat.participant.role === "Support" ? Math.max(0, chat.renewed + ttl - Date.now()) : -1;
   element.classList.toggle("near", left >= 0 && left < Math.min(NEAR_END, ttl / 2));

@@ -1,13 +1,13 @@
-/** Who has had the chat and has left it. */
+/** The words for the agent who has left, by the reason. */
 const LEFT = { transfer: "handedOver", lost: "agentLost" };
-/** From so many minutes on a wait is told in hours. */
+/** A wait of this many minutes or more is told in hours. */
 const LONG = 90;
 
 /**
- * What a waiting visitor is told: never more than is known.
+ * The text for a waiting visitor. It never says more than is known.
  * @param {(key: string, values?: object) => string} t
- * @param {import("./client.js").Place|null} place null while it is not known
- * @param {{agents?: number}|null} status what the server says of who is there, if it does
+ * @param {import("./client.js").Place|null} place null while unknown
+ * @param {{agents?: number}|null} status the server's answer about available agents, if it has one
  */
 export function waitingWords(t, place, status) {
   if (!place) return t("waiting");
@@ -20,7 +20,7 @@ export function waitingWords(t, place, status) {
 }
 
 /**
- * What a visitor is told whose agent has left.
+ * The text for a visitor whose agent has left.
  * @param {(key: string, values?: object) => string} t
  * @param {import("./client.js").Leaving} left
  * @param {import("./client.js").Place|null} place

@@ -3,14 +3,14 @@ import { h, write } from "./dom.js";
 import { stringify } from "./native.js";
 import { characters, visible } from "./text.js";
 
-/** The most characters that an answer may have. */
+/** The maximum number of characters in an answer. */
 const MAX_ANSWER = 1_000;
-/** The most answers that a registration may have. */
+/** The maximum number of answers in a registration. */
 const MAX_ANSWERS = 20;
-/** As what an agreement stands among the answers, where agents see it. */
+/** The name of the consent among the answers that agents see. */
 const CONSENT = "consent";
 
-/** The site's questions in front of a chat, and what a visitor has to agree to. What is answered is kept. */
+/** The site's questions before a chat, and the text that a visitor must agree to. It stores the answers. */
 export class Questions {
   #t;
   #language;
@@ -23,7 +23,7 @@ export class Questions {
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {string} language the visitor's
-   * @param {import("./storage.js").Store} tab keeps the answers
+   * @param {import("./storage.js").Store} tab stores the answers
    */
   constructor(t, language, tab) {
     this.#t = t;
@@ -33,7 +33,7 @@ export class Questions {
     this.agreement = h("div", { class: "agreement", hidden: true });
   }
 
-  /** @param {object} status what the server says; its form and consent */
+  /** @param {object} status the server's status, with its form and consent */
   show({ form = [], consent = null }) {
     const now = stringify([form, consent]);
     if (now === this.#shown) return;
@@ -88,7 +88,7 @@ export class Questions {
       [question.id, kind === "checkbox" ? (field.checked ? "true" : "") : field.value]).filter(([, answer]) => answer));
   }
 
-  /** What is answered, for a registration. */
+  /** The answers, for a registration. */
   get fields() {
     const fields = this.#given();
     if (this.agreed && !(CONSENT in fields) && Object.keys(fields).length < MAX_ANSWERS) fields[CONSENT] = "true";
@@ -100,13 +100,13 @@ export class Questions {
     return this.agree?.field.checked || undefined;
   }
 
-  /** Says what is missing. @returns {Element|null} the first field that is to be mended */
+  /** Shows which answers are missing. @returns {Element|null} the first field to correct */
   check() {
     for (const row of this.#rows) this.#settle(row, this.#wrong(row));
     return this.#rows.find(({ problem }) => problem.textContent)?.field ?? null;
   }
 
-  /** The same for the agreement alone. */
+  /** The same for the consent alone. */
   checkAgreement() {
     if (!this.agree || this.agreed) return null;
     this.#settle(this.agree, this.#t("consentNeeded"));
@@ -115,8 +115,8 @@ export class Questions {
 
   /**
    * The server has refused an answer.
-   * @param {string} message which names the field
-   * @returns {Element|null} null if it is about none of them
+   * @param {string} message names the field
+   * @returns {Element|null} null if it is about no field
    */
   refused(message) {
     const row = this.#rows.find(({ question }) => message.includes(`"details.fields.${question.id}"`));
@@ -146,7 +146,7 @@ export class Questions {
     }
   }
 
-  /** All has been sent. */
+  /** Forgets the answers, which were sent. */
   forget() {
     this.#tab.set("answers", null);
     this.#shown = "";
@@ -154,7 +154,7 @@ export class Questions {
   }
 }
 
-/** Whether a text has the form of an address: as the server looks at it. */
+/** Returns whether a text looks like an email address. The server has the same rule. */
 export function isEmail(text) {
   return /^[^\s<>,;]+@[^\s<>,;@]+$/.test(text.trim());
 }

@@ -2,16 +2,16 @@ import { clock, h, write } from "./dom.js";
 import { Facts, showTeam, teamMark } from "./facts.js";
 import { list } from "./list.js";
 
-/** How long a user who has left the list keeps the time since when they wait, in ms. */
+/** How long the beginning of a wait is remembered after the user has left the list, in ms. */
 const REMEMBER = 5 * 60_000;
 
-/** The visitors who wait. */
+/** The list of waiting visitors. */
 export class Queue {
   #session;
   #t;
   #lang;
   #store;
-  /** An older server does not tell since when a user waits: it is known of those who came while somebody looked. */
+  /** The beginnings of the waits. An older server does not tell them, so only those of users who came while the list was open are known. */
   #waits;
   #looking = false;
   #facts = new WeakMap(); // by item
@@ -20,8 +20,8 @@ export class Queue {
    * @param {import("./session.js").Session} session
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
-   * @param {import("./storage.js").Store} store keeps since when they wait
-   * @param {...Element} others what else stands in the column
+   * @param {import("./storage.js").Store} store stores the beginnings of the waits
+   * @param {...Element} others more elements for the column
    */
   constructor(session, t, lang, store, ...others) {
     this.#session = session;
@@ -46,7 +46,7 @@ export class Queue {
     this.tick();
   }
 
-  /** What changes with time alone. */
+  /** Updates the times. */
   tick() {
     const { lobby, now } = this.#session;
     for (const item of this.items.children) {
@@ -100,13 +100,13 @@ export class Queue {
     this.#facts.get(item).update(user);
     const button = item.lastElementChild;
     button.setAttribute("aria-label", this.#t("takeUser", { name: user.username }));
-    // Not disabled, which would take the focus from it.
+    // A disabled button would lose the focus.
     button.setAttribute("aria-disabled", String(claiming !== "" || lobby.state !== "ready"));
     button.classList.toggle("primary", item === this.items.firstElementChild);
   }
 }
 
-/** The sign that a visitor's site has vouched for them. */
+/** The mark of a visitor whose site has vouched for them. */
 export function verifiedMark(t) {
   return h("p", { class: "verified", title: t("verifiedHint") }, h("span", { "aria-hidden": "true" }, "✓ "), t("verified"));
 }

@@ -1,12 +1,12 @@
 import { h, write } from "./dom.js";
 import { cut } from "./text.js";
 
-/** A stroke and the beginning of a shortcut, at the beginning or after a blank. */
+/** A slash and the beginning of a shortcut, at the start of the text or after a space. */
 const STROKE = /(?:^|\s)\/([^\s/]*)$/;
-/** The most that are offered at once. */
+/** The maximum number of replies in the list. */
 const MOST = 8;
 
-/** Canned replies by a stroke in the message field: its arrow keys choose, Enter and Tab take one, Escape none. */
+/** The canned replies for a slash in the message field. The arrow keys choose, Enter and Tab insert, Escape closes. */
 export class QuickReplies {
   #t;
   #text;
@@ -14,14 +14,14 @@ export class QuickReplies {
   #fill;
   #found = [];
   #at = 0;
-  #declined = -1; // where the stroke stands of which the agent wants nothing
+  #declined = -1; // the position of a slash for which the agent has closed the list
 
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {HTMLFormElement} form the message field's
    * @param {HTMLTextAreaElement} text
    * @param {() => {shortcut: string, text: string}[]} replies
-   * @param {(text: string, from: number) => void} fill puts a reply in the place of what stands from there to the cursor
+   * @param {(text: string, from: number) => void} fill replaces the text from there to the cursor
    */
   constructor(t, form, text, replies, fill) {
     this.#t = t;
@@ -36,7 +36,7 @@ export class QuickReplies {
     text.addEventListener("click", () => this.#look());
     text.addEventListener("blur", () => this.#close());
     form.addEventListener("submit", () => { this.#declined = -1; });
-    form.addEventListener("keydown", (event) => this.#pressed(event), { capture: true }); // before the field takes Enter
+    form.addEventListener("keydown", (event) => this.#pressed(event), { capture: true }); // before the field handles Enter
   }
 
   #look() {
@@ -56,7 +56,7 @@ export class QuickReplies {
     if (this.#found.length === 0) return this.#close();
     this.items.replaceChildren(...this.#found.map(({ shortcut, text }, i) =>
       h("li", { role: "option", id: `quick-${i}`, onmousedown: (event) => {
-        event.preventDefault(); // the field keeps the focus
+        event.preventDefault(); // keeps the focus in the field
         this.#take(i);
       } }, shortcut ? h("b", { dir: "ltr" }, `/${shortcut}`) : "", shortcut ? " " : "", h("span", { dir: "auto" }, cut(text, 120)))));
     this.items.hidden = false;
@@ -92,7 +92,7 @@ export class QuickReplies {
 
   #pressed(event) {
     const { key, isComposing, keyCode, altKey, ctrlKey, metaKey, shiftKey } = event;
-    if (key === "Enter" && this.items.hidden) this.#declined = -1; // what is in the field is sent
+    if (key === "Enter" && this.items.hidden) this.#declined = -1; // the text is being sent
     if (this.items.hidden || isComposing || keyCode === 229 || altKey || ctrlKey || metaKey || shiftKey) return;
     const by = { ArrowDown: 1, ArrowUp: -1 }[key];
     if (by) {

@@ -4,7 +4,7 @@ import { MessageField } from "./field.js";
 
 const SCORES = [1, 2, 3, 4, 5];
 
-/** Five stars and a comment, for a chat that is over and still takes them. */
+/** The form for a rating of an ended chat: five stars and a comment. */
 export class RatingForm {
   #t;
   #rate;
@@ -13,7 +13,7 @@ export class RatingForm {
 
   /**
    * @param {(key: string, values?: object) => string} t
-   * @param {(score: number, comment: string) => Promise<string>} rate returns what is to be mended, or ""
+   * @param {(score: number, comment: string) => Promise<string>} rate returns the problem, or ""
    */
   constructor(t, rate) {
     this.#t = t;
@@ -47,12 +47,12 @@ export class RatingForm {
     this.element.hidden = this.form.hidden && !this.result.textContent;
   }
 
-  /** Whether it can be filled in. */
+  /** Whether the form can be filled in. */
   get asks() {
     return !this.element.hidden && !this.form.hidden;
   }
 
-  /** Nothing of an earlier chat stays. */
+  /** Clears the form, so that nothing of an earlier chat stays. */
   #begin(chat) {
     this.#chat = chat;
     for (const star of this.stars) star.checked = false;

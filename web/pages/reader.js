@@ -8,7 +8,7 @@ import { Rating } from "./pane.js";
 import { verifiedMark } from "./queue.js";
 import { save } from "./transcript.js";
 
-/** An archived chat as it was. */
+/** Shows an archived chat as it was. */
 export class Reader {
   #session;
   #t;
@@ -21,7 +21,7 @@ export class Reader {
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
    * @param {import("./confirm.js").Confirm} confirm asks before something is deleted
-   * @param {() => void} gone the chat that was read has been deleted
+   * @param {() => void} gone is called after the open chat was deleted
    */
   constructor(session, t, lang, confirm, gone) {
     this.#session = session;
@@ -81,7 +81,7 @@ export class Reader {
     if (before !== chatId && isShown(this.whole)) this.focus();
   }
 
-  /** Goes to what can be read. */
+  /** Moves the focus to the chat. */
   focus() {
     this.conversation.log.focus();
   }

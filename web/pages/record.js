@@ -1,9 +1,9 @@
-/** What is said of an agent who has left, by the reason. */
+/** The words for an agent who has left, by the reason. */
 const LEFT = { transfer: "recordTransferred", lost: "recordLost" };
 
 /**
- * An archived chat, for a Conversation: it has what that shows of a Chat, and never changes. It is
- * seen from the agents' side, as an observer sees a chat.
+ * An archived chat, in the form that a Conversation can show instead of a Chat. It never changes. It has
+ * the view of an observer.
  */
 export class Record extends EventTarget {
   state = "ended";
@@ -12,17 +12,17 @@ export class Record extends EventTarget {
   outbox = [];
   /** @type {import("./client.js").Message[]} */
   messages = [];
-  /** Notes, and what has happened beside the messages: of that `event` are the words. */
+  /** The notes and the other events of the chat. An event has its text in `event`. */
   notes = [];
   /** The last rating counts. @type {import("./client.js").Rating|null} */
   rating = null;
-  /** Nobody reads or types any more. */
+  /** An archived chat has no marks, and nobody types in it. */
   receipts = { unread: 0, of: () => "", read() {} };
   typing = { other: { typing: false, text: "" }, preview: false, stop() {}, key() {} };
 
   /**
    * @param {import("./archive.js").Kept & {log: {type: string, args: object}[]}} kept
-   * @param {(file: import("./uploads.js").Attachment) => string} addressOf where a file is
+   * @param {(file: import("./uploads.js").Attachment) => string} addressOf returns the URL of a file
    */
   constructor({ log, ...kept }, addressOf) {
     super();
@@ -55,7 +55,7 @@ export class Record extends EventTarget {
         if (args.from === "User") this.#happened("endedByVisitor", this.participant.username, args.timestamp);
         else this.#happened("endedBySupport", "", args.timestamp);
         break;
-      default: // of a later version
+      default: // from a later version
     }
   }
 
@@ -63,7 +63,7 @@ export class Record extends EventTarget {
     this.notes.push({ event, supportUserName, timestamp });
   }
 
-  /** Who has written a message. @param {import("./client.js").Message} message */
+  /** The name of a message's author. @param {import("./client.js").Message} message */
   nameOf({ from, supportId }) {
     const { username, agents } = this.participant;
     return from === "User" ? username : agents[supportId] ?? "";

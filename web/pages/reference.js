@@ -1,4 +1,4 @@
-/** The page that shows the AsyncAPI and OpenAPI documents to people. */
+/** The page that shows the AsyncAPI and OpenAPI documents. */
 
 import { h } from "./dom.js";
 import { Schemas, code } from "./schemas.js";
@@ -6,7 +6,7 @@ import { Schemas, code } from "./schemas.js";
 const main = document.querySelector("main");
 const contents = document.querySelector("nav ul");
 
-/** A part of the page, with its entry in the contents. */
+/** A section of the page, with its entry in the contents. */
 function section(title, id, texts, ...children) {
   const below = h("ul");
   contents.append(h("li", {}, h("a", { href: `#${id}` }, title), below));

@@ -1,9 +1,9 @@
 import { h } from "./dom.js";
 
-/** A line of the agent's own list may begin with a shortcut. */
+/** A line of the agent's own list, which can begin with a shortcut. */
 const SHORTCUT = /^\/(\S+)\s+(.+)$/;
 
-/** The canned replies, the agent's own and the site's: a dialog to choose one from, and to edit their own in. */
+/** The dialog with the canned replies, the agent's own and the site's. The agent can edit their own. */
 export class Replies {
   #t;
   #store;
@@ -11,7 +11,7 @@ export class Replies {
 
   /**
    * @param {(key: string) => string} t
-   * @param {import("./storage.js").Store} store keeps the list, and what is half written of it
+   * @param {import("./storage.js").Store} store stores the list and its draft
    * @param {import("./session.js").Session} session
    * @param {(text: string) => void} chosen
    */
@@ -48,7 +48,7 @@ export class Replies {
     return this.#store.get("replies") ?? [t("reply1"), t("reply2"), t("reply3")];
   }
 
-  /** All that there are. @returns {{shortcut: string, text: string}[]} */
+  /** All canned replies. @returns {{shortcut: string, text: string}[]} */
   get all() {
     const own = this.#own.map((line) => {
       const [, shortcut = "", text = line] = SHORTCUT.exec(line) ?? [];

@@ -1,11 +1,11 @@
 const DAY = 86_400_000;
 
-/** The spans that there are, in days. */
+/** The spans to choose from, in days. */
 export const SPANS = [7, 30, 90];
 
 /**
- * The figures of the last days, for a session. Its changes are the session's. Days are UTC, as the
- * server counts them.
+ * The figures of the last days, for a session, which dispatches the changes. Days are in UTC, as on the
+ * server.
  *
  * @typedef {{median: number|null, p90: number|null}} Quantile in seconds
  * @typedef {{chats: number, missed: number, messages: number, score: number|null, wait: Quantile,
@@ -14,17 +14,17 @@ export const SPANS = [7, 30, 90];
  *            agents: (Figures & {agent: string|null, supportUserName: string})[]}} Answer
  */
 export class Report {
-  /** How many days, the present one included. */
+  /** The number of days, including today. */
   span = SPANS[0];
   /** The team whose chats are counted, or "". */
   team = "";
   /** @type {Answer|null} */
   figures = null;
-  /** Every day of the span, oldest first, also those without chats. @type {(Figures & {day: string})[]} */
+  /** Every day of the span, oldest first, including those without chats. @type {(Figures & {day: string})[]} */
   days = [];
-  /** Whether an answer is awaited. */
+  /** Whether a request is running. */
   asking = false;
-  /** Why the last request has failed: a code, or "". */
+  /** The code of the last request's failure, or "". */
   problem = "";
 
   #archive;
@@ -49,7 +49,7 @@ export class Report {
     Object.assign(this, { span: SPANS[0], team: "", figures: null, days: [], asking: false, problem: "" });
   }
 
-  /** Asks for the figures of another span, or once more. @param {{span?: number, team?: string}} [wanted] */
+  /** Requests the figures, perhaps of another span. @param {{span?: number, team?: string}} [wanted] */
   async ask(wanted = {}) {
     Object.assign(this, wanted);
     this.#under?.abort();

@@ -5,14 +5,14 @@ import { clock, h, write } from "./dom.js";
 import { SPANS } from "./report.js";
 import { readersLocale } from "./strings.js";
 
-/** So many agents stand in the chart; the table has all. */
+/** The number of agents in the chart. The table has all of them. */
 const RANKS = 10;
-/** Figures that are spans, in seconds. */
+/** The figures that are durations, in seconds. */
 const TIMES = { wait: "figWait", firstAnswer: "figAnswer", duration: "figDuration" };
-/** What is not known. */
+/** Stands for an unknown figure. */
 const NONE = "–";
 
-/** The reports: how much there was to do in the last days, and how it went, by day and by agent. */
+/** The reports: the figures of the last days, by day and by agent. */
 export class ReportView {
   #session;
   #views;
@@ -21,7 +21,7 @@ export class ReportView {
   #day;
   #number;
   #was = "chats";
-  #shown = null; // the figures that stand in the page
+  #shown = null; // the figures in the page
 
   /**
    * @param {import("./session.js").Session} session
@@ -72,7 +72,7 @@ export class ReportView {
     this.parts.setAttribute("aria-busy", String(report.asking));
     const { figures } = report;
     write(this.status, !figures ? (report.asking ? t("archiveLoading") : "") : figures.chats ? t("found", { count: figures.chats }) : t("foundNone"));
-    this.status.classList.toggle("unseen", Boolean(figures?.chats)); // it stands below as well
+    this.status.classList.toggle("unseen", Boolean(figures?.chats)); // the text is also below
     if (figures === this.#shown) return;
     this.#shown = figures;
     for (const part of [this.sum, this.byDay, this.byAgent]) {
@@ -85,7 +85,7 @@ export class ReportView {
     this.#showAgents(figures.agents);
   }
 
-  /** Goes to where the work does. */
+  /** Moves the focus to the reports. */
   focus() {
     this.parts.querySelector("h2").focus();
   }
@@ -141,7 +141,7 @@ export class ReportView {
     ], { of: t("agent"), rows: agents, name, missed: false }, () => this.#save("agent", t("agent"), agents, name));
   }
 
-  /** Charts, the table beside them, and the file of it. */
+  /** The charts, the table, and the button that saves it. */
   #fill(part, id, title, charts, table, save) {
     part.append(h("div", { class: "top" }, h("h3", { id }, title), h("button", { type: "button", class: "quiet", "aria-label": this.#t("announce", { name: title, text: this.#t("csv") }), onclick: save }, this.#t("csv"))),
       h("div", { class: "beside" }, h("div", { class: "charts" }, ...charts), this.#table(title, table)));
@@ -157,7 +157,7 @@ export class ReportView {
         h("tbody", {}, ...rows.map((one) => h("tr", {}, h("th", { scope: "row", dir: "auto" }, name(one)), ...cells(one).map((text) => h("td", {}, text)))))));
   }
 
-  /** Everything that there is, times in seconds. */
+  /** All figures, with times in seconds. */
   #save(kind, of, rows, name) {
     const t = this.#t;
     const times = Object.entries(TIMES).flatMap(([key, words]) => ["median", "p90"].map((part) => [`${t(words)} ${part} (s)`, (one) => one[key][part]]));
@@ -166,7 +166,7 @@ export class ReportView {
     saveTable(`livesupport-${kind}-${days[0].day}-${days.at(-1).day}.csv`, columns.map(([words]) => words), rows.map((one) => columns.map(([, value]) => value(one))));
   }
 
-  /** What a chart tells who does not see it. */
+  /** The text of a chart for screen readers. */
   #summary(title, name, value) {
     return this.#t("chartMost", { title: this.#t(title), name, value });
   }
@@ -176,7 +176,7 @@ export class ReportView {
   }
 }
 
-/** Seconds as people read them. */
+/** Formats seconds. */
 function time(seconds) {
   return seconds === null ? NONE : clock(seconds * 1_000);
 }

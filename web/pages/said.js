@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { onlyEmoji, paragraphs, visible } from "./text.js";
 
 /**
- * What a message says: its words, and its files.
+ * The content of a message: its text and its files.
  * @param {(key: string, values?: object) => string} t
  * @param {import("./attachments.js").Sizes} sizes
  * @param {import("./client.js").Chat} chat
@@ -20,7 +20,7 @@ function bubble(t, content) {
   if (!visible(content)) return h("div", { class: "bubble blank" }, t("blank"));
   try {
     return h("div", { class: `bubble${onlyEmoji(content) ? " emoji" : ""}` }, paragraphs(content));
-  } catch (error) { // the text alone, lest the others go with it
+  } catch (error) { // show the text alone, so that the other messages are shown, too
     console.error("livesupport: a message cannot be shown as it should be:", error);
     return h("div", { class: "bubble" }, h("p", { dir: "auto" }, content));
   }

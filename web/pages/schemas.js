@@ -6,7 +6,7 @@ export const code = (text) => h("code", {}, text);
 
 const list = (values) => values.flatMap((value, i) => (i ? [", ", value] : [value]));
 
-/** From and to, as far as they are given; empty without either. */
+/** The bounds, as far as they are given; "" without any. */
 function span(least, most, what) {
   if (least === undefined && most === undefined) return "";
   if (least === most) return `${least}${what}`;
@@ -24,7 +24,7 @@ export class Schemas {
     this.prefix = prefix;
   }
 
-  /** What a reference leads to; one to another document stays as it is. */
+  /** Resolves a reference. One to another document stays as it is. */
   resolve(node) {
     while (node.$ref?.startsWith("#/")) {
       node = node.$ref.slice(2).split("/").reduce((at, key) => at[key.replaceAll("~1", "/").replaceAll("~0", "~")], this.whole);
@@ -32,7 +32,7 @@ export class Schemas {
     return node;
   }
 
-  /** The kind of a value, as nodes. */
+  /** The type of a value, as nodes. */
   kind(schema) {
     if (schema.$ref) {
       const name = schema.$ref.split("/").pop();
@@ -55,7 +55,7 @@ export class Schemas {
     return nodes;
   }
 
-  /** A field with what is below it. */
+  /** A field with the fields below it. */
   field(name, schema, required, place) {
     const below = schema.items ?? schema;
     return h("div", {},

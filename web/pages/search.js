@@ -1,50 +1,50 @@
 import { archivedChat, deleteChat, deleteVisitor, earlierChats, figures, searchChats, transcriptOf } from "./archive.js";
 import { Record } from "./record.js";
 
-/** After a key the search waits for the next one for this time, in ms. */
+/** How long the search waits for the next key, in ms. */
 const TYPING = 250;
-/** So many chats are asked for at once. */
+/** The number of chats in one request. */
 const PAGE = 50;
-/** The most that are listed: who wants more looks for something else. */
+/** The maximum number of chats in the list. To find others, narrow the search. */
 const MOST = 1_000;
-/** How often it is asked whether there is an archive, while that is not known, in seconds. */
+/** The time between two questions whether there is an archive, while that is unknown, in seconds. */
 const LOOK = 30;
 
 /**
- * The chats that have ended, for a session: whether this agent may see them, the search and what it
- * has found, and the one that is read. Its changes are the session's.
+ * The archived chats, for a session, which dispatches the changes: whether this agent may see them, the
+ * search with its results, and the open chat.
  *
  * @typedef {import("./archive.js").Kept} Kept
  * @typedef {{query: string, agent: string, team: string, from: string, to: string}} Wanted from and to
- *          are days of the reader's, both included, such as 2026-11-28; "" for no bound
+ *          are days in the reader's time zone, such as 2026-11-28, both included; "" for no bound
  */
 export class Search {
   /**
-   * Whether there is an archive, and this agent may see it: `open`; `none`: nothing is kept; `closed`:
-   * the server shows it to nobody who asks from here; `unknown` until it has answered.
+   * Whether there is an archive, and this agent may see it: `open`; `none`: there is none; `closed`:
+   * the server shows it to nobody on this machine; `unknown` until it has answered.
    * @type {"unknown"|"open"|"none"|"closed"}
    */
   access = "unknown";
   /** @type {Wanted} */
   wanted = { query: "", agent: "", team: "", from: "", to: "" };
-  /** What has been found, newest first. @type {Kept[]} */
+  /** The results, newest first. @type {Kept[]} */
   found = [];
-  /** Whether there are more, and whether they can be listed. */
+  /** Whether there are more results, and whether they can be listed. */
   more = false;
   full = false;
-  /** Whether a search is under way. */
+  /** Whether a search is running. */
   searching = false;
-  /** Why the last search has failed: a code, or "". */
+  /** The code of the last search's failure, or "". */
   problem = "";
-  /** Everybody who has had one of the chats seen so far, by who they are. @type {Map<string, string>} */
+  /** The names of the agents of the chats seen so far, by their sub or name. @type {Map<string, string>} */
   agents = new Map();
   /** The teams of those chats. @type {Set<string>} */
   teams = new Set();
-  /** The chatId of the chat that is read, or "". */
+  /** The chatId of the open chat, or "". */
   selected = "";
-  /** It, once it is there. @type {Record|null} */
+  /** The open chat; null until it is loaded. @type {Record|null} */
   record = null;
-  /** Why it cannot be read: a code, or "". */
+  /** The code of the open chat's failure, or "". */
   recordProblem = "";
 
   #ask;
@@ -52,14 +52,14 @@ export class Search {
   #changed;
   #next = null;
   #timer = 0;
-  #under = null; // the AbortController of the search under way
-  #reading = null; // and that of the chat
+  #under = null; // the AbortController of the running search
+  #reading = null; // that of the chat which is being loaded
   #seconds = 0;
   #turn = 0;
 
   /**
-   * @param {() => {base: string, token: string}} ask of whom
-   * @param {(file: import("./uploads.js").Attachment) => string} addressOf where a file is
+   * @param {() => {base: string, token: string}} ask returns the lobby's URL and the agent's token
+   * @param {(file: import("./uploads.js").Attachment) => string} addressOf returns the URL of a file
    * @param {() => void} changed
    */
   constructor(ask, addressOf, changed) {
@@ -68,7 +68,7 @@ export class Search {
     this.#changed = changed;
   }
 
-  /** The agent begins to work. @param {boolean} kept whether the server keeps chats, as far as is known */
+  /** The agent has signed in. @param {boolean} kept whether the server has an archive, as far as is known */
   async open(kept) {
     const turn = ++this.#turn;
     let access = "none";
@@ -85,7 +85,7 @@ export class Search {
     this.#changed();
   }
 
-  /** The agent has signed out: nothing of it stays in the page. */
+  /** The agent has signed out: forgets everything. */
   close() {
     this.#turn++;
     clearTimeout(this.#timer);
@@ -97,7 +97,7 @@ export class Search {
     });
   }
 
-  /** A second has gone by. */
+  /** Is called each second. */
   tick() {
     if (this.access !== "unknown" || document.hidden || ++this.#seconds < LOOK) return;
     this.#seconds = 0;
@@ -105,9 +105,9 @@ export class Search {
   }
 
   /**
-   * Looks for something else.
+   * Changes the search.
    * @param {Partial<Wanted>} wanted
-   * @param {boolean} [typed] more keys are to be expected
+   * @param {boolean} [typed] whether more keys may follow
    */
   want(wanted, typed = false) {
     Object.assign(this.wanted, wanted);
@@ -122,7 +122,7 @@ export class Search {
     return this.#load("");
   }
 
-  /** Lists more of them. */
+  /** Loads more results. */
   further() {
     if (this.more && !this.searching) return this.#load(this.#next ?? "");
   }
@@ -153,7 +153,7 @@ export class Search {
     this.#changed();
   }
 
-  /** By whom and for which team one can look. */
+  /** Adds the agents and teams of results to the choices. */
   #learn(chats) {
     for (const { agents, team } of chats) {
       for (const { agent, supportUserName } of agents) this.agents.set(agent ?? supportUserName, supportUserName);
@@ -166,7 +166,7 @@ export class Search {
     if (code === "unauthorized" || code === "forbidden") this.access = "closed";
   }
 
-  /** Has a chat to be read; "" for none. @param {string} chatId @param {boolean} [again] also if it could not be read */
+  /** Opens a chat; "" closes it. @param {string} chatId @param {boolean} [again] try again after a failure */
   async read(chatId, again = false) {
     if (chatId === this.selected && !(again && this.recordProblem)) return;
     this.#reading?.abort();
@@ -184,7 +184,7 @@ export class Search {
     if (reading === this.#reading) this.#changed();
   }
 
-  /** The chat that is read as plain text. @returns {Promise<string>} @throws {import("./refusal.js").Refusal} */
+  /** The open chat as plain text. @returns {Promise<string>} @throws {import("./refusal.js").Refusal} */
   transcript() {
     return transcriptOf(this.#ask(), this.selected);
   }
@@ -208,7 +208,7 @@ export class Search {
     this.#changed();
   }
 
-  /** What the visitor of a chat has talked about before. @param {string} chatId */
+  /** The earlier chats of a chat's visitor. @param {string} chatId */
   async earlier(chatId) {
     const { chats } = await earlierChats(this.#ask(), chatId);
     return chats;
@@ -220,7 +220,7 @@ export class Search {
   }
 }
 
-/** When a day of the reader's begins, or the one so many days later. @param {string} day such as 2026-11-28 */
+/** The beginning of a day in the reader's time zone, or of one this many days later. @param {string} day such as 2026-11-28 */
 function beginning(day, later) {
   const [year, month, date] = day.split("-").map(Number);
   const at = day ? new Date(year, month - 1, date + later) : new Date(NaN);

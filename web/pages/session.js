@@ -8,25 +8,24 @@ import { reason } from "./strings.js";
 import { visible } from "./text.js";
 import { addressOf } from "./uploads.js";
 
-/** How long before a token runs out the agent is told, in ms. */
+/** How long before a token expires the agent is warned, in ms. */
 const WARNING = 10 * 60_000;
-/** How long a notice is shown to an agent who looks at the page, in seconds. */
+/** How long a notice is shown while the page is visible, in seconds. */
 const NOTICE = 20;
 
 /**
- * An agent at work, and the one state of the console: who they are, the lobby, their conversations,
- * what is under way and what they are to be told. What stands on the screen shows it, and changes
- * it by its methods alone.
+ * The state of the console: the agent, the lobby, the conversations, running actions and the notice. The
+ * parts of the screen show this state, and change it only through its methods.
  *
- * Events: `change`; `started` (the agent has signed in, or is back); `taken` (a visitor has been
- * claimed, or a chat taken over, and their conversation is the selected one).
+ * Events: `change`; `started` (the agent has signed in, or has come back); `taken` (a visitor has been
+ * claimed, or a chat taken over, and their conversation is selected).
  */
 export class Session extends EventTarget {
   name = "";
   signedIn = false;
   /** The userId of the visitor who is being claimed, or "". */
   claiming = "";
-  /** What the agent is to know, or "". */
+  /** The notice for the agent, or "". */
   notice = "";
   /** The canned replies of the site. @type {{shortcut: string, text: string}[]} */
   replies = [];
@@ -34,7 +33,7 @@ export class Session extends EventTarget {
   teams = new Map();
   /** The questions of the site, by id. @type {Map<string, {label: string, kind?: string}>} */
   questions = new Map();
-  /** What files messages may have; null for none. @type {{size: number, types: string[]}|null} */
+  /** The size and types of files in messages; null without files. @type {{size: number, types: string[]}|null} */
   files = null;
   /** Why the last name or token was refused, or "". */
   refusal = "";
@@ -47,16 +46,16 @@ export class Session extends EventTarget {
   #lobbyBase;
   #token = "";
   #checking = false;
-  #over = false; // the token counts no more
-  #later = ""; // the token of which the agent does not want to be warned
+  #over = false; // the token is no longer valid
+  #later = ""; // the token whose warning the agent has dismissed
   #ahead = 0; // how far the server's clock is ahead of this machine's, in ms
-  #noticed = 0; // for how many seconds the notice has been seen
+  #noticed = 0; // for how many seconds the notice was visible
 
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {{lang: string, chatBase: string, lobbyBase: string, needsToken: boolean, shared: object, tab: object}} config
-   *        needsToken: agents are who their token says; it is kept as long as the tab. shared and
-   *        tab are stores
+   *        needsToken: whether agents need a token, which is stored as long as the tab is open.
+   *        shared and tab are stores
    */
   constructor(t, { lang, chatBase, lobbyBase, needsToken, shared, tab }) {
     super();
@@ -90,24 +89,24 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Goes on with what a reload or a closed window has left, if there is something. */
+  /** Resumes what a reload or a closed window has left, if there is something. */
   async resume() {
     if (this.name) await this.desk.open(this.#owner);
     if (!this.name || (!this.needsToken && this.desk.entries.size === 0 && !this.#tab.get("signedIn"))) return this.#changed();
     this.signedIn = true;
     this.dispatchEvent(new Event("started"));
-    // A socket that is refused makes some browsers forget the password of a proxy in front.
+    // In some browsers a refused socket makes the browser forget the password for a proxy.
     this.#over = this.needsToken && !await tokenCounts(this.#lobbyBase, this.#token);
     this.#prepare();
     this.#start();
   }
 
-  /** Whose the conversations are: another agent at the same browser does not get them. */
+  /** The owner of the conversations. Another agent in the same browser does not get them. */
   get #owner() {
     return this.needsToken ? subjectIn(this.#token) : this.name;
   }
 
-  /** Whether this agent may look on and step in: where there are no tokens, everybody. */
+  /** Whether this agent may observe chats and take them over. Without tokens everybody may. */
   get supervises() {
     return !this.needsToken || roleIn(this.#token) === "supervisor";
   }
@@ -117,15 +116,15 @@ export class Session extends EventTarget {
     return Date.now() + this.#ahead;
   }
 
-  /** By who the token is about the agent has the chats of all their machines. */
+  /** With a token, the agent has the chats of all their devices, by its sub. */
   #adopt(talk) {
     if (this.needsToken && talk.agent === this.#owner && this.claiming !== talk.userId) this.desk.adopt(talk);
   }
 
   /**
-   * Begins to work, or goes on with a new token.
-   * @param {string} text the agent's token where one is needed, else their name
-   * @returns {Promise<boolean>} false: refusal says why
+   * Signs in, or goes on with a new token.
+   * @param {string} text the agent's token if agents need one, otherwise their name
+   * @returns {Promise<boolean>} false if it was refused; `refusal` says why
    */
   async signIn(text) {
     this.refusal = "";
@@ -158,7 +157,7 @@ export class Session extends EventTarget {
     return true;
   }
 
-  /** Changes the agent's name, which visitors see whom they take from now on. @returns {boolean} */
+  /** Changes the agent's name. Visitors see it in chats that are taken from now on. @returns {boolean} */
   rename(name) {
     const from = this.name;
     if (!this.#useName(name.trim())) return false;
@@ -179,7 +178,7 @@ export class Session extends EventTarget {
     this.#tab.set("signedIn", true);
     this.signedIn = true;
     if (begins) this.#prepare();
-    else if (this.archive.access === "closed") this.archive.open(true); // there may be another token now
+    else if (this.archive.access === "closed") this.archive.open(true); // the token may be a new one
     if (!this.#over) {
       if (this.lobby.state !== "ready") this.lobby.open();
       this.desk.connect();
@@ -188,27 +187,27 @@ export class Session extends EventTarget {
     if (begins) this.dispatchEvent(new Event("started"));
   }
 
-  /** The status is that of before a reload. */
+  /** Restores the status after a reload. */
   #prepare() {
     const { status = "online", capacity = 0 } = this.#tab.get("status") ?? {};
     this.lobby.status = { status, capacity };
     this.#inform();
   }
 
-  /** What the servers tell beside the sockets. */
+  /** Loads what the servers tell by HTTP. */
   async #inform() {
     const ahead = clockAhead(this.#lobbyBase);
     this.replies = await cannedReplies(this.#lobbyBase, this.#token);
     this.#ahead = await ahead;
     const kept = await this.learnTeams();
     this.#changed();
-    if (this.signedIn) await this.archive.open(kept !== false); // what the chat server has not told now, the lobby knows
+    if (this.signedIn) await this.archive.open(kept !== false); // if the chat server did not tell, ask the lobby
     if (this.signedIn) await this.inbox.open(kept ?? this.archive.access === "open");
   }
 
   /**
-   * Asks which teams there are, what the site asks of visitors, and which files it takes: it may have changed.
-   * @returns {Promise<boolean|undefined>} whether chats and messages are kept; undefined if it is not known
+   * Loads the teams, the questions and the limits for files, which may have changed.
+   * @returns {Promise<boolean|undefined>} whether chats and messages are stored; undefined if unknown
    */
   async learnTeams() {
     const { teams = [], form = [], messages, files = null } = await status(this.#chatBase) ?? {};
@@ -218,18 +217,18 @@ export class Session extends EventTarget {
     return messages;
   }
 
-  /** What a team is called. @param {string} [id] */
+  /** The name of a team. @param {string} [id] */
   team(id) {
     return this.teams.get(id) ?? id ?? "";
   }
 
-  /** Says whether the agent is there, and for how many chats. @param {{status?: "online"|"away", capacity?: number}} status */
+  /** Sets the agent's status and capacity. @param {{status?: "online"|"away", capacity?: number}} status */
   setStatus(status) {
     this.lobby.setStatus(status);
     this.#tab.set("status", this.lobby.status);
   }
 
-  /** Ends the work. The conversations wait for this agent in this browser. */
+  /** Signs out. The conversations wait for this agent in this browser. */
   signOut() {
     this.#stop();
     this.name = "";
@@ -245,11 +244,11 @@ export class Session extends EventTarget {
     this.#tab.set("status", null);
     this.replies = [];
     for (const part of [this.inbox, this.archive, this.report, this.lobby]) part.close();
-    this.lobby.users.clear(); // the next agent may not be one who sees them
+    this.lobby.users.clear(); // the next agent may not be allowed to see them
     this.desk.close();
   }
 
-  /** A connection that is refused or does not come about may be so because of the token. */
+  /** Checks the token after a connection was refused or has failed. */
   async #checkToken() {
     const { lobby } = this;
     if (!this.needsToken || !this.signedIn || this.#checking || this.#over || (lobby.state !== "offline" && lobby.state !== "closed")) return;
@@ -263,8 +262,8 @@ export class Session extends EventTarget {
   }
 
   /**
-   * How it stands with the token: it runs out soon, or counts no more. Neither takes anything away
-   * from the agent, who enters another one by signIn.
+   * The state of the token: it expires soon, or is no longer valid. The agent keeps everything, and can
+   * enter a new one with signIn.
    * @returns {""|"soon"|"over"}
    */
   get expiry() {
@@ -273,25 +272,25 @@ export class Session extends EventTarget {
     return this.#later !== this.#token && this.expires - Date.now() <= WARNING ? "soon" : "";
   }
 
-  /** When the token runs out, in ms of Date.now(). */
+  /** When the token expires, in ms of Date.now(). */
   get expires() {
     return expiryIn(this.#token);
   }
 
-  /** The agent has read that the token runs out. */
+  /** The agent has dismissed the warning. */
   later() {
     this.#later = this.#token;
     this.#changed();
   }
 
-  /** Tells the agent something; "" takes it back. @param {string} notice */
+  /** Shows a notice; "" removes it. @param {string} notice */
   say(notice) {
     this.notice = notice;
     this.#noticed = 0;
     this.#changed();
   }
 
-  /** A second has gone by. */
+  /** Is called each second. */
   tick() {
     this.inbox.tick();
     this.archive.tick();
@@ -318,7 +317,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Ends a conversation on both sides. @param {string} chatId */
+  /** Ends a conversation for both sides. @param {string} chatId */
   async end(chatId) {
     const { username } = this.desk.entries.get(chatId).chat.participant;
     const result = await this.desk.end(chatId);
@@ -326,12 +325,12 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Gives a conversation to somebody else.
+   * Transfers a conversation.
    * @param {string} chatId
    * @param {import("./client.js").Target} to
    * @param {string} note
-   * @param {string} whom the name of who is to have it; "" for whoever is free
-   * @returns {Promise<string>} what is to be mended, or ""
+   * @param {string} whom the name of the colleague or team; "" for the queue
+   * @returns {Promise<string>} the problem, or ""
    */
   async transfer(chatId, to, note, whom) {
     const { username } = this.desk.entries.get(chatId).chat.participant;
@@ -344,7 +343,7 @@ export class Session extends EventTarget {
     return "";
   }
 
-  /** Has a chat that the agent looks on. @param {string} chatId */
+  /** Takes over a chat that the agent observes. @param {string} chatId */
   async takeOver(chatId) {
     try {
       await this.desk.takeOver(chatId, this.name);
@@ -361,7 +360,7 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("taken"));
   }
 
-  /** Claims who waits longest, be it by an offer. */
+  /** Claims the visitor who has waited longest, or accepts an offer. */
   takeNext() {
     const [user] = [...this.lobby.offers.values(), ...this.lobby.users.values()];
     if (user) this.take(user);
@@ -372,7 +371,7 @@ export class Session extends EventTarget {
   }
 }
 
-/** A token without what it was pasted with: "Bearer", quotes, blanks, line breaks. */
+/** A token without the "Bearer", quotes, spaces and line breaks that were pasted with it. */
 export function unwrapped(text) {
   const solid = text.replace(/[\s\u200b-\u200f\u2060\ufeff]+/g, "");
   const [token] = solid.match(/e(?:yJ|yA|wo)[\w-]*\.[\w-]+\.[\w-]+/) ?? [solid]; // as JSON begins in base64

@@ -5,14 +5,14 @@ import { ofTab, prefix, shared, signedIn } from "./storage.js";
 import { learn, speak } from "./strings.js";
 import { Widget } from "./visitor.js";
 
-/** A page that removes the widget more often than this in so many ms is left alone. */
+/** If a page removes the widget more often than this within so many ms, the widget stays away. */
 const FIGHT = { times: 10, within: 10_000 };
-/** The page's custom properties for the button's place. */
+/** The page's custom properties for the position of the button. */
 const OFFSETS = { bottom: "--livesupport-bottom", side: "--livesupport-side" };
 
 /**
- * Puts the chat button on a page. Nothing of the page reaches into it and it reaches into nothing
- * of the page, but for the title while messages are unread.
+ * Puts the chat button on a page. The page does not affect the widget. The widget changes nothing of the
+ * page except the title, while messages are unread.
  *
  * @typedef {{title?: string, greeting?: string, colour?: string, color?: string, position?: string,
  *            bottom?: string, side?: string, language?: string, name?: string, token?: string,
@@ -22,7 +22,7 @@ const OFFSETS = { bottom: "--livesupport-bottom", side: "--livesupport-side" };
  *          preview: agents see what visitors type
  * @param {string} base the chat server's URL
  * @param {Site} site
- * @param {{script: HTMLScriptElement|undefined, options: Options}[]} lines those that have run
+ * @param {{script: HTMLScriptElement|undefined, options: Options}[]} lines the lines that have run
  */
 export async function start(base, site, lines) {
   const coming = ["chat.css", "visitor.css"].map(async (name) => {
@@ -41,11 +41,11 @@ export async function start(base, site, lines) {
   await words;
   const shell = new Shell(base, site, sheets);
   const before = (a, b) => (a.script && b.script && a.script.compareDocumentPosition(b.script) & Node.DOCUMENT_POSITION_PRECEDING ? 1 : -1);
-  for (const line of lines.splice(0).sort(before)) shell.line(line); // asynchronous ones run in any order
+  for (const line of lines.splice(0).sort(before)) shell.line(line); // asynchronous scripts run in any order
   lines.push = (line) => shell.line(line);
 }
 
-/** The languages that the widget might speak, the best first. @param {Options} options */
+/** The languages to try, best first. @param {Options} options */
 function wanted({ language }) {
   return [language, document.documentElement.lang, ...navigator.languages];
 }
@@ -57,7 +57,7 @@ class Shell {
   #sheets;
   #host = null;
   #root = null; // the page's html element
-  #life = null; // of the widget, also before its words are here
+  #life = null; // the life of the widget, which begins before its words are loaded
   #widget = null;
   #options = {};
   #script;
@@ -73,8 +73,8 @@ class Shell {
   }
 
   /**
-   * The line has run. Within one page the first one counts, but for the token, which a page may have
-   * only where it knows the visitor. On the next page of a document that stays it is the page's own.
+   * A line has run. Within a page the first one counts, except for the token, which may come later. After a
+   * navigation within the document, the line of the next page counts.
    */
   line({ script, options }) {
     const address = location.href.split("#")[0];
@@ -97,7 +97,7 @@ class Shell {
     this.#begin();
   }
 
-  /** A widget of its own for these options, in this document as it is now. */
+  /** Creates a widget with these options in the present document. */
   #begin() {
     this.#end();
     this.#life = aborter();
@@ -110,7 +110,7 @@ class Shell {
   #appear(signal) {
     if (!this.#host) {
       this.#host = document.createElement("livesupport-chat");
-      this.#host.attachShadow({ mode: "open" }).adoptedStyleSheets = this.#sheets; // a style element would need the page's CSP to allow it
+      this.#host.attachShadow({ mode: "open" }).adoptedStyleSheets = this.#sheets; // a style element would need permission from the page's CSP
     }
     bound(this.#host.shadowRoot, signal);
     addEventListener("resize", () => this.#place(), { signal });
@@ -126,10 +126,10 @@ class Shell {
     this.#widget = null;
   }
 
-  /** The page may replace its body, its html element, or all that is in them. */
+  /** Puts the widget back if the page has replaced its body, its html element or their content. */
   #keep() {
     if (!this.#widget || !document.documentElement) return;
-    if (this.#root !== document.documentElement) return this.#begin(); // listeners may have gone with it
+    if (this.#root !== document.documentElement) return this.#begin(); // its listeners are gone, too
     if (this.#host.parentNode === this.#root) return;
     const now = Date.now();
     this.#removals = [...this.#removals.filter((at) => now - at < FIGHT.within), now];
@@ -140,7 +140,7 @@ class Shell {
     this.#insert();
   }
 
-  /** It is no child of the body: what moves, filters, hides or replaces that does not concern it. */
+  /** Adds the host beside the body, so that a page which moves, filters, hides or replaces the body does not affect it. */
   #insert() {
     this.#root = document.documentElement;
     for (const one of document.querySelectorAll("livesupport-chat")) if (one !== this.#host) one.remove(); // copies, without content
@@ -151,12 +151,12 @@ class Shell {
     this.#place();
   }
 
-  /** In the corner of the window, in the browser's own size. */
+  /** Places the host in the corner of the window, with the browser's own font size. */
   #place() {
     const host = this.#host;
     const { style } = this.#widget.element;
     const page = getComputedStyle(host);
-    style.setProperty("--rem", page.fontSize); // as the user has set it: the page's root may have any size
+    style.setProperty("--rem", page.fontSize); // the user's setting: the page's root may have any size
     const zoom = Number(getComputedStyle(this.#root).zoom) || 1;
     style.setProperty("zoom", zoom === 1 ? "" : String(1 / zoom));
     for (const [name, property] of Object.entries(OFFSETS)) {
@@ -168,7 +168,7 @@ class Shell {
       style.setProperty(`--data-${name}`, CSS.supports("bottom", own) ? own : "initial");
       style.setProperty(property, !wanted || CSS.supports("bottom", wanted) ? "" : "initial");
     }
-    // The html element itself has a transform or the like if the window's edge is not the host's.
+    // If the host is not at the edge of the window, the html element has a transform or the like.
     if (Math.abs(host.getBoundingClientRect().bottom - innerHeight) > 40 && host.showPopover && !host.matches(":popover-open")) {
       host.popover = "manual";
       host.showPopover();

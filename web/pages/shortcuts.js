@@ -1,13 +1,13 @@
 import { h } from "./dom.js";
 
-/** On these the Alt key is Option, which types a character with every letter. */
+/** On Apple's devices the Alt key is Option, which types a character with every letter. */
 const APPLE = /^(Mac|iP)/.test(navigator.platform);
 
-/** The keys of the console: Alt and a letter each, and the dialog that names them. */
+/** The keyboard shortcuts of the console, Alt and a letter, and the dialog that lists them. */
 export class Shortcuts {
   #keys;
   #ready;
-  /** What the keys type without Alt, by their place: learned as they are pressed. */
+  /** The letters of the keys without Alt, by position. They are learned as keys are pressed. */
   #plain = new Map();
 
   /**
@@ -39,7 +39,7 @@ export class Shortcuts {
     const { key, code, altKey, ctrlKey, metaKey } = event;
     if (!altKey && !ctrlKey && !metaKey && isCharacter(key)) this.#plain.set(code, key.toLowerCase());
     if (!altKey || metaKey || event.isComposing || event.defaultPrevented) return;
-    if (ctrlKey && !APPLE) return; // AltGr is both on Windows
+    if (ctrlKey && !APPLE) return; // on Windows, AltGr is reported as Ctrl and Alt
     const act = this.#keys[this.#letter(event)]?.act;
     if (!act || (isTextField(event.composedPath()[0]) && this.#types(event))) return;
     if (!this.#ready() || document.querySelector("dialog[open]")) return;
@@ -47,12 +47,12 @@ export class Shortcuts {
     if (!event.repeat) act();
   }
 
-  /** The letter on the key; where Alt has changed it into something else, that of the key's place. */
+  /** The letter of a key. If Alt has changed it, the letter at the key's position. */
   #letter({ key, code }) {
     return /^[a-z]$/i.test(key) ? key.toUpperCase() : code.replace(/^Key/, "");
   }
 
-  /** Whether the key types a character in a text field: then it is the field's. */
+  /** Returns whether a key types a character into a text field, so that it belongs to the field. */
   #types(event) {
     if (APPLE) return !event.ctrlKey;
     const { key, code } = event;

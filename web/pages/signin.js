@@ -1,6 +1,6 @@
 import { h, icon, write } from "./dom.js";
 
-/** The page of who has not signed in: it asks for a name, or for a token where agents need one. */
+/** The form to sign in. It asks for a name, or for a token if agents need one. */
 export class SignIn {
   #session;
 
@@ -26,7 +26,7 @@ export class SignIn {
         notifications.asks ? h("p", { class: "note" }, t("askNotify")) : ""));
   }
 
-  /** It is in the page only while it is shown. */
+  /** Adds the form to the page only while it is shown. */
   update() {
     const { signedIn, refusal, name, needsToken } = this.#session;
     write(this.refusal, refusal);
@@ -46,7 +46,7 @@ export class SignIn {
   }
 }
 
-/** A field for an agent's token: nobody who looks on reads it, and no password manager keeps it. */
+/** A field for an agent's token. Bystanders cannot read it, and password managers do not store it. */
 export function tokenField() {
   return h("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false, dir: "ltr" });
 }

@@ -3,13 +3,13 @@ import { MessageField } from "./field.js";
 import { isEmail, Questions } from "./questions.js";
 import { characters, visible } from "./text.js";
 
-/** The most characters that a name and an email address may have. */
+/** The maximum number of characters in a name and in an email address. */
 const MAX_NAME = 64;
 const MAX_EMAIL = 320;
 
 /**
- * What a visitor fills in to begin a chat or, while nobody is there, to leave a message. It is kept
- * until that has been done, over reloads and links, and from one to the other.
+ * The form with which a visitor starts a chat or, while no agent is available, leaves a message. It stores
+ * the input until it was sent, over reloads and for both purposes.
  */
 export class StartForm {
   #t;
@@ -30,7 +30,7 @@ export class StartForm {
    * @param {{start: (filled: Filled) => Promise<Problem>, leave: (filled: Filled) => Promise<Problem>}} on
    *        what is done with it
    * @typedef {{name: string, email: string, text: string, fields: Record<string, string>, consent?: true}} Filled
-   * @typedef {{words: string, message?: string}} Problem words: what is to be mended, or "";
+   * @typedef {{words: string, message?: string}} Problem words: what to correct, or "";
    *          message: the server's own
    */
   constructor(t, tab, draft, { greeting, name, needsName, language }, on) {
@@ -82,7 +82,7 @@ export class StartForm {
     this.#render();
   }
 
-  /** What the form does now. @returns {"chat"|"leave"|""} */
+  /** The present purpose of the form. @returns {"chat"|"leave"|""} */
   get #does() {
     const { waits = true, leaves = false, leavesFirst = false } = this.#plan ?? {};
     if (this.#chosen && (this.#chosen === "chat" ? waits : leaves)) return this.#chosen;
@@ -96,7 +96,7 @@ export class StartForm {
     const left = !this.thanks.hidden;
     this.element.dataset.does = does;
     this.words.hidden = left;
-    // What is below must not move up under the hands of a visitor who has begun to fill it in.
+    // The fields must not move while a visitor is filling them in.
     if (this.words.offsetHeight) this.words.style.minBlockSize = `${this.words.offsetHeight}px`;
     write(this.words, words || this.#greeting);
     this.fields.hidden = left || does === "";
@@ -107,7 +107,7 @@ export class StartForm {
     write(this.begin, t(does === "leave" ? (this.#busy ? "leaving" : "leaveMessage") : this.#busy ? "starting" : "startChat"));
   }
 
-  /** To wait, or to leave a message: the visitor changes their mind. */
+  /** Switches between waiting and leaving a message. */
   #choose() {
     if (this.#busy) return;
     this.#chosen = this.#does === "leave" ? "chat" : "leave";
@@ -116,7 +116,7 @@ export class StartForm {
     this.focus();
   }
 
-  /** Takes back what was half written. @param {string} name */
+  /** Restores the draft. @param {string} name */
   reopen(name) {
     if (this.#needsName) this.name.value = name;
     this.field.restore();
@@ -185,12 +185,12 @@ export class StartForm {
   #wait(busy) {
     this.#busy = this.name.readOnly = this.email.readOnly = this.field.text.readOnly = busy;
     this.questions.wait(busy);
-    this.begin.setAttribute("aria-disabled", String(busy)); // disabled, it would lose the focus
+    this.begin.setAttribute("aria-disabled", String(busy)); // a disabled button would lose the focus
     if (busy) write(this.problem, "");
     this.#render();
   }
 
-  /** Says what is missing, at each field, and goes to the first. */
+  /** Shows at each field what is missing, and moves the focus to the first one. */
   #complete(does) {
     const t = this.#t;
     const leaves = does === "leave";
@@ -210,7 +210,7 @@ export class StartForm {
     return !wrong;
   }
 
-  /** @returns {Element|null} the field, if it is to be mended */
+  /** @returns {Element|null} the field, if it must be corrected */
   #settle(field, problem, words) {
     field.setAttribute("aria-invalid", String(words !== ""));
     write(problem, words);

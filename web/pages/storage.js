@@ -1,4 +1,4 @@
-/** What the pages remember. Storage may be switched off or full: then a reload starts afresh. */
+/** What the pages remember. If storage is switched off or full, a reload starts afresh. */
 
 import { parse, randomHex, stringify } from "./native.js";
 
@@ -36,7 +36,7 @@ class Store {
     }
   }
 
-  /** The names that begin with start. */
+  /** The names with this beginning. */
   names(start) {
     try {
       const begin = this.#prefix + start;
@@ -46,39 +46,39 @@ class Store {
     }
   }
 
-  /** Calls back with the value when another tab has changed it, until the signal comes if there is one. */
+  /** Calls back with the value when another tab has changed it, until the signal. */
   watch(name, changed, signal) {
     addEventListener("storage", ({ key, storageArea }) => {
       if (storageArea === this.#area && key === this.#prefix + name) changed(this.get(name));
     }, { signal });
   }
 
-  /** A part of it, whose names are its own. */
+  /** A part of the store, with its own names. */
   within(start) {
     return new Store(() => this.#area, this.#prefix + start);
   }
 }
 
-/** Where the widget's names begin. @param {string} base the chat server's URL */
+/** The prefix of the widget's names. @param {string} base the chat server's URL */
 export const prefix = (base) => `livesupport ${base} `;
 
-/** Shared by all tabs, for good. */
+/** A store for all tabs, permanently. */
 export const shared = (prefix) => new Store(() => localStorage, prefix);
-/** Of this tab, over reloads. */
+/** A store for this tab, which survives a reload. */
 export const ofTab = (prefix) => new Store(() => sessionStorage, prefix);
 
-/** What a store has for everybody: a matter of the browser, not of a person. */
+/** The part of a store that belongs to the browser, not to a person. */
 const OF_ALL = ["mute", "open", "person"];
 
-/** What is remembered of one person; of nobody in particular if they are not known. */
+/** The part of a store for one person, or for an anonymous visitor. */
 export const ofPerson = (store, person) => (person ? store.within(part(person)) : store);
 
 const part = (person) => `@${encodeURIComponent(person)} `;
 
 /**
- * Somebody has signed in. What earlier persons have left is forgotten; an anonymous chat becomes
- * theirs, unless they have one already.
- * @param {Store} store what is remembered of nobody in particular
+ * Somebody has signed in. Forgets what earlier persons have left. An anonymous chat becomes theirs, unless
+ * they already have one.
+ * @param {Store} store the part for an anonymous visitor
  * @param {string} person
  */
 export function signedIn(store, person) {
@@ -98,9 +98,9 @@ export function signedIn(store, person) {
 const page = randomHex(8);
 
 /**
- * A chat's unsent messages. Each page writes a list of its own, and takes over the lists that it
- * finds at its start. Some may be of tabs that are still there: then two tabs send the same
- * messages, which count once because of their messageId.
+ * A chat's unsent messages. Each page writes its own list, and takes over the lists that it finds at its
+ * start. If the tab of such a list is still open, two tabs send the same messages, which count once because
+ * of their messageId.
  */
 export class Outbox {
   /** @param {Store} store @param {string} chatId */
@@ -109,7 +109,7 @@ export class Outbox {
     this.start = `outbox.${chatId}.`;
   }
 
-  /** Takes over what earlier pages have left. */
+  /** Takes over the lists of earlier pages. */
   load() {
     const found = new Map();
     for (const name of this.store.names(this.start)) {

@@ -1,25 +1,25 @@
 /**
- * What the widget and the console say. English is here from the start, and stands in for a language
- * that cannot be had; the words of another one are loaded once they are wanted.
+ * The texts of the widget and the console. English is always there, and replaces a language that cannot be
+ * loaded. Other languages are loaded when they are needed.
  */
 
 import en from "./languages/en.js";
 import { clearTimeout, setTimeout, tell } from "./native.js";
 
-/** Those that there are beside English, each with a file of this name. */
+/** The languages besides English. Each has a file with this name. */
 const LANGUAGES = ["ar", "de", "es", "fr", "he", "it", "ja", "ka", "nl", "pl", "pt", "ru", "tr", "uk", "zh"];
 const RIGHT_TO_LEFT = ["ar", "he"];
-/** So long, in ms, the page waits for its words before it says them in English. */
+/** How long the page waits for its language before it uses English, in ms. */
 const PATIENCE = 4_000;
 
 const folders = ["languages"];
 const known = new Map([["en", en]]);
-/** By language: what brings its words, or null once there is nothing to wait for. */
+/** The promises of loading, by language; null when loading has ended. */
 const coming = new Map([["en", null]]);
 
 /**
- * Adds words that not each page needs. To be called before the first `learn`.
- * @param {string} folder where the other languages have them
+ * Adds texts that only some pages need. Call it before the first `learn`.
+ * @param {string} folder of the other languages' files
  * @param {Record<string, string|object>} english
  */
 export function extend(folder, english) {
@@ -28,9 +28,9 @@ export function extend(folder, english) {
 }
 
 /**
- * Loads the words of the first of the wanted languages that there is.
+ * Loads the texts of the first wanted language that exists.
  * @param {...(string|null|undefined)} wanted such as "ar-EG", "en"
- * @returns {Promise<void>|null} what never fails; null if there is nothing to wait for
+ * @returns {Promise<void>|null} never rejects; null if there is nothing to wait for
  */
 export function learn(...wanted) {
   const lang = wanted.map(primary).find((one) => one === "en" || LANGUAGES.includes(one)) ?? "en";
@@ -54,20 +54,20 @@ async function load(lang) {
   coming.set(lang, null);
 }
 
-/** Text that runs from right to left. */
+/** Matches text that runs from right to left. */
 const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
 const isolated = (text) => `\u2068${text}\u2069`;
 
-/** Sentences one after another. Where the first runs the other way, a mark has a paragraph of dir=auto run as the second. */
+/** Joins sentences. If the first one has another direction, a mark gives a paragraph with dir=auto the direction of the second. */
 export function following(first, second) {
   if (!second || RTL.test(first) === RTL.test(second)) return `${first} ${second}`.trim();
   return `${RTL.test(second) ? "\u200f" : "\u200e"}${isolated(first)} ${second}`;
 }
 
 /**
- * Chooses the first of the wanted languages whose words are here.
- * @param {...(string|null|undefined)} wanted as `learn` has got them
+ * Chooses the first wanted language whose texts are loaded.
+ * @param {...(string|null|undefined)} wanted the same as for `learn`
  * @returns {{lang: string, dir: "ltr"|"rtl", t: (key: string, values?: object) => string}}
  */
 export function speak(...wanted) {
@@ -78,7 +78,7 @@ export function speak(...wanted) {
   const plurals = new Intl.PluralRules(lang);
   const write = (value) => {
     if (typeof value === "number") return numbers.format(value);
-    // What runs the other way must not pull the sentence around it apart.
+    // Isolate values with another direction, so that they do not reorder the sentence.
     return dir === "ltr" && !RTL.test(value) ? value : isolated(value);
   };
   const t = (key, values = {}) => {
@@ -90,12 +90,12 @@ export function speak(...wanted) {
 
 function primary(tag) {
   const one = (tag ?? "").toLowerCase().split("-")[0];
-  return one === "iw" ? "he" : one; // as some still call it
+  return one === "iw" ? "he" : one; // the old code of Hebrew
 }
 
 /**
- * How the reader writes numbers, times and dates: the browser's own form of the page's language, such
- * as en-GB, or the page's language in the browser's region: en-DE.
+ * The locale for numbers, times and dates: the browser's variant of the page's language, such as en-GB, or
+ * the page's language with the browser's region, such as en-DE.
  * @param {string} lang of the page
  */
 export function readersLocale(lang) {
@@ -108,7 +108,7 @@ export function readersLocale(lang) {
   }
 }
 
-/** The sentence for a code of the protocol. */
+/** The text for an error code of the protocol. */
 export function reason(t, code) {
   const known = ["bad_username", "unauthorized", "unreachable", "unavailable", "rate_limited", "expired", "too_large", "chat_full", "chat_closed", "already_taken", "released", "forbidden"];
   return t(known.includes(code) ? code : "other");

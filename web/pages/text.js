@@ -1,24 +1,24 @@
-/** What people write: how long it is, whether it can be seen, and what in it is an address. */
+/** Text that people write: its length, whether it is visible, and the links in it. */
 
 import { h } from "./dom.js";
 
-/** How many characters a text has: code points, as the server counts them. */
+/** The number of characters in a text: code points, as on the server. */
 export function characters(text) {
   return text.length - (text.match(/[\u{10000}-\u{10ffff}]/gu)?.length ?? 0);
 }
 
-/** Whether there is anything to see in a text. Spaces, zero-width characters and fillers show nothing. */
+/** Returns whether a text is visible. Spaces, zero-width characters and fillers are not. */
 export function visible(text) {
   return /[^\s\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Zs}\u2800]/u.test(text);
 }
 
-/** The beginning of a text, with at most so many characters and an ellipsis. */
+/** The beginning of a text, with at most this many characters, and an ellipsis. */
 export function cut(text, most) {
   const start = [...text.slice(0, 2 * most)].slice(0, most).join("");
   return start.length < text.length ? `${start}…` : text;
 }
 
-/** A text without halves of characters, which no server takes. */
+/** A text without lone surrogates, which no server accepts. */
 export function wellFormed(text) {
   return text.replace(/[\ud800-\udfff]/gu, "\ufffd");
 }
@@ -32,8 +32,8 @@ const TRAILING = /^(?:[.,;:!?'")\]}]|(?![!-~])\p{P})$/u;
 const PAIRS = { ")": "(", "]": "[", "}": "{" };
 
 /**
- * A text as paragraphs with a direction of their own, and with its http addresses as links. Nothing
- * in it is ever read as HTML. What is between two paragraphs stays there: the text is all there.
+ * A text as paragraphs, each with its own direction, and with its http addresses as links. Nothing is ever
+ * parsed as HTML. The white space between paragraphs stays, so the text is complete.
  */
 export function paragraphs(text) {
   const fragment = document.createDocumentFragment();
@@ -83,7 +83,7 @@ function parses(address) {
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s){1,16}$/u;
 
-/** Whether a text is a few emoji and nothing else. */
+/** Returns whether a text has only a few emoji. */
 export function onlyEmoji(text) {
   return visible(text) && ONLY_EMOJI.test(text);
 }

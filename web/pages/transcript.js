@@ -1,11 +1,11 @@
 import { h } from "./dom.js";
 import { setTimeout } from "./native.js";
 
-/** A file is given to the browser for this time, in ms. */
+/** How long the browser can load a file, in ms. */
 const TAKING = 60_000;
 
 /**
- * A conversation as plain text: of each message the name, the whole date, the text, and where its files are.
+ * A conversation as plain text. Each message has its author, date, text and the URLs of its files.
  * @param {(key: string, values?: object) => string} t
  * @param {import("./moments.js").Moments} moments
  * @param {import("./client.js").Chat} chat

@@ -3,10 +3,10 @@ import { h, write } from "./dom.js";
 import { MessageField } from "./field.js";
 import { visible, wellFormed } from "./text.js";
 
-/** The most colleagues that are listed. */
+/** The maximum number of colleagues in the list. */
 const MOST = 200;
 
-/** The dialog in which a conversation is given to somebody else: a colleague, a team, or whoever is free. */
+/** The dialog that transfers a conversation to a colleague, a team or the queue. */
 export class TransferDialog {
   #session;
   #t;
@@ -40,7 +40,7 @@ export class TransferDialog {
         h("button", { type: "button", onclick: () => this.element.close() }, t("cancel")), this.button)));
   }
 
-  /** @param {string} chatId of a conversation that is there */
+  /** @param {string} chatId of an open conversation */
   open(chatId) {
     this.#chatId = chatId;
     write(this.title, this.#t("transferAsk", { name: this.#chat.participant.username }));
@@ -56,7 +56,7 @@ export class TransferDialog {
     return this.#session.desk.entries.get(this.#chatId)?.chat;
   }
 
-  /** The list stays as it is while it is open, but for the teams that the server tells late. */
+  /** Keeps the list while the dialog is open, except for teams that the server tells late. */
   #list() {
     const t = this.#t;
     const chosen = this.targets.querySelector(":checked")?.value ?? "queue";
@@ -75,7 +75,7 @@ export class TransferDialog {
     if (focused) again.focus();
   }
 
-  /** An observer does not give a chat to who has it. */
+  /** Leaves out the agent who has the chat, if an observer transfers it. */
   #isWith(agent) {
     return this.#session.lobby.chats.get(this.#chatId)?.agent === agent;
   }
@@ -114,7 +114,7 @@ export class TransferDialog {
   #closed() {
     if (this.element.open) return;
     this.#chatId = "";
-    write(this.title, ""); // no name stays in the page
+    write(this.title, ""); // so that no name stays in the page
     this.targets.replaceChildren();
     this.field.text.value = "";
   }

@@ -4,18 +4,18 @@ import { h, icon, label, write } from "./dom.js";
 import { aborter } from "./native.js";
 import { reason } from "./strings.js";
 
-/** An upload without a message is forgotten after 10 minutes: after this time, in ms, it is sent anew. */
+/** After this time, in ms, a file is uploaded again: the server deletes it 10 minutes after an upload without a message. */
 const FRESH = 8 * 60_000;
-/** A small picture is drawn with so many pixels, for screens that have more of them. */
+/** The size of a thumbnail in pixels, which is larger than on the page for screens with a high resolution. */
 const SMALL = 96;
-/** So much of a file tells whether it may be a text. */
+/** How many bytes of a file are checked to see whether it is text. */
 const HEAD = 3_072;
 
-/** A file that is to go with the next message: on its way to the server, there, or failed. */
+/** A file for the next message: it is being uploaded, is uploaded, or has failed. */
 class Item {
   /** @type {"sending"|"there"|"failed"} */
   state = "sending";
-  /** What the server says of it, once it is there. @type {import("./uploads.js").Attachment|null} */
+  /** The server's answer, once the file is uploaded. @type {import("./uploads.js").Attachment|null} */
   attachment = null;
   /** Settles with the upload. @type {Promise<void>} */
   coming = Promise.resolve();
@@ -23,7 +23,7 @@ class Item {
   #t;
   #sizes;
   #stop = null;
-  #at = 0; // when it came there
+  #at = 0; // when it was uploaded
 
   /**
    * @param {(key: string, values?: object) => string} t
@@ -76,7 +76,7 @@ class Item {
     this.#show(problem);
   }
 
-  /** Whether the server may have forgotten it by now. */
+  /** Returns whether the server may have deleted it by now. */
   get stale() {
     return this.state === "there" && Date.now() - this.#at > FRESH;
   }
@@ -101,7 +101,7 @@ class Item {
     return words ? t(words) : reason(t, problem);
   }
 
-  /** What is told of it, once it is settled. */
+  /** The announcement after the upload. */
   get words() {
     const { name } = this.file;
     return this.state === "there" ? this.#t("fileReady", { name }) : `${name}: ${this.fate.textContent}`;
@@ -116,13 +116,13 @@ async function drawSmall(canvas, file) {
     canvas.getContext("2d").drawImage(bitmap, (width - side) / 2, (height - side) / 2, side, side, 0, 0, SMALL, SMALL);
     bitmap.close();
   } catch {
-    // it is none, or too large a one: then nothing is shown
+    // it is not a picture, or is too large: then there is no thumbnail
   }
 }
 
 /**
- * The files of the message that is being written. They are picked, dropped, pasted or photographed, and
- * sent at once, without what cameras write into them; each chat has its own.
+ * The files of the draft, for each chat. They are picked, dropped, pasted or photographed, and uploaded at
+ * once, without the metadata that cameras write into them.
  */
 export class Tray {
   #t;
@@ -136,7 +136,7 @@ export class Tray {
    * @param {(key: string, values?: object) => string} t
    * @param {string} lang
    * @param {{announce: (words: string) => void, removed: () => void, takes: () => boolean}} on
-   *        removed: what had the focus; takes: whether a message can be written now
+   *        removed: the element with the focus was removed; takes: whether a message can be written now
    * @param {string} id of the message field
    */
   constructor(t, lang, on, id) {
@@ -147,26 +147,26 @@ export class Tray {
     this.lens = this.#picker({ accept: "image/*", capture: "environment" });
     this.button = h("button", { type: "button", class: "tool attach", hidden: true, "aria-describedby": `${id}-limits`, onclick: () => this.input.click() });
     label(this.button, "clip", t("attach"));
-    /** On phones alone. */
+    /** Only on phones. */
     this.camera = h("button", { type: "button", class: "tool camera", hidden: true, onclick: () => this.lens.click() });
     label(this.camera, "camera", t("camera"));
     this.list = h("ul", { "aria-label": t("attachments") });
     this.problem = h("p", { class: "hint", role: "alert" });
     this.limits = h("p", { class: "note", id: `${id}-limits` });
     this.element = h("div", { class: "tray", hidden: true }, this.list, this.limits);
-    /** Where files can be dropped, while there are some above it. */
+    /** Shows where files can be dropped, while they are dragged over it. */
     this.zone = h("div", { class: "zone", "aria-hidden": "true", hidden: true }, icon("clip"), h("p", {}, t("dropHere")), h("p", { class: "note" }));
   }
 
   #picker(props) {
     return h("input", { type: "file", hidden: true, ...props, onchange: ({ target }) => {
       const files = Array.from(target.files);
-      target.value = ""; // the same one may be picked again
+      target.value = ""; // so that the same file can be picked again
       this.add(files);
     } });
   }
 
-  /** What the server takes. @param {{size: number, types: string[]}|null} [limits] null: no files at all */
+  /** Sets what the server accepts. @param {{size: number, types: string[]}|null} [limits] null: no files at all */
   offer(limits) {
     if (limits === this.#limits) return;
     this.#limits = limits ?? null;
@@ -197,15 +197,15 @@ export class Tray {
     return (chat && this.#items.get(chat)) ?? [];
   }
 
-  /** How many files there are for the chat that is shown. */
+  /** The number of files for the selected chat. */
   get count() {
     return this.#of(this.#chat).length;
   }
 
   /**
-   * Takes what is dropped on an element or pasted into it.
+   * Takes files that are dropped on an element or pasted into it.
    * @param {HTMLElement} element
-   * @param {(target: Node) => boolean} pastes whether what is pasted there is meant for the message
+   * @param {(target: Node) => boolean} pastes whether a paste there is meant for the message
    */
   watch(element, pastes) {
     const takes = ({ dataTransfer }) => this.#takes() && Array.from(dataTransfer?.types ?? []).includes("Files");
@@ -228,7 +228,7 @@ export class Tray {
     });
     element.addEventListener("paste", (event) => {
       const { files, types } = event.clipboardData;
-      // Of a table or a text with a layout programs offer a picture as well.
+      // For a table or formatted text, programs also offer a picture.
       const written = ["text/plain", "text/html"].every((type) => types.includes(type));
       if (!files.length || written || !this.#takes() || !pastes(event.target)) return;
       event.preventDefault();
@@ -240,7 +240,7 @@ export class Tray {
     return Boolean(this.#limits && this.#chat && this.#on.takes());
   }
 
-  /** Begins to send files; says which of them cannot be sent, and why. @param {File[]} files */
+  /** Starts to upload files, and tells which of them cannot be sent, and why. @param {File[]} files */
   async add(files) {
     const chat = this.#chat;
     if (!chat || !this.#limits) return;
@@ -253,7 +253,7 @@ export class Tray {
     if (chat === this.#chat) write(this.problem, refused.join(" "));
   }
 
-  /** Why a file cannot be sent, as far as can be known here: the server looks once more. */
+  /** The reason why a file cannot be sent, as far as it is known here. The server checks again. */
   async #refuse(file) {
     const t = this.#t;
     const { name, size } = file;
@@ -272,7 +272,7 @@ export class Tray {
   async #take(chat, file) {
     const type = await contentType(file) || file.type || "text/plain";
     const items = this.#of(chat);
-    if (items.length >= MAX_FILES) return; // others have come meanwhile
+    if (items.length >= MAX_FILES) return; // others were added in the meantime
     const item = new Item(this.#t, this.#sizes, file, type, {
       remove: () => this.#remove(chat, item),
       retry: () => this.#start(chat, item),
@@ -286,7 +286,7 @@ export class Tray {
   async #start(chat, item) {
     const focused = item.element.contains(item.element.getRootNode().activeElement);
     item.start(chat);
-    if (focused) item.remove.focus(); // the other button is gone
+    if (focused) item.remove.focus(); // the retry button is gone
     const { coming } = item;
     await coming;
     if (coming !== item.coming || !this.#of(chat).includes(item)) return;
@@ -308,9 +308,9 @@ export class Tray {
   }
 
   /**
-   * Waits until all files of a chat are there.
+   * Waits until all files of a chat are uploaded.
    * @param {import("./client.js").Chat} chat
-   * @returns {Promise<boolean>} false if some are not
+   * @returns {Promise<boolean>} false if some have failed
    */
   async arrived(chat) {
     for (const item of this.#of(chat)) if (item.stale) this.#start(chat, item);
@@ -337,24 +337,24 @@ export class Tray {
   }
 }
 
-/** Types whose content is known by its beginning: without that they are not what they claim. */
+/** Types that begin with known bytes. A file without them is not of that type. */
 function isKnownHere(type) {
   return isPicture({ type }) || type === "application/pdf";
 }
 
-/** Whether the server may take a file for a text. */
+/** Returns whether the server may accept a file as text. */
 async function maybeText(file) {
   const head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
   return !head.includes(0);
 }
 
-/** Files among what was dropped, without folders. @param {DataTransfer} data */
+/** The dropped files, without folders. @param {DataTransfer} data */
 function dropped({ items, files }) {
   const folders = Array.from(items).filter(({ kind }) => kind === "file").map((item) => item.webkitGetAsEntry?.()?.isDirectory);
   return Array.from(files).filter((_, i) => !folders[i]);
 }
 
-/** A file that misses its place by a little must not replace the page. @param {EventTarget} place */
+/** Keeps a file that is dropped beside its place from replacing the page. @param {EventTarget} place */
 export function keepsPage(place) {
   for (const type of ["dragover", "drop"]) {
     place.addEventListener(type, (event) => {

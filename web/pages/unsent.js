@@ -2,7 +2,7 @@ import { h } from "./dom.js";
 import { said } from "./said.js";
 import { reason } from "./strings.js";
 
-/** What of a chat has been written and has not come back from the server yet. */
+/** The messages of a chat that have no receipt yet. */
 export class Unsent {
   #t;
   #sizes;
@@ -11,7 +11,7 @@ export class Unsent {
   /**
    * @param {(key: string, values?: object) => string} t
    * @param {import("./attachments.js").Sizes} sizes
-   * @param {() => void} acted the person has chosen what becomes of a message
+   * @param {() => void} acted the user has decided what to do with a message
    */
   constructor(t, sizes, acted) {
     this.#t = t;
@@ -24,7 +24,7 @@ export class Unsent {
    * What stays the same stays in the page, so that nothing is read out twice.
    * @param {import("./client.js").Chat} chat
    * @param {import("./client.js").Outgoing[]} unsent
-   * @param {boolean} over nothing can be written any more
+   * @param {boolean} over the chat takes no more messages
    */
   show(chat, unsent, over) {
     const keys = unsent.map(({ messageId, problem }) => `${messageId} ${problem ?? chat.state} ${over}`);
@@ -47,7 +47,7 @@ export class Unsent {
       item.append(h("p", { class: "fate" }, t(["offline", "closed"].includes(chat.state) ? "unsentOffline" : "sending")));
       return item;
     }
-    const gone = problem === "not_found"; // a file of it
+    const gone = problem === "not_found"; // one of its files
     const fate = h("p", { class: "fate", role: "alert" }, t("notSent", { reason: gone ? t("fileGone") : reason(t, problem) }));
     const act = (words, does) => fate.append(" ", h("button", { type: "button", class: "link", onclick: () => {
       does();

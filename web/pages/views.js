@@ -1,12 +1,12 @@
 import { h, write } from "./dom.js";
 
-/** What the console shows, by the first part of the address's fragment; the second is the archived chat. */
+/** The views, by the first part of the URL's fragment. The second part is the archived chat. */
 const VIEWS = { chats: "figChats", archive: "archive", reports: "reports" };
 
 /**
- * The three parts of the console, of which one is shown: the agent's conversations, the archive and the
- * reports. The address says which, so the browser's way back leads from one to the other. There is
- * nothing to choose where the server keeps nothing, or does not let this agent see it.
+ * The three views of the console: the conversations, the archive and the reports. The URL names the current
+ * one, so the browser's Back button switches between them. Without an archive, or if this agent may not see
+ * it, there is only one view.
  *
  * Events: `change`.
  */
@@ -40,13 +40,13 @@ export class Views extends EventTarget {
     return view in VIEWS && this.#session.signedIn ? view : "chats";
   }
 
-  /** The chatId of the archived chat that the address names, or "". */
+  /** The chatId of the archived chat in the URL, or "". */
   get chatId() {
     const [view, chatId = ""] = parts();
     return view === "archive" && /^[0-9a-f]{32}$/.test(chatId) ? chatId : "";
   }
 
-  /** Shows another one, without waiting for the browser to tell. @param {"chats"|"archive"|"reports"} view */
+  /** Shows another view at once, before the browser's event. @param {"chats"|"archive"|"reports"} view */
   go(view) {
     if (this.current === view) return;
     location.hash = view;
@@ -66,7 +66,7 @@ export class Views extends EventTarget {
       else link.removeAttribute("aria-current");
     }
     const waiting = signedIn ? desk.unread + lobby.users.size + lobby.offers.size : 0;
-    const calls = waiting > 0 && current !== "chats"; // there it is to be seen
+    const calls = waiting > 0 && current !== "chats"; // in that view the list itself shows it
     write(this.count, calls ? String(waiting) : "");
     if (calls) this.#links[0].setAttribute("aria-label", this.#t("backCount", { count: waiting }));
     else this.#links[0].removeAttribute("aria-label");
@@ -80,7 +80,7 @@ export class Views extends EventTarget {
     return open;
   }
 
-  /** What the window is called. @param {string} console */
+  /** The title of the window. @param {string} console */
   title(console) {
     return this.current === "chats" ? console : `${this.#t(VIEWS[this.current])} · ${console}`;
   }

@@ -19,16 +19,16 @@ import { wellFormed } from "./text.js";
 import { save, transcript } from "./transcript.js";
 import { keepsPage } from "./tray.js";
 
-/** The last part of a chat's life, in ms, in which the visitor is told that it is running out. */
+/** The visitor is warned when the chat has less time left than this, in ms. */
 const WARNING = 30_000;
-/** A message is told of after this time, in ms: another tab that shows it says so before. */
+/** How long a notification waits, in ms, so that another tab which shows the message can say so first. */
 const ELSEWHERE = 400;
-/** So long, in ms, an open panel waits to know who is there: the form must not move under the visitor's hands. */
+/** How long an open panel waits for the availability, in ms, so that the form does not move while it is used. */
 const KNOWN = 1_000;
-/** What agents are told of where a visitor is has at most so many characters. */
+/** The maximum number of characters of the page's address that agents see. */
 const MAX_ADDRESS = 2_048;
 const PRESENCE = { online: "agentOnline", away: "agentAway", offline: "agentOffline" };
-/** Where the panel covers the page: as in visitor.css. */
+/** Matches when the panel covers the page, as in visitor.css. */
 const covering = matchMedia("(max-width: 30rem), (max-height: 30rem)");
 
 /** The chat button and its panel. */
@@ -44,11 +44,11 @@ export class Widget {
   #ended = false;
   #isOpen = false;
   #availability;
-  #late = false; // the server takes its time to say who is there
-  #focuses = false; // the form has the focus as soon as it is there
-  #when; // what the site wants while nobody is there
-  #language; // the visitor's
-  #lang; // the words'
+  #late = false; // the availability is late
+  #focuses = false; // the form gets the focus as soon as it appears
+  #when; // what the site wants while no agent is available
+  #language; // the visitor's language
+  #lang; // the language of the texts
   #unread = 0;
   #title = new TitleFlash();
   #life = aborter();
@@ -78,7 +78,7 @@ export class Widget {
     const person = this.#token && subjectIn(this.#token);
     this.store = ofPerson(this.settings, person);
     this.tab = ofPerson(this.page, person);
-    // A visitor has one conversation at a time: what is half written goes on to the next one.
+    // A visitor has one conversation at a time, so the draft goes on to the next one.
     const draft = { get: () => this.tab.get("draft"), set: (text) => this.tab.set("draft", text) };
     this.conversation = new Conversation(t, lang, { get: draft.get, set: (_, text) => draft.set(text) });
 
@@ -129,7 +129,7 @@ export class Widget {
     this.#render();
   }
 
-  /** Leaves the page. What is remembered stays. */
+  /** Leaves the page. The stored state stays. */
   end() {
     this.#life.abort();
     clearInterval(this.#timer);
@@ -139,7 +139,7 @@ export class Widget {
 
   #leave() {
     const chat = this.#chat;
-    this.#chat = null; // lest its last change be taken for a new one's
+    this.#chat = null; // so that its last change is not taken for one of the new chat
     chat?.close();
   }
 
@@ -157,12 +157,12 @@ export class Widget {
     try {
       participant = await register(this.#base, name, this.#token, { consent, details: this.#details(fields) });
     } catch ({ code, message }) {
-      if (code === "bad_request") await this.#availability.ask(0); // its questions are others by now
+      if (code === "bad_request") await this.#availability.ask(0); // its questions have changed
       return { words: reason(this.#t, code), message };
     }
-    if (this.#life.signal.aborted) return { words: "" }; // somebody else is here by now
+    if (this.#life.signal.aborted) return { words: "" }; // somebody else has signed in
     this.store.set("chat", participant);
-    this.tab.set("draft", null); // or the composer would begin with it
+    this.tab.set("draft", null); // otherwise the message field would begin with it
     this.#join(participant);
     this.#chat.send(wellFormed(text));
     this.conversation.text.focus();
@@ -178,7 +178,7 @@ export class Widget {
     }
   }
 
-  /** What agents see of where a visitor comes from. */
+  /** The page and the referrer that agents see. */
   #details(fields = {}) {
     const some = (text, most) => wellFormed(text.slice(0, most)) || undefined;
     return {
@@ -205,7 +205,7 @@ export class Widget {
   #changed() {
     const { state, problem, participant, outbox } = this.#chat;
     const over = state === "ended" || (state === "closed" && problem !== "");
-    // Another tab may have another one by now, or another person's page may have forgotten it.
+    // Another tab may have a newer chat, or the page of another person may have removed it.
     if (this.store.get("chat")?.chatId === participant.chatId) this.store.set("chat", over ? null : participant);
     if (over && !this.#ended) this.#carry(outbox);
     this.#ended = over;
@@ -213,14 +213,14 @@ export class Widget {
     this.#render();
   }
 
-  /** What could not be sent goes on to the next chat. */
+  /** Takes unsent messages to the next chat. */
   #carry(outbox) {
     if (outbox.length === 0) return;
     const texts = [...outbox.map(({ content }) => content), this.tab.get("draft")];
     this.tab.set("draft", texts.filter(Boolean).join("\n"));
   }
 
-  /** Another tab has begun a chat, or has found that this one is over. */
+  /** Another tab has started a chat, or has found that this one is over. */
   #elsewhere(participant) {
     if (!participant || participant.chatId === this.#chat?.participant.chatId) return;
     this.#join(participant);
@@ -261,7 +261,7 @@ export class Widget {
   #toStart() {
     this.#focuses = this.start.element.hidden;
     if (!this.#focuses) this.start.focus();
-    else if (!this.panel.contains(this.panel.getRootNode().activeElement)) this.panel.focus(); // where Escape closes it
+    else if (!this.panel.contains(this.panel.getRootNode().activeElement)) this.panel.focus(); // where Escape works
   }
 
   #came(message) {
@@ -277,8 +277,8 @@ export class Widget {
   }
 
   /**
-   * What the visitor has read, here or on another device, is remembered for all tabs: the time of the
-   * last such message. A server without receipts does not know it.
+   * Stores the time of the last message that the visitor has read, here or on another device, for all tabs.
+   * A server without receipts does not know it.
    */
   #read(chat, { from, read }) {
     if (chat !== this.#chat || from !== "User") return;
@@ -299,7 +299,7 @@ export class Widget {
     const chat = this.#chat;
     await chat.end();
     if (chat !== this.#chat || chat.state !== "closed") return;
-    this.store.set("chat", null); // a server that cannot end it: then it is left
+    this.store.set("chat", null); // the server cannot end chats, so the visitor has left it
     this.#again();
   }
 
@@ -313,7 +313,7 @@ export class Widget {
     }
   }
 
-  /** Asks who is there: before the first chat, and while somebody waits and looks. */
+  /** Asks for the availability before the first chat, and while a visitor waits with the panel open. */
   #ask() {
     const { state = "none", extended = false } = this.#chat ?? {};
     const wanted = this.#chat ? this.#isOpen && extended && (state === "waiting" || !this.#availability.asked) : this.#isOpen || !this.#availability.asked;
@@ -356,7 +356,7 @@ export class Widget {
     form.hidden = chat !== null || !(this.#availability.asked || this.#late);
     const plan = planFor(t, this.#availability, this.#when, this.#language, this.#lang);
     this.start.show(plan, this.#availability.status);
-    // Before it is known whether somebody is there, a button that may go would flicker.
+    // While the availability is unknown, do not show a button that may disappear again.
     this.launcher.hidden = !chat && !this.#isOpen && (plan.hides || (this.#when === "hide" && !this.#availability.asked));
     this.conversation.element.hidden = chat === null;
     if (chat || !this.#isOpen) this.#focuses = false;
@@ -370,7 +370,7 @@ export class Widget {
     this.#showPreview();
     this.conversation.show(chat);
     this.conversation.tray.offer(this.#availability.status?.files);
-    if (!chat) this.conversation.text.value = ""; // nothing of the last one stays in the page
+    if (!chat) this.conversation.text.value = ""; // nothing of the last chat stays in the page
     if (chat && writing && !this.#ended) this.conversation.text.focus();
     else if (this.#ended && focused && this.panel.contains(focused) && !isShown(focused)) this.conversation.next.focus();
     this.#tick();
@@ -384,13 +384,13 @@ export class Widget {
     if (count) this.launcher.append(h("span", { class: "badge", "aria-hidden": "true" }, count > 99 ? "99+" : String(count)));
   }
 
-  /** The visitor is told before the first key, so not while there is something in the field. */
+  /** Tells the visitor about the preview before the first key, so only while the field is empty. */
   #showPreview() {
     const chat = this.#chat;
     if (chat && (this.#preview || this.#availability.status?.preview) && !this.conversation.text.value) chat.typing.preview = true;
   }
 
-  /** A chat that runs out says so in time. */
+  /** Warns in time before the chat ends. */
   #tick() {
     this.#ask();
     const left = this.#chat?.state === "connected" ? this.#chat.renewed + this.#ttl - Date.now() : Infinity;
