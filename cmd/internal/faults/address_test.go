@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestFloodFromAnAddress floods registrations and upgrades from one address with
-// the limits per address on: it gets what it may, and others hardly notice. The
-// address is what a proxy would name.
+// TestFloodFromAnAddress floods registrations and upgrades from one address while the
+// limits per address are on. That address gets what the limits allow, and others hardly
+// notice. The address is the one that a proxy names.
 func TestFloodFromAnAddress(t *testing.T) {
 	s := begin(t)
 	const rate, sockets, clients = 60, 10, 16

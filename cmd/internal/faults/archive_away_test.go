@@ -11,12 +11,12 @@ import (
 	"livesupport/chat/archive/archivetest"
 )
 
-// awayTTL is how long chats live that must end while the archive is away.
+// awayTTL is the lifetime of chats that must end while the archive is away.
 const awayTTL = 5 * time.Second
 
-// The archive's database does not answer for a while, and is then not there at all: its
-// file is locked by another process, and taken away; its packets vanish, and it is dead.
-// Chats go on as fast as ever, and what has ended is archived when it is back.
+// The archive's database does not answer for a while, and is then gone: another process
+// locks the file, and then moves it away; packets to PostgreSQL vanish, and then it is
+// dead. Chats go on at full speed. When the database is back, the ended chats are archived.
 func TestArchiveAway(t *testing.T) {
 	eachArchive(t, func(w *world, s scale, database *archivetest.Postgres) {
 		if database == nil {
@@ -42,7 +42,7 @@ func TestArchiveAway(t *testing.T) {
 	})
 }
 
-// without has the archive away, with chats that end meanwhile.
+// without takes the archive away while chats end.
 func (k *keeping) without(what string, s scale, harm, heal func()) {
 	k.Helper()
 	if k.traffic == nil {
@@ -68,7 +68,7 @@ func (k *keeping) without(what string, s scale, harm, heal func()) {
 	k.traffic.flows("when the archive is back", 15*time.Second)
 }
 
-// archived reports whether all chats are that were over at a time.
+// archived reports whether all chats that had ended at a time are archived.
 func (k *keeping) archived(at time.Time) bool {
 	k.sightMu.Lock()
 	defer k.sightMu.Unlock()
@@ -80,8 +80,8 @@ func (k *keeping) archived(at time.Time) bool {
 	return true
 }
 
-// lock takes the right to write to a database, as somebody does who repairs it, until
-// the function that it returns is called.
+// lock locks a database for writing, as an administrator who repairs it may do, until the
+// returned function is called.
 func (k *keeping) lock(file string) (unlock func()) {
 	k.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_txlock=immediate")

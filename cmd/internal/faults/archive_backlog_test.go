@@ -17,12 +17,11 @@ import (
 	"livesupport/chat/log"
 )
 
-// piled is how many messages each chat of a backlog has.
+// piled is the number of messages of each chat in a backlog.
 const piled = 10
 
-// Chats by the thousand whose servers have died end while the archive is away. Those that
-// live go on as fast as ever meanwhile, and while the archive takes what has waited: each
-// chat, once.
+// Thousands of chats, whose servers have died, end while the archive is away. The living
+// chats go on at full speed, also while the archive catches up. Each chat is archived once.
 func TestArchiveBacklog(t *testing.T) {
 	eachArchive(t, func(w *world, s scale, database *archivetest.Postgres) {
 		folder := filepath.Join(w.TempDir(), "folder")
@@ -103,7 +102,7 @@ func (k *keeping) pile(n int) map[string]bool {
 	return ids
 }
 
-// lines are the entries of a chat behind its registration.
+// lines returns the entries of a chat after its registration.
 func lines(id string, now time.Time) (events []log.Event) {
 	for i := range piled {
 		events = append(events, log.Event{
@@ -114,7 +113,7 @@ func lines(id string, now time.Time) (events []log.Event) {
 	return events
 }
 
-// holds wants each of the chats in the archive, whole.
+// holds checks that the archive has each of the chats, complete.
 func (k *keeping) holds(ids map[string]bool) {
 	k.Helper()
 	found, cursor := map[string]bool{}, ""
@@ -147,7 +146,7 @@ func (k *keeping) holds(ids map[string]bool) {
 	}
 }
 
-// memory is what Redis has allocated.
+// memory returns how much Redis has allocated.
 func (k *keeping) memory() (n int) {
 	k.Helper()
 	info, err := k.store.Info(k.ctx(), "memory").Result()

@@ -11,7 +11,7 @@ import (
 	"livesupport/chat/archive/archivetest"
 )
 
-// The archive's disk is full for a while. Chats go on, and what has ended is archived when
+// The archive's disk is full for a while. Chats go on, and ended chats are archived when
 // there is room again.
 func TestArchiveDiskFull(t *testing.T) {
 	eachDisk := map[string]func(w *world, s scale){
@@ -72,7 +72,7 @@ func smallDisk(t *testing.T, options string) string {
 	return disk
 }
 
-// fill takes what room there is on a disk, but for what is taken already.
+// fill uses up the free space of a disk.
 func (k *keeping) fill(disk string) {
 	k.Helper()
 	file, err := os.Create(filepath.Join(disk, "fill"))

@@ -10,9 +10,9 @@ import (
 	"livesupport/chat/archive/archivetest"
 )
 
-// Every process dies at a random moment, again and again: chat servers, lobbies, Redis,
-// NATS, and the archive's database. Every chat is archived once, with all that anybody
-// has seen, in order, within the ten seconds after its end.
+// Every process dies at random moments, again and again: chat servers, lobbies, Redis, NATS
+// and the archive's database. Every chat is archived once, with everything that anybody has
+// seen, in order, within ten seconds of its end.
 func TestArchive(t *testing.T) {
 	eachArchive(t, func(w *world, s scale, database *archivetest.Postgres) {
 		url := "sqlite:" + filepath.Join(w.TempDir(), "archive.db")

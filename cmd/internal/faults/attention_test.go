@@ -16,9 +16,9 @@ const (
 	keptAfter = time.Second
 )
 
-// attention is what a participant does that asks for receipts and presence: it reads
-// what it is shown, says so, and follows how the other side is there. It is guarded by
-// the participant's mu.
+// attention is the part of a participant that uses receipts and presence. It reads the
+// messages that it is shown, sends marks, and follows the presence of the other side. The
+// participant's mu guards it.
 type attention struct {
 	paying   bool
 	presence string              // of the other side, as told on this socket
@@ -37,7 +37,7 @@ type readAt struct {
 	read int
 }
 
-// features are those that the participant lists.
+// features returns the features that the participant lists.
 func (p *participant) features() []string {
 	if p.attention.paying {
 		return []string{"messageId", "receipts", "presence"}
@@ -45,7 +45,7 @@ func (p *participant) features() []string {
 	return []string{"messageId"}
 }
 
-// readOut says how far the participant has read, twice a second at most.
+// readOut sends how far the participant has read, twice a second at most.
 func (p *participant) readOut(ctx context.Context, conn *websocket.Conn, now time.Time) error {
 	p.mu.Lock()
 	a := &p.attention
@@ -59,7 +59,7 @@ func (p *participant) readOut(ctx context.Context, conn *websocket.Conn, now tim
 	return write(ctx, conn, encode("Receipt", map[string]any{"delivered": read, "read": read}))
 }
 
-// begin forgets what the last socket was told. The caller holds mu.
+// begin forgets what was told on the last socket. The caller holds mu.
 func (a *attention) begin() {
 	a.presence, a.states, a.marks, a.said = "", nil, map[string]readMark{}, 0
 }
@@ -93,8 +93,8 @@ func (p *participant) told(kind, from, state string, m readMark) {
 	}
 }
 
-// ignorance is what the participant knows instead of that the other side is there; ""
-// if it does know that, or need not.
+// ignorance returns what the participant believes instead of knowing that the other side is
+// online. It returns "" if the participant knows it, or need not know.
 func (p *participant) ignorance() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +104,7 @@ func (p *participant) ignorance() string {
 	return fmt.Sprintf("%s of %s on %s: joined %v, told %v", p.role, p.chat.ChatID[:8], p.addr, p.joined, p.attention.states)
 }
 
-// toldRead is the furthest that the other side was told to have read before a time.
+// toldRead returns the furthest read mark of the other side that was told before a time.
 func (p *participant) toldRead(before time.Time) (read int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,8 +116,8 @@ func (p *participant) toldRead(before time.Time) (read int) {
 	return read
 }
 
-// converges wants everybody to know, soon after the end of a fault, that the other
-// side is there, and who joins then to be told what was read before the fault.
+// converges checks that everybody knows soon after a fault that the other side is there,
+// and that anybody who joins then is told what was read before the fault.
 func (tr *traffic) converges(when string, fault, end time.Time) {
 	tr.world.Helper()
 	type floor map[string]int
@@ -155,7 +155,7 @@ func (tr *traffic) converges(when string, fault, end time.Time) {
 	tr.world.Logf("%s: everybody knows who is there after %v; %d read marks are still told", when, took.Round(time.Millisecond), looked)
 }
 
-// steady wants everybody to know it still when the time for that is over.
+// steady checks that everybody still knows it after the time allowed for that.
 func (tr *traffic) steady(when string) {
 	tr.world.Helper()
 	wait(tr.ctx, truthWithin-time.Since(tr.healed))
@@ -164,7 +164,7 @@ func (tr *traffic) steady(when string) {
 	}
 }
 
-// ignorant are those who do not know that the other side is there.
+// ignorant returns the participants who do not know that the other side is there.
 func (tr *traffic) ignorant() (who []string) {
 	for _, c := range tr.chats {
 		for _, p := range []*participant{c.user, c.agent} {
@@ -176,7 +176,7 @@ func (tr *traffic) ignorant() (who []string) {
 	return who
 }
 
-// logged is what each role has read, by the log.
+// logged returns what each role has read, according to the log.
 func (w *world) logged(chatID string) map[string]int {
 	w.Helper()
 	read := map[string]int{}
@@ -188,7 +188,7 @@ func (w *world) logged(chatID string) map[string]int {
 	return read
 }
 
-// entry is one of a chat's log, as far as the tests look into it.
+// entry is an entry of a chat's log, with the fields that the tests check.
 type entry struct {
 	Kind, From, SupportID, MessageID, Server, Agent string
 	Seq                                             int
@@ -205,7 +205,7 @@ func (w *world) log(chatID string) []entry {
 	return entries
 }
 
-// readLog is log for the test's goroutines.
+// readLog is log for goroutines other than that of the test.
 func (w *world) readLog(chatID string) ([]entry, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -222,7 +222,7 @@ func (w *world) readLog(chatID string) ([]entry, error) {
 	return entries, nil
 }
 
-// readMarks joins anew and takes the marks that belong to the answers.
+// readMarks joins with a new socket and returns the marks that follow the answers.
 func (c *conversation) readMarks() (map[string]readMark, error) {
 	conn, err := dial(context.Background(), c.world.pick(""), "/chat/"+c.ChatID)
 	if err != nil {

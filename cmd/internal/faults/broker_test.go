@@ -20,7 +20,7 @@ type natsServer struct {
 	cmd           *exec.Cmd
 }
 
-// startNATS starts one on a free port; it ends with the test.
+// startNATS starts a nats-server on a free port. It ends with the test.
 func startNATS(t *testing.T) *natsServer {
 	t.Helper()
 	s := &natsServer{t: t, dir: t.TempDir(), addr: freePort(t), monitor: freePort(t)}
@@ -47,7 +47,7 @@ func (s *natsServer) start() {
 	})
 }
 
-// end ends the process with a signal, if it runs.
+// end ends the process with a signal, if it is running.
 func (s *natsServer) end(signal os.Signal) {
 	if s.cmd == nil {
 		return
@@ -57,7 +57,7 @@ func (s *natsServer) end(signal os.Signal) {
 	s.cmd = nil
 }
 
-// holds is what the server keeps, by name.
+// holds returns how much the server keeps, by name.
 func (s *natsServer) holds() footprint {
 	s.t.Helper()
 	var connections struct{ Subscriptions float64 }
@@ -74,9 +74,9 @@ func (s *natsServer) holds() footprint {
 	return footprint{"channels": connections.Subscriptions, "consumers": stream.Consumers, "stream MB": stream.Bytes / (1 << 20)}
 }
 
-// TestBrokerStopped stops the broker that is not the store, and kills it, for a
-// while. Messages are accepted all the time; what could not get across does so
-// when it is back.
+// TestBrokerStopped stops, and then kills, a broker that is not the store. Messages are
+// accepted all the time. Those that could not cross to another server arrive when the
+// broker is back.
 func TestBrokerStopped(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		if w.nats == nil {
@@ -116,9 +116,8 @@ func TestBrokerStopped(t *testing.T) {
 	})
 }
 
-// newcomer joins a chat that is new to the server while the broker is away: a
-// Join needs the store only. The visitor is taken at once, so as not to stand in
-// the lists.
+// newcomer joins a chat that is new to the server while the broker is away, because a Join
+// needs only the store. An agent takes the visitor at once, to keep them out of the lists.
 func (w *world) newcomer(s *server) {
 	w.Helper()
 	v := w.register(s.addr, "Newcomer")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestClockOff gives one chat server a clock that is an hour ahead: order,
-// timestamps and expiry stay right.
+// TestClockOff sets the clock of one chat server an hour ahead. Order, timestamps and
+// expiry stay right.
 func TestClockOff(t *testing.T) {
 	s := begin(t)
 	ahead := buildWithClockOff(t, "livesupport/cmd/chatserver", time.Hour)
@@ -88,7 +88,7 @@ func TestClockOff(t *testing.T) {
 	})
 }
 
-// clock is how far the process's clock is ahead of ours, as its log shows.
+// clock returns how far the clock of the process is ahead of ours, according to its log.
 func (s *server) clock(t *testing.T) time.Duration {
 	t.Helper()
 	s.mu.Lock()

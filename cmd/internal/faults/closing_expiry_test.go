@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Chats are ended at the moment when they expire: everybody is told one and the same.
+// Chats are closed at the moment when they expire. Everybody is told the same end.
 func TestCloseAgainstExpiry(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		const ttl = 2 * time.Second
@@ -83,12 +83,12 @@ func (w *world) closesAtExpiry(near, far *server, ttl time.Duration, i int) (clo
 	return user.has("ChatClosed"), nil
 }
 
-// has reports whether a peer has got a frame of this type.
+// has reports whether a peer has received a frame of this type.
 func (p *peer) has(kind string) bool {
 	return strings.Contains(strings.Join(p.all(), "\n"), `{"type":"`+kind+`"`)
 }
 
-// ended reports whether the peer's socket has been closed as one of a chat that is over.
+// ended reports whether the server has closed the peer's socket because the chat is over.
 func (p *peer) ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -40,7 +40,7 @@ func (l *leaver) fail(format string, args ...any) {
 	l.faults = append(l.faults, l.name+": "+fmt.Sprintf(format, args...))
 }
 
-// run is the leaver's life until ctx ends.
+// run is the life of the leaver until ctx ends.
 func (l *leaver) run(ctx context.Context) {
 	addr := ""
 	for ctx.Err() == nil {
@@ -64,8 +64,8 @@ func (l *leaver) join() string {
 	return encode("Join", args)
 }
 
-// session is one socket. When it is over it stays for a while, lest something comes
-// behind the end.
+// session is one socket. After the end it stays open for a while, to see whether anything
+// follows.
 func (l *leaver) session(ctx context.Context, addr string) error {
 	conn, err := dial(ctx, addr, "/chat/"+l.chat.ChatID)
 	if err != nil {
@@ -134,7 +134,7 @@ func (l *leaver) write(ctx context.Context, conn *websocket.Conn) error {
 	return write(ctx, conn, encode("ChatMessage", map[string]any{"content": content(id), "from": l.role, "messageId": id}))
 }
 
-// told reports whether the leaver has been told that it is over, for everybody or for
+// told reports whether the leaver was told that the chat is over, for everybody or for
 // them.
 func (l *leaver) told() bool {
 	l.mu.Lock()
@@ -207,7 +207,7 @@ func (l *leaver) receive(text string, joined *bool) (again bool, err error) {
 	return again, nil
 }
 
-// folded is what a chat's log tells of its end.
+// folded is what a chat's log says about its end.
 type folded struct {
 	support  string
 	closedBy string // "" if it is open
@@ -231,7 +231,7 @@ func fold(entries []entry) folded {
 	return f
 }
 
-// ends is what became of chats that were ended.
+// ends counts what happened to chats that were ended.
 type ends struct {
 	chats, ended, byUser, bySupport int
 	told                            int // sockets' owners, that it is over
@@ -239,9 +239,8 @@ type ends struct {
 	taken, tooLate                  int // first Joins that lost, against another and against the end
 }
 
-// Chats are ended by either side and by both at once, while messages are written and
-// agents take them, on three servers of which one after the other dies: what the log
-// says is what everybody has been told.
+// Either side ends chats, or both at once, while messages are written and agents join, on
+// three servers that die one after the other. Everybody is told what the log says.
 func TestClose(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		servers := []*server{w.startChat(), w.startChat(), w.startChat()}
@@ -289,8 +288,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// leavers are the people of the i-th chat, which is ended, one way or the other, at
-// about the given time; every fourth is not.
+// leavers returns the people of the i-th chat. They end it in one way or another at about
+// the given time, except for every fourth chat.
 func (w *world) leavers(ctx context.Context, running *sync.WaitGroup, v visitor, i int, at time.Time, soon func() time.Time) []*leaver {
 	person := func(name, role string) *leaver {
 		return &leaver{world: w, chat: v, name: name, role: role, seen: map[string]bool{}, refused: map[string]bool{}}

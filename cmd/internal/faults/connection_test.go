@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The connection of one chat server and one lobby to the broker is cut, stalls,
-// is slow or narrow, while the others keep theirs.
+// The connection of one chat server and one lobby to the broker is cut, stalls, is slow or
+// narrow, while the other servers keep theirs.
 func TestConnectionFaults(t *testing.T) {
 	begin(t)
 	t.Parallel()
@@ -74,8 +74,8 @@ func (w *world) connectionFault(s scale, harm func(*proxy), down bool) {
 	w.alive(near, far, nearLobby, farLobby)
 }
 
-// brokerProxy starts a proxy to the broker and returns the variable that leads
-// a server through it.
+// brokerProxy starts a proxy to the broker, and returns the variable that makes a server
+// use it.
 func (w *world) brokerProxy() (*proxy, string) {
 	w.Helper()
 	if w.nats != nil {
@@ -86,7 +86,7 @@ func (w *world) brokerProxy() (*proxy, string) {
 	return p, p.through("REDIS_URL", w.redis.URL())
 }
 
-// take has a support join the chat of a user who waits.
+// take makes a support join the chat of a waiting user.
 func (w *world) take(s *server, v waiter) *peer {
 	w.Helper()
 	p := w.open(s.addr, "/chat/"+v.ChatID, "pong:support", encode("Join", map[string]any{"userId": v.UserID, "supportUserName": "Vika", "from": "Support"}))

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// A sender is a visitor who sends one file after the other, each with a message.
+// A sender is a visitor who sends files one after the other, each with a message.
 type sender struct {
 	visitor
 	world *world
@@ -30,7 +30,7 @@ type sender struct {
 	carried int
 }
 
-// slowly gives out a body in pieces, so that kills find uploads under way.
+// slowly yields a body in pieces, so that kills interrupt uploads.
 type slowly struct{ io.Reader }
 
 func (s slowly) Read(p []byte) (int, error) {
@@ -91,7 +91,7 @@ func (s *sender) upload(ctx context.Context, content []byte, body io.Reader) (fi
 	return answer.FileID, err
 }
 
-// say sends a message with a file, again until it has come back.
+// say sends a message with a file, and repeats it until it has come back.
 func (s *sender) say(ctx context.Context, messageID, fileID string) error {
 	for ctx.Err() == nil {
 		_, err := s.session(ctx, s.world.pick(""), encode("ChatMessage", map[string]any{
@@ -112,7 +112,7 @@ func (s *sender) say(ctx context.Context, messageID, fileID string) error {
 	return nil
 }
 
-// a carrier is a message as far as its files matter.
+// carrier is a message with the fields that matter for files.
 type carrier struct {
 	MessageID string
 	Files     []struct {
@@ -121,8 +121,8 @@ type carrier struct {
 	}
 }
 
-// session joins the chat and, if there is a message to send, waits until it has come
-// back. It returns the history.
+// session joins the chat. If there is a message to send, it waits until that has come back.
+// It returns the history.
 func (s *sender) session(ctx context.Context, addr, message, messageID string) (history []carrier, err error) {
 	conn, err := dial(ctx, addr, "/chat/"+s.ChatID)
 	if err != nil {
@@ -171,7 +171,7 @@ func (s *sender) session(ctx context.Context, addr, message, messageID string) (
 	return nil, err
 }
 
-// check looks for each file of each message on each server.
+// check requests each file of each message from each server.
 func (s *sender) check(w *world) error {
 	var errs []error
 	for _, server := range w.chats {
@@ -199,7 +199,7 @@ func (s *sender) check(w *world) error {
 	return errors.Join(errs...)
 }
 
-// objects counts what is in a folder of files.
+// objects counts the objects in a folder of files.
 func objects(folder string) (count int) {
 	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error { // what goes meanwhile does not count
 		if err == nil && !entry.IsDir() {
@@ -210,9 +210,9 @@ func objects(folder string) (count int) {
 	return count
 }
 
-// TestUploadsAndKills: chat servers that share a folder are killed while files come.
-// Every file that a message refers to can be had, whole, from every server, and when
-// the chats have ended nothing is left of any upload.
+// TestUploadsAndKills kills chat servers that share a folder while files are uploaded.
+// Every file of a message is complete on every server, and when the chats have ended,
+// nothing of any upload is left.
 func TestUploadsAndKills(t *testing.T) {
 	s := begin(t)
 	w := newWorld(t, "redis")
@@ -259,8 +259,8 @@ func TestUploadsAndKills(t *testing.T) {
 	w.nothingLeft(folder, keptTTL)
 }
 
-// nothingLeft waits until nothing is left of any file, a while after the last message in
-// chats that live for ttl.
+// nothingLeft waits until no file is left, some time after the last message in chats that
+// live for ttl.
 func (w *world) nothingLeft(folder string, ttl time.Duration) {
 	w.Helper()
 	began := time.Now()
@@ -279,7 +279,7 @@ func (w *world) nothingLeft(folder string, ttl time.Duration) {
 	w.Logf("%s: nothing was left %v after the last message, chats living for %v", w.Name(), time.Since(began).Round(100*time.Millisecond), ttl)
 }
 
-// TestManyChatsWithFiles counts what is left when many chats have had a file each.
+// TestManyChatsWithFiles counts what is left after many chats with a file each.
 func TestManyChatsWithFiles(t *testing.T) {
 	s := begin(t)
 	const ttl = 10 * time.Second

@@ -8,7 +8,7 @@ import (
 
 const someChat = "/chat/00000000000000000000000000000000"
 
-// breakFrames sends single breaches, each on a socket of its own.
+// breakFrames sends single violations of the protocol, each on its own socket.
 func breakFrames(_ *world, _ scale, chat, lobby *server) error {
 	unmasked := []byte{0x81, 2, 'h', 'i'}
 	huge := append([]byte{0x81, 0x80 | 127}, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4)

@@ -13,7 +13,7 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// guesses counts what was answered to guessed ids.
+// guesses counts the answers to guessed ids.
 type guesses struct {
 	mu      sync.Mutex
 	answers map[string]int
@@ -32,10 +32,10 @@ func (g *guesses) hit(what, answer string) {
 	g.wrong = append(g.wrong, what+": "+answer)
 }
 
-// TestGuessedIDs has many clients guess ids at full speed while chats go on: some
-// know nothing, some a chat's id, some all but a digit of its user's. Not one gets
-// in; the chats' messages all arrive, others' latency is reported, and neither the
-// store nor the servers keep anything of it.
+// TestGuessedIDs has many clients guess ids at full speed while chats go on. Some know
+// nothing, some know the id of a chat, and some know all but one digit of its user's id.
+// None of them gets in, all messages of the chats arrive, and neither the store nor the
+// servers keep anything of the guesses. The test reports the latency of the others.
 func TestGuessedIDs(t *testing.T) {
 	s := begin(t)
 	w := newWorld(t, "redis")
@@ -126,7 +126,7 @@ func TestGuessedIDs(t *testing.T) {
 	}
 }
 
-// nearly is an id with one digit changed.
+// nearly returns an id with one digit changed.
 func nearly(id string, n int) string {
 	const digits = "0123456789abcdef"
 	b := []byte(id)
@@ -135,7 +135,7 @@ func nearly(id string, n int) string {
 	return string(b)
 }
 
-// join tries ids. Whatever it is but a refusal, the server tells something.
+// join tries ids. Any answer but a refusal would reveal something.
 func (g *guesses) join(addr, chatID, userID, role string) error {
 	s, err := dialRaw(addr, "/chat/"+chatID)
 	if err != nil {
@@ -167,8 +167,8 @@ func (g *guesses) join(addr, chatID, userID, role string) error {
 	}
 }
 
-// claim has an agent claim guessed users on one socket, as fast as it is answered
-// and frames may come, until end.
+// claim makes an agent claim guessed users on one socket until end, as fast as the answers
+// and the limit on frames allow.
 func (g *guesses) claim(addr string, known visitor, end time.Time) error {
 	s, err := dialRaw(addr, "/users")
 	if err != nil {
@@ -208,7 +208,7 @@ func (g *guesses) claim(addr string, known visitor, end time.Time) error {
 	return nil
 }
 
-// chatKeys is how many chats the store has.
+// chatKeys returns the number of chats in the store.
 func (w *world) chatKeys() int {
 	w.Helper()
 	keys, err := w.store.Keys(w.ctx(), "chat:*").Result()
@@ -218,7 +218,7 @@ func (w *world) chatKeys() int {
 	return len(keys)
 }
 
-// held is what servers hold.
+// held returns how much the servers hold.
 type held struct{ goroutines, heap float64 }
 
 func (w *world) held(servers ...*server) (h held) {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// maxResident bounds the memory of a server whatever clients do.
+// maxResident bounds the memory of a server, whatever clients do.
 const maxResident = 256 << 20
 
-// TestHostileClients lets broken and hostile clients loose on a chat server and a
-// lobby under traffic, and reports what others notice: each of their messages
-// must be answered within the protocol's five seconds (see participant).
+// TestHostileClients lets broken and hostile clients loose on a chat server and a lobby
+// under traffic, and reports what others notice. Each of their messages must be answered
+// within five seconds (see participant).
 func TestHostileClients(t *testing.T) {
 	s := begin(t)
 	w := newWorld(t, "redis")
@@ -68,7 +68,7 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// resident is the process's memory in bytes, peak the most it ever was.
+// resident returns the memory of the process in bytes, and its peak.
 func (w *world) resident(s *server) int { return int(w.metrics(s)["process_resident_memory_bytes"]) }
 
 func (w *world) peak(s *server) int {
@@ -85,7 +85,7 @@ func (w *world) peak(s *server) int {
 	return kilobytes << 10
 }
 
-// stopReading floods users who do not read, or read a byte each pause.
+// stopReading floods users who do not read, or who pause after each byte.
 func stopReading(w *world, _ scale, chat *server, pause time.Duration) error {
 	const victims, tabs, burst = 3, 10, 40
 	var all errgroup
@@ -125,8 +125,8 @@ func stopReading(w *world, _ scale, chat *server, pause time.Duration) error {
 	return all.Wait()
 }
 
-// outlive reads as slowly as said while the other socket gets all messages, and
-// then at full speed, to see how the server has ended it.
+// outlive reads slowly while the other socket gets all messages, and then at full speed, to
+// see how the server has ended the socket.
 func (s *rawSocket) outlive(pause time.Duration, other *peer, messages int) error {
 	ticker := time.NewTicker(max(pause, 100*time.Millisecond))
 	defer ticker.Stop()
@@ -157,7 +157,7 @@ func (s *rawSocket) outlive(pause time.Duration, other *peer, messages int) erro
 	return nil
 }
 
-// sendSlowly sends requests and frames a byte a second.
+// sendSlowly sends requests and frames at one byte a second.
 func sendSlowly(w *world, s scale, chat, lobby *server) error {
 	const clients = 50
 	var conns []net.Conn
@@ -199,7 +199,7 @@ func sendSlowly(w *world, s scale, chat, lobby *server) error {
 	return nil
 }
 
-// neverUpgrade begins requests and does not end them.
+// neverUpgrade starts requests and does not finish them.
 func neverUpgrade(_ *world, _ scale, chat, lobby *server) error {
 	const clients, within = 200, 15 * time.Second
 	var conns []net.Conn
@@ -234,7 +234,7 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// largeHeaders sends a megabyte of headers: one long, or many.
+// largeHeaders sends a megabyte of headers, as one long header or as many.
 func largeHeaders(_ *world, _ scale, chat, lobby *server) error {
 	long := "X-Long: " + strings.Repeat("x", 1<<20) + "\r\n"
 	many := strings.Repeat("X-Many: many\r\n", 1<<20/14)
@@ -261,7 +261,7 @@ func largeHeaders(_ *world, _ scale, chat, lobby *server) error {
 	return nil
 }
 
-// endlessFragments sends messages that do not end: large ones are cut, and so are
+// endlessFragments sends messages that do not end. The server cuts large ones, and also
 // empty ones unless they are few.
 func endlessFragments(_ *world, _ scale, chat, lobby *server) error {
 	send := func(addr, path string, pieces int, piece, last []byte) (ending, error) {
@@ -308,7 +308,7 @@ func endlessFragments(_ *world, _ scale, chat, lobby *server) error {
 	return all.Wait()
 }
 
-// floodFrames sends pings, pongs and rubbish at full speed; who is cut comes back.
+// floodFrames sends pings, pongs and rubbish at full speed. Clients that are cut come back.
 func floodFrames(w *world, s scale, chat, lobby *server) error {
 	const clients = 20
 	before := w.metrics(chat)["process_cpu_seconds_total"]
@@ -348,7 +348,7 @@ func floodFrames(w *world, s scale, chat, lobby *server) error {
 	return err
 }
 
-// neverJoin opens sockets that answer the heartbeat, or do not, and never join.
+// neverJoin opens sockets that never join. Some of them answer the heartbeat.
 func neverJoin(w *world, s scale, chat, lobby *server) error {
 	before := w.metrics(chat)["go_goroutines"]
 	var sockets []*rawSocket

@@ -14,7 +14,7 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// subject is a chat with both sides connected and a message of each.
+// subject is a chat with both sides connected and a message from each.
 type subject struct {
 	visitor
 	name, supportID, secret string
@@ -40,11 +40,11 @@ func (w *world) subject(name string, user, agent *server) *subject {
 	return c
 }
 
-// frames is what both sides have got, all in all.
+// frames returns the number of frames that both sides have received.
 func (c *subject) frames() int { return len(c.user.all()) + len(c.agent.all()) }
 
-// TestForeignIDs tries every combination of known and unknown ids and roles: no
-// socket reads or writes a chat that is not its own.
+// TestForeignIDs tries every combination of known and unknown ids and roles. No socket
+// reads or writes a chat that is not its own.
 func TestForeignIDs(t *testing.T) {
 	begin(t)
 	t.Parallel()
@@ -117,7 +117,7 @@ func TestForeignIDs(t *testing.T) {
 // joinTry is a Join with some combination of ids.
 type joinTry struct{ chatID, userID, supportID, role, name string }
 
-// outcome is what the protocol says: the chat that it enters, or how it fails.
+// outcome returns what the protocol says: the chat that the Join enters, or how it fails.
 func (j joinTry) outcome(subjects []*subject) (*subject, string) {
 	switch {
 	case !wire.ValidID(j.chatID):

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestManyChats opens, uses and lets expire many chats: heap, goroutines, keys
-// and subscriptions return to where they were.
+// TestManyChats opens many chats, uses them, and lets them expire. The heap, goroutines,
+// keys and subscriptions return to what they were.
 func TestManyChats(t *testing.T) {
 	s := begin(t)
 	for _, broker := range brokers {
@@ -34,8 +34,8 @@ func TestManyChats(t *testing.T) {
 	}
 }
 
-// manyChats opens so many chats one after the other, some at a time. In each,
-// both sides say something; in one of twenty, they stay until it expires.
+// manyChats opens this many chats one after the other, some at the same time. In each, both
+// sides write a message. In one of twenty they stay until the chat expires.
 func (w *world) manyChats(n int, servers []*server) (seen int64) {
 	w.Helper()
 	const at = 48
@@ -119,7 +119,7 @@ func join(addr string, v visitor, args map[string]any, answer string) (*rawSocke
 	return s, nil
 }
 
-// await reads up to the next message, which must be of this type.
+// await reads until the next message, which must be of this type.
 func (s *rawSocket) await(kind string) error {
 	s.SetReadDeadline(time.Now().Add(10 * time.Second))
 	defer s.SetReadDeadline(time.Time{})
@@ -138,7 +138,7 @@ func (s *rawSocket) await(kind string) error {
 	}
 }
 
-// footprint is what the deployment holds: values by name.
+// footprint is what the deployment holds, by name.
 type footprint map[string]float64
 
 func (f footprint) String() string {
@@ -149,12 +149,12 @@ func (f footprint) String() string {
 	return b.String()
 }
 
-// allowance is how much more there may be than before. The stream is bounded by
-// its own limits: it forgets after minutes.
+// allowance is how much more there may be than before. The stream has its own limits: it
+// forgets after minutes.
 var allowance = footprint{"goroutines": 10, "heap MB": 4, "keys": 0, "channels": 0, "store MB": 3, "consumers": 0, "stream MB": 1024}
 
-// footprint waits until the deployment holds no more than before, if that is
-// given, or else until its keys are gone.
+// footprint waits until the deployment holds no more than before or, without an earlier
+// footprint, until its keys are gone.
 func (w *world) footprint(servers []*server, before footprint) footprint {
 	w.Helper()
 	var now footprint

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Each side of a chat has a page of the README's protocol and a new one, over the whole
-// talk. The old ones get byte for byte what they get in a chat where all pages are old.
+// Each side of a chat has a page that lists no feature, and one that lists all. The pages
+// without features get byte for byte what they get in a chat where no page lists any.
 func TestOldBesideNew(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		near, far := w.startChat("TYPING_PREVIEW=true"), w.startChat("TYPING_PREVIEW=true")
@@ -33,9 +33,9 @@ func TestOldBesideNew(t *testing.T) {
 
 var everything = []string{"messageId", "receipts", "typing", "preview", "presence", "queue", "close", "rating"}
 
-// mixed is a talk of four pages, two on each side. With features the second of each
-// lists and uses all that there is. It returns what the sockets of the first ones got,
-// without what differs between any two chats.
+// mixed is a chat of four pages, two on each side. With features, the second page of each
+// side lists and uses all of them. mixed returns what the sockets of the first pages
+// received, without what differs between any two chats.
 func (w *world) mixed(near, far *server, features bool) (frames [][]string) {
 	w.Helper()
 	v := w.register(near.addr, "Nika")
@@ -133,7 +133,8 @@ func (w *world) mixed(near, far *server, features bool) (frames [][]string) {
 	return frames
 }
 
-// closed has a new page end the chat: old ones are told what the README's know.
+// closed makes a page with features end the chat. Pages without features are told in the
+// way that they know.
 func (w *world) closed(v visitor, newAgent, newUser *peer, old []*peer) {
 	w.Helper()
 	w.tell(newAgent, "CloseChat", map[string]any{})
@@ -150,7 +151,7 @@ func (w *world) closed(v visitor, newAgent, newUser *peer, old []*peer) {
 	}
 }
 
-// tell has a peer send a frame.
+// tell makes a peer send a frame.
 func (w *world) tell(p *peer, kind string, args map[string]any) {
 	w.Helper()
 	if err := p.send(encode(kind, args)); err != nil {
@@ -163,7 +164,7 @@ var (
 	aTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"`)
 )
 
-// bareFrame is a frame without the ids and times, which no two chats have in common.
+// bareFrame returns a frame without its ids and times, which differ between any two chats.
 func bareFrame(text string) string {
 	return aTime.ReplaceAllString(anID.ReplaceAllString(text, `"id"`), `"time"`)
 }

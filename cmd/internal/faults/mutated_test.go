@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestMutatedFrames throws mutated frames at a chat server and a lobby, from
-// sockets that may have joined. Nothing of it ends a server or reaches others.
+// TestMutatedFrames sends mutated frames to a chat server and a lobby, from sockets of
+// which some have joined. No frame ends a server or reaches other clients.
 func TestMutatedFrames(t *testing.T) {
 	s := begin(t)
 	t.Parallel()
@@ -70,7 +70,7 @@ func TestMutatedFrames(t *testing.T) {
 
 type mutator struct{ *rand.Rand }
 
-// corpus is a life of good frames.
+// corpus returns the valid frames of a conversation.
 func (m mutator) corpus(v visitor) [][]byte {
 	join := map[string]any{"userId": v.UserID, "username": v.Username, "from": "User", "features": []string{"messageId"}}
 	support := map[string]any{"userId": v.UserID, "supportUserName": "Vika", "from": "Support"}
@@ -85,8 +85,8 @@ func (m mutator) corpus(v visitor) [][]byte {
 	return append([][]byte{first}, frames...)
 }
 
-// attack writes frames until the server ends the socket, but not many. It returns
-// how many of them were mutated, and all that the server said.
+// attack writes frames until the server ends the socket, but not many. It returns the
+// number of mutated ones, and everything that the server sent.
 func (m mutator) attack(s *rawSocket, corpus [][]byte) (written int, answer []byte) {
 	defer s.Close()
 	s.SetDeadline(time.Now().Add(10 * time.Second))
@@ -125,7 +125,7 @@ func (m mutator) write(s *rawSocket, corpus [][]byte) (written int) {
 	return written
 }
 
-// bytes mutates a frame as it is on the wire, header included.
+// bytes mutates the bytes of a frame on the wire, header included.
 func (m mutator) bytes(frame []byte) []byte {
 	b := bytes.Clone(frame)
 	for range 1 + m.IntN(4) {
@@ -152,7 +152,7 @@ func (m mutator) bytes(frame []byte) []byte {
 	return b
 }
 
-// payload mutates what a frame says and leaves the frame a good one.
+// payload mutates the content of a frame and keeps the frame valid.
 func (m mutator) payload(frame []byte) []byte {
 	size := int(frame[1] & 0x7f)
 	header := 6

@@ -14,7 +14,7 @@ import (
 // supportGrace is SUPPORT_GRACE in these tests.
 const supportGrace = 4 * time.Second
 
-// left is what a user is told of a support who is gone: the reason, "" for nothing.
+// left returns the reason that a user was told for the loss of a support, "" if none.
 func (p *peer) left() string {
 	for _, text := range p.all() {
 		var f struct {
@@ -34,8 +34,8 @@ func (p *peer) end() error {
 	return p.closed
 }
 
-// handedOver is a chat whose user and agent are on these servers and want to be told
-// when the agent has left.
+// handedOver is a chat whose user and agent are on these servers. Both list the feature
+// that tells when the agent has left.
 func (w *world) handedOver(user, agent *server) *couple {
 	w.Helper()
 	c := &couple{visitor: w.register(user.addr, "Nika"), w: w}
@@ -51,9 +51,9 @@ func (w *world) handedOver(user, agent *server) *couple {
 	return c
 }
 
-// An agent's server dies, freezes, or loses its store or its broker: the users on
-// another server are given to somebody else in time, and what comes back has no say
-// any more. While the store or the broker is away for all, nobody is.
+// An agent's server dies, freezes, or loses its store or its broker. Users on another
+// server get another agent in time, and the first agent can no longer write when they come
+// back. While the store or the broker is away for all servers, no agent counts as lost.
 func TestOrphans(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		grace := "SUPPORT_GRACE=" + supportGrace.String()
@@ -146,5 +146,5 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
-// serverLost is how long it takes, at the most, to notice that a server is gone.
+// serverLost is the longest time until a lost server is noticed.
 const serverLost = 14 * time.Second

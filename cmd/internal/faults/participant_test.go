@@ -22,7 +22,7 @@ const (
 	maxOutbox    = 30 // below the servers' burst
 )
 
-// message is a ChatMessage as clients get it.
+// message is a ChatMessage as clients receive it.
 type message struct {
 	UserID, SupportID, Content, Timestamp, From, MessageID string
 	Seq                                                    int // 0 for whoever has not asked for receipts
@@ -36,9 +36,9 @@ type outgoing struct {
 	silence bool      // counted as unanswered
 }
 
-// participant is one side of a chat, with a client that does what a good one
-// does: it answers the heartbeat, connects to another server when its own is
-// gone, joins again, and sends again what has not been acknowledged.
+// participant is one side of a chat with a well-behaved client. It answers the heartbeat,
+// connects to another server when its own is gone, joins again, and repeats messages that
+// were not acknowledged.
 type participant struct {
 	chat *conversation
 	role string
@@ -57,7 +57,7 @@ type participant struct {
 	counts
 }
 
-// run is the client's life: one socket after the other, until ctx ends.
+// run is the life of the client: one socket after the other, until ctx ends.
 func (p *participant) run(ctx context.Context) {
 	pause := 50 * time.Millisecond
 	for ctx.Err() == nil {
@@ -86,7 +86,7 @@ func (p *participant) run(ctx context.Context) {
 	}
 }
 
-// fatalError is an answer that ends a participant: it must never come.
+// fatalError is an answer that must never come. It ends the participant.
 type fatalError string
 
 func (e fatalError) Error() string { return string(e) }
@@ -221,10 +221,10 @@ func (p *participant) sendDue(ctx context.Context, conn *websocket.Conn, now tim
 	return nil
 }
 
-// content is what a message says, so that a changed one shows.
+// content returns the content of a message, by which a changed one can be noticed.
 func content(id string) string { return "This is " + id + ", né? \U0001F600" }
 
-// receive takes a frame; again says that the Join must be sent again.
+// receive handles a frame. again means that the Join must be repeated.
 func (p *participant) receive(text string) (again bool, err error) {
 	var frame struct {
 		Type string
@@ -274,7 +274,7 @@ func (p *participant) receive(text string) (again bool, err error) {
 	return false, nil
 }
 
-// refuse takes the refusal of a message, which is sent again a little later.
+// refuse handles the refusal of a message, which is repeated a little later.
 func (p *participant) refuse(id string) {
 	p.refusals++
 	for _, o := range p.outbox {
@@ -291,7 +291,7 @@ func (p *participant) answered(o *outgoing) {
 	}
 }
 
-// live takes a message that comes on its own.
+// live handles a message that is not part of a history.
 func (p *participant) live(m message) {
 	if !p.joined {
 		p.fail("a message before the answer to the Join: %v", m)
@@ -336,7 +336,7 @@ func (p *participant) check(m message) {
 	}
 }
 
-// acknowledge takes a message of one's own as the receipt.
+// acknowledge handles the copy of an own message, which is its receipt.
 func (p *participant) acknowledge(m message) {
 	if m.From != p.role {
 		return
@@ -351,8 +351,7 @@ func (p *participant) acknowledge(m message) {
 	})
 }
 
-// history takes all messages so far. What was shown before must be its
-// beginning.
+// history handles the messages so far. What was shown before must be its beginning.
 func (p *participant) history(messages []message) {
 	ids := make([]string, len(messages))
 	for i, m := range messages {
@@ -372,7 +371,7 @@ func (p *participant) history(messages []message) {
 	}
 }
 
-// compare counts in which ways the view is not the beginning of a history.
+// compare counts the ways in which the view differs from the beginning of a history.
 func (p *participant) compare(history []string) {
 	place := map[string]int{}
 	for i, id := range history {
@@ -397,7 +396,7 @@ func (p *participant) compare(history []string) {
 	}
 }
 
-// fail notes what is wrong; a few are enough. The caller holds mu.
+// fail records a fault; a few are enough. The caller holds mu.
 func (p *participant) fail(format string, args ...any) {
 	if len(p.faults) < 3 {
 		p.faults = append(p.faults, fmt.Sprintf("%s of %s: ", p.role, p.chat.ChatID)+fmt.Sprintf(format, args...))

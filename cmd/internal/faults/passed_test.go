@@ -21,7 +21,7 @@ type passed struct {
 	notes           int
 }
 
-// passedOn folds a log as the servers must, and in its own way.
+// passedOn folds a log with the same result as the servers, but in its own way.
 func passedOn(entries []entry) *passed {
 	p := &passed{stale: map[string]bool{}, given: map[string]int{}, lost: map[string]int{}, agents: map[string]string{}}
 	for _, e := range entries {
@@ -85,7 +85,7 @@ func passedOn(entries []entry) *passed {
 	return p
 }
 
-// history is what a server shows of a chat to somebody who looks on.
+// history returns what a server shows of a chat to an observer.
 func (w *world) history(s *server, v visitor) ([]message, error) {
 	conn, err := dialAs(w.Context(), s.addr, "/chat/"+v.ChatID, w.token)
 	if err != nil {
@@ -112,7 +112,7 @@ func (w *world) history(s *server, v visitor) ([]message, error) {
 	}
 }
 
-// bare is what of messages is compared.
+// bare returns the parts of messages that are compared.
 func bare(messages []message) []string {
 	out := make([]string, len(messages))
 	for i, m := range messages {

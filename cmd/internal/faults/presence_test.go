@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// couple is a chat whose sides are on different servers and have asked for presence.
+// couple is a chat whose sides are on different servers and list presence.
 type couple struct {
 	visitor
 	w           *world
@@ -45,7 +45,7 @@ func (c *couple) userOn(s *server) *peer {
 	}))
 }
 
-// presence is what a peer has been told of the other side, in order.
+// presence returns what a peer was told about the other side, in order.
 func (p *peer) presence() (states []string) {
 	for _, text := range p.all() {
 		var f struct {
@@ -59,13 +59,13 @@ func (p *peer) presence() (states []string) {
 	return states
 }
 
-// knows reports whether a peer was last told this state.
+// knows reports whether this state was the last one that a peer was told.
 func (p *peer) knows(state string) bool {
 	states := p.presence()
 	return len(states) > 0 && states[len(states)-1] == state
 }
 
-// tells wants a peer to be told a state in time.
+// tells waits until a peer is told a state, and fails if it comes late.
 func (c *couple) tells(what string, p *peer, state string, since time.Time, within time.Duration) {
 	c.w.Helper()
 	if !poll(within-time.Since(since), func() bool { return p.knows(state) }) {
@@ -75,7 +75,7 @@ func (c *couple) tells(what string, p *peer, state string, since time.Time, with
 	c.w.Logf("%s: %s is told after %v", what, state, time.Since(since).Round(time.Millisecond))
 }
 
-// saw wants a peer to have been told just these states since the beginning.
+// saw checks that a peer was told exactly these states since the beginning.
 func (c *couple) saw(what string, p *peer, states ...string) {
 	c.w.Helper()
 	if got := p.presence(); !slices.Equal(got, states) {
@@ -83,7 +83,7 @@ func (c *couple) saw(what string, p *peer, states ...string) {
 	}
 }
 
-// aliveStill wants the socket of a peer to have stayed.
+// aliveStill checks that the socket of a peer has stayed open.
 func (c *couple) aliveStill(what string, p *peer) {
 	c.w.Helper()
 	p.mu.Lock()
@@ -93,9 +93,9 @@ func (c *couple) aliveStill(what string, p *peer) {
 	}
 }
 
-// A visitor's server dies, freezes, or loses its store or its broker, and the visitor
-// reloads the page and has several tabs: the agent, on another server, knows in time
-// whether they are there, and is told nothing else.
+// A visitor's server dies, freezes, or loses its store or its broker; the visitor reloads
+// the page and has several tabs. The agent, on another server, knows in time whether the
+// visitor is there, and is told nothing else.
 func TestPresence(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		links := map[string]*proxy{"store": startProxy(w.T, w.redis.Addr())}
@@ -120,7 +120,7 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// reloads has a user come back at once, on another server: that is not seen.
+// reloads makes a user come back at once on another server. The agent does not notice it.
 func (w *world) reloads(first, second, agent *server) {
 	w.Helper()
 	c := w.couple(first, agent)
@@ -134,7 +134,7 @@ func (w *world) reloads(first, second, agent *server) {
 	c.user.stop()
 }
 
-// threeTabs has a user close one tab after the other.
+// threeTabs makes a user close one tab after the other.
 func (w *world) threeTabs(first, second, agent *server) {
 	w.Helper()
 	c := w.couple(first, agent)
@@ -154,8 +154,8 @@ func (w *world) threeTabs(first, second, agent *server) {
 	c.agent.stop()
 }
 
-// cutOff has the user's server lose its store or its broker for a while: the user
-// counts as gone, and comes back with the server.
+// cutOff takes the store or the broker from the user's server for a while. The user counts
+// as gone, and comes back with the server.
 func (w *world) cutOff(what string, user, agent *server, harm, heal func()) {
 	w.Helper()
 	c := w.couple(user, agent)
@@ -177,7 +177,7 @@ func (w *world) cutOff(what string, user, agent *server, harm, heal func()) {
 	c.user.stop()
 }
 
-// freezes has the user's server do nothing for 20 s.
+// freezes stops the user's server for 20 s.
 func (w *world) freezes(user, agent *server) {
 	w.Helper()
 	c := w.couple(user, agent)
@@ -202,8 +202,8 @@ func (w *world) freezes(user, agent *server) {
 	c.user.stop()
 }
 
-// diesAndComesBack has the users' server die. One user is back at once, which is not
-// seen, the other when they have been told to be gone.
+// diesAndComesBack kills the users' server. One user is back at once, which nobody notices.
+// The other one comes back after the agent was told that they are offline.
 func (w *world) diesAndComesBack(dying, other, agent *server) {
 	w.Helper()
 	soon, late := w.couple(dying, agent), w.couple(dying, agent)

@@ -32,23 +32,23 @@ func startProxy(t *testing.T, addr string) *proxy {
 // cut ends the connections and refuses new ones.
 func (p *proxy) cut() { p.proxy.Stop() }
 
-// stall lets vanish what either side sends.
+// stall drops everything that either side sends.
 func (p *proxy) stall() {
 	p.toxic("timeout", "upstream", `"timeout":0`)
 	p.toxic("timeout", "downstream", `"timeout":0`)
 }
 
-// deafen lets the answers vanish, and only those.
+// deafen drops only the answers.
 func (p *proxy) deafen() { p.toxic("timeout", "downstream", `"timeout":0`) }
 
-// slow makes each answer come a second late.
+// slow delays each answer by a second.
 func (p *proxy) slow() { p.delay(time.Second) }
 
 func (p *proxy) delay(by time.Duration) {
 	p.toxic("latency", "downstream", fmt.Sprintf(`"latency":%d`, by.Milliseconds()))
 }
 
-// narrow lets 10 KB a second through, either way.
+// narrow passes 10 KB a second in either direction.
 func (p *proxy) narrow() {
 	p.toxic("bandwidth", "upstream", `"rate":10`)
 	p.toxic("bandwidth", "downstream", `"rate":10`)
@@ -71,8 +71,7 @@ func (p *proxy) heal() {
 	}
 }
 
-// through returns the variable that leads a server to its store through the
-// proxy.
+// through returns the variable that makes a server reach its store through the proxy.
 func (p *proxy) through(variable, direct string) string {
 	p.t.Helper()
 	u, err := url.Parse(direct)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// peer is a socket that stays: it answers the heartbeat and keeps what comes.
+// peer is a socket that stays open, answers the heartbeat, and keeps what it receives.
 type peer struct {
 	send   func(text string) error
 	strays func() // it sends what no schema has: see apitest.Socket
@@ -36,7 +36,7 @@ func openPeer(addr, path, pong string, first string) (*peer, error) {
 	return openPeerAs(addr, path, pong, first, "")
 }
 
-// openPeerAs does it with the token of an agent, if there is one.
+// openPeerAs is openPeer with the token of an agent, if there is one.
 func openPeerAs(addr, path, pong, first, token string) (*peer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, err := dialAs(ctx, addr, path, token)
@@ -106,7 +106,7 @@ func (w *world) watch(s *server) watcher {
 	return watcher{w.open(s.addr, "/users", "pong:support", encode("Load", map[string]any{"batch": true}))}
 }
 
-// list is what the agent sees: the user ids in order; and what was wrong.
+// list returns the user ids that the agent sees, in order, and what was wrong.
 func (a watcher) list() (users []string, faults []string) {
 	a.mu.Lock()
 	if a.closed != nil {
@@ -148,11 +148,11 @@ func (a watcher) list() (users []string, faults []string) {
 	return users, faults
 }
 
-// events counts what has come after the snapshot.
+// events returns the number of events after the snapshot.
 func (a watcher) events() int { return max(0, len(a.all())-1) }
 
-// shows waits until the lists of all agents, and of a new one on each of their
-// lobbies, are just these waiting users.
+// shows waits until the lists of all agents, and of a new agent at each of their lobbies,
+// have exactly these waiting users.
 func (w *world) shows(when string, within time.Duration, agents []watcher, waiting []waiter) {
 	w.Helper()
 	want := make([]string, len(waiting))
@@ -181,7 +181,7 @@ func (w *world) shows(when string, within time.Duration, agents []watcher, waiti
 	}
 }
 
-// watchers begins an agent on every lobby, when these and no other users wait.
+// watchers starts an agent at every lobby while exactly these users wait.
 func (w *world) watchers(waiting []waiter) (agents []watcher) {
 	w.Helper()
 	w.shows("at the beginning", 5*time.Second, nil, waiting)
@@ -192,7 +192,7 @@ func (w *world) watchers(waiting []waiter) (agents []watcher) {
 	return agents
 }
 
-// correct wants the agents' sockets to have stayed and to have got nothing twice.
+// correct checks that the agents' sockets have stayed open and have received nothing twice.
 func (w *world) correct(agents []watcher) {
 	w.Helper()
 	for i, a := range agents {

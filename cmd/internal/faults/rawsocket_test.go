@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// rawSocket is a WebSocket on which anything may be written.
+// rawSocket is a WebSocket that can write any bytes.
 type rawSocket struct {
 	net.Conn
 	r *bufio.Reader
@@ -20,7 +20,7 @@ type rawSocket struct {
 
 const upgradeRequest = "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-// dialRaw upgrades a connection whose client takes little at once.
+// dialRaw upgrades a connection with a small receive buffer.
 func dialRaw(addr, path string) (*rawSocket, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *rawSocket) upgrade(path string) error {
 	}
 }
 
-// rawFrame is a masked frame: first is its first byte.
+// rawFrame returns a masked frame with this first byte.
 func rawFrame(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -77,7 +77,7 @@ func rawFrame(first byte, payload string) []byte {
 
 func rawText(payload string) []byte { return rawFrame(0x81, payload) }
 
-// frame reads one frame of the server's; they are unmasked and whole.
+// frame reads one frame of the server. These are unmasked and not fragmented.
 func (s *rawSocket) frame() (op byte, payload string, err error) {
 	var h [2]byte
 	if _, err := io.ReadFull(s.r, h[:]); err != nil {
@@ -97,7 +97,7 @@ func (s *rawSocket) frame() (op byte, payload string, err error) {
 	return h[0] & 0x0f, string(body), err
 }
 
-// An ending is how the server has left a socket.
+// ending is how the server has ended a socket.
 type ending struct {
 	code int // of its close frame; 0 if there was none
 	last string

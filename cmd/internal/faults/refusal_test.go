@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// TestRedisRefuses has Redis answer that it cannot: messages are refused as
-// unavailable, nothing crashes, and all goes on by itself.
+// TestRedisRefuses makes Redis answer with errors. Messages are refused as unavailable,
+// nothing crashes, and service resumes by itself.
 func TestRedisRefuses(t *testing.T) {
 	begin(t)
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestRedisRefuses(t *testing.T) {
 	})
 }
 
-// admin executes a command as the store's administrator.
+// admin executes a command as the administrator of the store.
 func (w *world) admin(args ...any) {
 	w.Helper()
 	if err := w.store.Do(w.ctx(), args...).Err(); err != nil {
@@ -119,7 +119,7 @@ func (w *world) admin(args ...any) {
 	}
 }
 
-// guarded starts servers that have to log in, and traffic.
+// guarded starts servers that must log in to Redis, and traffic.
 func (w *world) guarded(s scale) (chats []*server, lobby *server, tr *traffic) {
 	w.Helper()
 	w.admin("acl", "setuser", "app", "on", ">s3cret", "~*", "&*", "+@all")
@@ -129,7 +129,7 @@ func (w *world) guarded(s scale) (chats []*server, lobby *server, tr *traffic) {
 	return chats, lobby, w.talk(s)
 }
 
-// recovered wants all to be as before.
+// recovered checks that everything is as before.
 func (w *world) recovered(tr *traffic, chats []*server, lobby *server, refused bool) {
 	w.Helper()
 	waiting := w.waiters(3, chats...)
@@ -148,7 +148,7 @@ func (w *world) recovered(tr *traffic, chats []*server, lobby *server, refused b
 	w.alive(servers...)
 }
 
-// fill gives Redis something to load.
+// fill gives Redis data to load.
 func (w *world) fill(entries int) {
 	w.Helper()
 	const piece = 20_000
@@ -160,8 +160,8 @@ func (w *world) fill(entries int) {
 	}
 }
 
-// count asks Redis again and again, and counts an answer until the returned
-// function is called.
+// count asks Redis again and again, and counts one answer, until the returned function is
+// called.
 func (w *world) count(answer string) func() int {
 	ctx, stop := context.WithCancel(w.Context())
 	var asking sync.WaitGroup
@@ -183,7 +183,7 @@ func (w *world) count(answer string) func() int {
 	}
 }
 
-// killSome closes one connection of the servers', and now and then all.
+// killSome closes one connection of the servers, and sometimes all.
 func (w *world) killSome() int {
 	w.Helper()
 	if rand.IntN(20) == 0 {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Every server is stopped in order and replaced, one after the other. Clients
-// that follow the close code 1001 lose nothing; users who wait keep their place.
+// Every server is stopped and replaced, one after the other. Clients that obey the close
+// code 1001 lose nothing, and waiting users keep their places.
 func TestRollingRestart(t *testing.T) {
 	eachBroker(t, func(w *world, s scale) {
 		chats := []*server{w.startChat(), w.startChat(), w.startChat()}

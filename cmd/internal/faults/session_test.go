@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// told is what a frame of either kind of server may hold, as far as the tests of teams
-// look into it.
+// told is a frame of either server, with the fields that the tests of teams check.
 type told struct {
 	Type string
 	Args struct {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// account is how everybody stands at a moment: chats by what became of them, and visitors
-// by what they have.
+// account is the state at a moment: of chats, by what happened to them, and of visitors, by
+// what they have.
 type account struct {
 	closed, left           int            // chats
 	served, waiting, ended int            // visitors
@@ -18,7 +18,7 @@ type account struct {
 	wrong                  string         // the first thing that is not as it must be; "" for none
 }
 
-// settles wants the accounts to be right in time, and says what is not.
+// settles checks that the accounts become right in time, and reports what is wrong.
 func (s *shift) settles(when string, within time.Duration, wrong func(*account) string) *account {
 	s.Helper()
 	var a *account
@@ -34,7 +34,7 @@ func (s *shift) settles(when string, within time.Duration, wrong func(*account) 
 	}
 }
 
-// account looks at all chats' logs, the lists of all lobbies, and the loads that agents
+// account reads the logs of all chats, the lists of all lobbies, and the loads that agents
 // are told.
 func (s *shift) account() *account {
 	s.Helper()
