@@ -34,7 +34,7 @@ func eachBroker(b *testing.B, run func(b *testing.B, publisher, subscriber broke
 	})
 	for _, storage := range []string{"file", "memory"} {
 		b.Run("nats-"+storage, func(b *testing.B) {
-			pair(b, newNATSHarness(b, broker.NATSConfig{URLs: startNATS(b), Memory: storage == "memory"}), run)
+			pair(b, newNATSHarness(b, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(b).URL(), Memory: storage == "memory"}), run)
 		})
 	}
 }

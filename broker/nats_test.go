@@ -15,30 +15,18 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 )
 
 func TestNATSFile(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
-		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+		return newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 	})
 }
 
 func TestNATSMemory(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
-		return newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t), Memory: true, Prefix: "shop"})
+		return newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL(), Memory: true, Prefix: "shop"})
 	})
-}
-
-// startNATS starts an embedded server and returns its URL.
-func startNATS(t testing.TB) string {
-	t.Helper()
-	server, err := embedded.StartNATS(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	return server.URL()
 }
 
 // natsHarness makes brokers on the NATS servers of its configuration.
@@ -171,7 +159,7 @@ func TestNATSReplays(t *testing.T) {
 	for name, others := range map[string]int{"few topics": 0, "many topics": 100} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+			h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 			publisher := h.Broker(t)
 			awaitReady(t, publisher, 5*time.Second)
 			b, fault := h.Proxied(t)
@@ -268,7 +256,7 @@ func TestNATSGap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+			h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 			publisher := h.Broker(t)
 			awaitReady(t, publisher, 5*time.Second)
 			b, fault := h.Proxied(t)
@@ -301,7 +289,7 @@ func TestNATSGap(t *testing.T) {
 	}
 	t.Run("deleted while connected", func(t *testing.T) {
 		t.Parallel()
-		h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+		h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 		b := h.Broker(t)
 		chat := subscribe(t, b, "chat:one")
 		publish(t, b, "chat:one", "before")
@@ -318,7 +306,7 @@ func TestNATSGap(t *testing.T) {
 
 // TestNATSStockTools checks that plain clients see, and may publish, what goes on.
 func TestNATSStockTools(t *testing.T) {
-	h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 	b := h.Broker(t)
 	users := subscribe(t, b, "users")
 	nc, js := client(t, h.cfg.URLs)
@@ -355,7 +343,7 @@ func TestNATSStockTools(t *testing.T) {
 
 // TestNATSStoresNoSignals checks that signals pass the stream by.
 func TestNATSStoresNoSignals(t *testing.T) {
-	h := newNATSHarness(t, broker.NATSConfig{URLs: startNATS(t)})
+	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 	a, b := h.Broker(t), h.Broker(t)
 	awaitReady(t, b, 5*time.Second)
 	var signals heard
@@ -396,7 +384,7 @@ func TestNATSStoresNoSignals(t *testing.T) {
 // TestNATSPrefixOfSignals checks that two deployments on one NATS do not hear each
 // other's signals.
 func TestNATSPrefixOfSignals(t *testing.T) {
-	url := startNATS(t)
+	url := brokertest.StartEmbeddedNATS(t).URL()
 	signalsKeepTheirDeployment(t, func(prefix string) broker.Broker {
 		return newNATSHarness(t, broker.NATSConfig{URLs: url, Prefix: prefix}).Broker(t)
 	})

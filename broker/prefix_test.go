@@ -20,7 +20,7 @@ func TestPrefixesRedis(t *testing.T) {
 }
 
 func TestPrefixesNATS(t *testing.T) {
-	url := startNATS(t)
+	url := brokertest.StartEmbeddedNATS(t).URL()
 	var apart []brokertest.Harness
 	for _, prefix := range prefixes[:4] { // each has the whole size of a stream for itself
 		apart = append(apart, newNATSHarness(t, broker.NATSConfig{URLs: url, Prefix: prefix}))

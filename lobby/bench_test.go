@@ -152,30 +152,37 @@ func (d *desktops) Queue(frames []byte) {
 	}
 }
 
-// BenchmarkAssign has users come at 1,000 a second, who are assigned to 200 agents at two
-// lobbies; each accepts, joins, and ends the chat at once. It tells how long it is from
-// a user's arrival till an agent has the Offer. Like every figure of time it means
-// something on a quiet machine alone.
+// benchAssigning returns a queue with ASSIGN on its own redis-server, and its broker.
+func benchAssigning(b *testing.B, how Assignment) (*Queue, broker.Broker) {
+	b.Helper()
+	log := slog.New(slog.DiscardHandler)
+	db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	events := broker.NewRedis(db, log)
+	b.Cleanup(func() { events.Close() })
+	q := NewQueue(QueueConfig{
+		DB: db, Broker: events, BrokerInStore: true, Assign: how,
+		ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Minute, Log: log,
+	})
+	b.Cleanup(func() { q.Close() })
+	return q, events
+}
+
+// BenchmarkAssign assigns users, who come at 1,000 a second, to 200 agents at two lobbies.
+// Each agent accepts, joins, and ends the chat at once. It measures the time from a user's
+// arrival until an agent has the Offer. Like every time, it means something only on a quiet
+// machine.
 func BenchmarkAssign(b *testing.B) {
 	const agents, every = 200, time.Millisecond
 	for _, how := range []Assignment{AssignRoundRobin, AssignLeastBusy} {
 		b.Run(string(how), func(b *testing.B) {
-			log := slog.New(slog.DiscardHandler)
-			db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { db.Close() })
-			events := broker.NewRedis(db, log)
-			b.Cleanup(func() { events.Close() })
-			q := NewQueue(QueueConfig{
-				DB: db, Broker: events, BrokerInStore: true, Assign: how,
-				ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Minute, Log: log,
-			})
-			b.Cleanup(func() { q.Close() })
+			q, events := benchAssigning(b, how)
 			var lobbies []*Lobby
 			for range 2 {
-				l := New(Config{Queue: q, Broker: events, Frame: webFrame, Log: log})
+				l := New(Config{Queue: q, Broker: events, Frame: webFrame, Log: slog.New(slog.DiscardHandler)})
 				b.Cleanup(func() { l.Close() })
 				lobbies = append(lobbies, l)
 			}
@@ -233,22 +240,10 @@ func BenchmarkAssign(b *testing.B) {
 // has it of all of them.
 func BenchmarkStatus(b *testing.B) {
 	const agents = 1000
-	log := slog.New(slog.DiscardHandler)
-	db, err := redisdb.Open(brokertest.StartRedisServer(b).URL(), log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { db.Close() })
-	events := broker.NewRedis(db, log)
-	b.Cleanup(func() { events.Close() })
-	q := NewQueue(QueueConfig{
-		DB: db, Broker: events, BrokerInStore: true, Assign: AssignRoundRobin,
-		ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Minute, Log: log,
-	})
-	b.Cleanup(func() { q.Close() })
+	q, events := benchAssigning(b, AssignRoundRobin)
 	var lobbies [2]*Lobby
 	for i := range lobbies {
-		lobbies[i] = New(Config{Queue: q, Broker: events, Frame: webFrame, Log: log})
+		lobbies[i] = New(Config{Queue: q, Broker: events, Frame: webFrame, Log: slog.New(slog.DiscardHandler)})
 		b.Cleanup(func() { lobbies[i].Close() })
 	}
 	boss := lobbies[1].Connect(&taker{}, identity("Boss"))

@@ -150,23 +150,29 @@ func (e *echo) Overdue(time.Time) bool { return false }
 func (e *echo) Closed()                { close(e.closed) }
 func (e *echo) LogValue() slog.Value   { return slog.StringValue("echo") }
 
-// connection opens a socket on a hub and returns the client's side.
-func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
+// connect returns both ends of a TCP connection. They are closed when the test ends.
+func connect(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
-	server, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { _ = client.Close() })
+	if server, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = server.Close() })
+	return client, server
+}
+
+// connection opens a socket on a hub and returns the client's side.
+func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
+	t.Helper()
+	client, server := connect(t)
 	var s *Socket
 	e := &echo{closed: make(chan struct{})}
 	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {

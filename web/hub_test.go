@@ -222,20 +222,7 @@ func testAnyLifeKeepsASocket(t *testing.T, way way) {
 
 func TestSocketThatDoesNotJoinIsClosed(t *testing.T) {
 	h := newTestHub(t, 20*time.Millisecond, time.Hour)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, server := connect(t)
 	e := &overdue{echo{closed: make(chan struct{})}}
 	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session { e.peer = peer; return e })
 	client.SetDeadline(time.Now().Add(10 * time.Second))

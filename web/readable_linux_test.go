@@ -28,21 +28,7 @@ func (c *arriving) Read(p []byte) (int, error) {
 // from the read before it, however many follow each other; one for which the reader
 // has waited counts from when it came.
 func TestReadableSince(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	client, server := connect(t)
 	var now int64 // in seconds
 	clock := func() int64 { return now * int64(time.Second) }
 	conn := &arriving{Conn: server}

@@ -16,3 +16,14 @@ func StartEmbeddedRedis(t testing.TB) *embedded.RedisServer {
 	t.Cleanup(server.Close)
 	return server
 }
+
+// StartEmbeddedNATS starts a nats-server in this process, which ends with the test.
+func StartEmbeddedNATS(t testing.TB) *embedded.NATSServer {
+	t.Helper()
+	server, err := embedded.StartNATS(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}

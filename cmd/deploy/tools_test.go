@@ -84,11 +84,7 @@ type servers struct {
 func startServers(t *testing.T, flags ...string) *servers {
 	t.Helper()
 	redis := brokertest.StartEmbeddedRedis(t)
-	nats, err := embedded.StartNATS(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nats.Close)
+	nats := brokertest.StartEmbeddedNATS(t)
 	cfg, err := backend.Parse("livesupport", append(flags, "--broker=nats", "--nats-url="+nats.URL(),
 		"--chat-addr=127.0.0.1:0", "--lobby-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
 		"--log-level=error", "--redis-url="+redis.URL(), "--archive-url=sqlite:"+t.TempDir()+"/archive.db", "--files-url=file://"+t.TempDir(),
@@ -224,15 +220,10 @@ func certificate(t *testing.T, host string) (cert, key string, pool *x509.CertPo
 	return cert, key, pool
 }
 
-// freePort is one that nobody has at the moment.
+// freePort returns a port of 127.0.0.1 on which nobody listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_, port, _ := net.SplitHostPort(brokertest.FreeAddr(t))
 	return port
 }
 

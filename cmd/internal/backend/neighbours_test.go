@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"livesupport/broker/embedded"
+	"livesupport/broker/brokertest"
 	"livesupport/broker/redisdb"
 )
 
@@ -60,9 +60,7 @@ func neighbour(t *testing.T, cfg Config, parts Parts) *kept {
 const clash = "give each its own PREFIX"
 
 func TestNeighboursNoticeAnotherDeployment(t *testing.T) {
-	nats, err := embedded.StartNATS(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(nats.Close)
+	nats := brokertest.StartEmbeddedNATS(t)
 	for name, open := range map[string]func(t *testing.T) (a, b Config){
 		"two databases of one Redis": func(t *testing.T) (a, b Config) {
 			url := startRedis(t)

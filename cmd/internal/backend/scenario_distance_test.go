@@ -52,7 +52,7 @@ func distant(t *testing.T, events string, store, broker time.Duration) *deployme
 	p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
 		cfg.RedisURL = far(brokertest.StartEmbeddedRedis(t).URL(), store)
 		if cfg.Broker = events; events == "nats" {
-			cfg.NATSURL = far(startNATS(t), broker)
+			cfg.NATSURL = far(brokertest.StartEmbeddedNATS(t).URL(), broker)
 		}
 	}}
 	return p.start(t, nil)

@@ -13,20 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"livesupport/broker/brokertest"
-	"livesupport/broker/embedded"
 	"livesupport/cmd/internal/backend"
 )
-
-// startNATS starts an embedded server and returns its URL.
-func startNATS(t *testing.T) string {
-	t.Helper()
-	server, err := embedded.StartNATS(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	return server.URL()
-}
 
 // nats is a stock client of the broker.
 func (w *world) nats() *nats.Conn {
@@ -76,7 +64,7 @@ func TestScenarioNATSAway(t *testing.T) {
 	all := scenarios{}
 	for name, harm := range map[string]func(brokertest.Fault){"gone": brokertest.Fault.Cut, "says nothing": brokertest.Fault.Stall} {
 		all[name] = func(w *world) {
-			wire := brokertest.StartProxy(w.T, strings.TrimPrefix(startNATS(w.T), "nats://"))
+			wire := brokertest.StartProxy(w.T, strings.TrimPrefix(brokertest.StartEmbeddedNATS(w.T).URL(), "nats://"))
 			p := place{split: true, open: func(t *testing.T, cfg *backend.Config) {
 				embeddedRedis(t, cfg)
 				cfg.Broker, cfg.NATSURL = "nats", "nats://"+wire.Addr()

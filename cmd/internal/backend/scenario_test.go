@@ -71,7 +71,7 @@ func embeddedRedis(t *testing.T, cfg *backend.Config) {
 func embeddedNATS(t *testing.T, cfg *backend.Config) {
 	t.Helper()
 	embeddedRedis(t, cfg)
-	cfg.Broker, cfg.NATSURL = "nats", startNATS(t)
+	cfg.Broker, cfg.NATSURL = "nats", brokertest.StartEmbeddedNATS(t).URL()
 }
 
 // redisServer starts a real one with an append-only file. Without the binary it

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"encoding/json"
+	"livesupport/broker/brokertest"
 	"net"
 	"net/http"
 	"os"
@@ -23,7 +24,7 @@ type natsServer struct {
 // startNATS starts a nats-server on a free port. It ends with the test.
 func startNATS(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{t: t, dir: t.TempDir(), addr: freePort(t), monitor: freePort(t)}
+	s := &natsServer{t: t, dir: t.TempDir(), addr: brokertest.FreeAddr(t), monitor: brokertest.FreeAddr(t)}
 	t.Cleanup(func() { s.end(os.Kill) })
 	s.start()
 	return s

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"livesupport/broker/brokertest"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -21,7 +22,7 @@ func TestRedisRefuses(t *testing.T) {
 		begin, end func(w *world)
 	}{
 		"read-only replica": {
-			func(w *world) { w.admin("replicaof", "127.0.0.1", strings.Split(freePort(w.T), ":")[1]) },
+			func(w *world) { w.admin("replicaof", "127.0.0.1", strings.Split(brokertest.FreeAddr(w.T), ":")[1]) },
 			func(w *world) { w.admin("replicaof", "no", "one") },
 		},
 		"too few replicas": {

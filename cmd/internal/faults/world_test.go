@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -331,15 +330,4 @@ func (w *world) register(addr, name string) visitor {
 		w.Fatal(err)
 	}
 	return v
-}
-
-// freePort is host:port on which nobody listens now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
