@@ -341,16 +341,13 @@ func TestNATSStockTools(t *testing.T) {
 	}
 }
 
-// TestNATSStoresNoSignals checks that signals pass the stream by.
-func TestNATSStoresNoSignals(t *testing.T) {
-	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
-	a, b := h.Broker(t), h.Broker(t)
-	awaitReady(t, b, 5*time.Second)
+// awaitSignal waits until one broker hears a signal of another.
+func awaitSignal(t *testing.T, from, to broker.Broker) {
+	t.Helper()
 	var signals heard
-	a.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) }, nil)
-	awaitReady(t, a, 5*time.Second)
+	to.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) }, nil)
 	await(t, 5*time.Second, func() error {
-		if err := b.Signal("chat:one", []byte("signal")); err != nil {
+		if err := from.Signal("chat:one", []byte("signal")); err != nil {
 			return err
 		}
 		if len(signals.list()) == 0 {
@@ -358,6 +355,15 @@ func TestNATSStoresNoSignals(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestNATSStoresNoSignals checks that signals pass the stream by.
+func TestNATSStoresNoSignals(t *testing.T) {
+	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
+	a, b := h.Broker(t), h.Broker(t)
+	awaitReady(t, b, 5*time.Second)
+	awaitReady(t, a, 5*time.Second)
+	awaitSignal(t, b, a)
 	chat := subscribe(t, a, "chat:one")
 	publish(t, b, "chat:one", "event")
 	chat.await(t, "event")

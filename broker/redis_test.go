@@ -142,17 +142,7 @@ func TestRedisStoresNoSignals(t *testing.T) {
 	if n := pubsub(); n != 1 {
 		t.Errorf("%d connections for pub/sub before anybody listens to signals", n)
 	}
-	var signals heard
-	b.Listen("chat:one", func(payload []byte) { signals.add(string(payload)) }, nil)
-	await(t, 5*time.Second, func() error {
-		if err := b.Signal("chat:one", []byte("signal")); err != nil {
-			return err
-		}
-		if len(signals.list()) == 0 {
-			return errors.New("nothing is heard")
-		}
-		return nil
-	})
+	awaitSignal(t, b, b)
 	if n := pubsub(); n != 2 {
 		t.Errorf("%d connections for pub/sub", n)
 	}

@@ -16,20 +16,26 @@ func anyBytes(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
 	r := subscribe(t, a, topic)
-	all := make([]byte, 256)
-	for i := range all {
-		all[i] = byte(i)
-	}
-	want := []string{
-		"text", "", "\x00", "\r\n", "+OK\r\n", "$-1\r\n", "\xff\xfe\xc3\x28", string(all),
-		"{\"type\":\"UserJoined\"}", strings.Repeat("\x00\xff", broker.MaxPayload/2), "end",
-	}
+	want := hostilePayloads(broker.MaxPayload)
 	for _, payload := range want {
 		publish(t, b, topic, payload)
 	}
 	check(t, r.awaitPayload("end"))
 	if got := r.payloads(); !slices.Equal(got, want) {
 		t.Fatalf("got %d payloads, %.200q; want %d, %.200q", len(got), got, len(want), want)
+	}
+}
+
+// hostilePayloads returns payloads of up to most bytes that a broker might change or take for
+// a command. The last one is "end".
+func hostilePayloads(most int) []string {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	return []string{
+		"text", "", "\x00", "\r\n", "+OK\r\n", "$-1\r\n", "\xff\xfe\xc3\x28", string(all),
+		`{"type":"UserJoined"}`, strings.Repeat("\x00\xff", most/2), "end",
 	}
 }
 

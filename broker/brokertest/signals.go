@@ -54,14 +54,7 @@ func signalAnyBytes(t *testing.T, h Harness) {
 	a, b := ready(t, h.Broker(t)), ready(t, h.Broker(t))
 	topic := newTopic()
 	r := listen(t, a, topic)
-	all := make([]byte, 256)
-	for i := range all {
-		all[i] = byte(i)
-	}
-	want := []string{
-		"text", "", "\x00", "\r\n", "+OK\r\n", "$-1\r\n", "\xff\xfe\xc3\x28", string(all),
-		"{\"type\":\"Typing\"}", strings.Repeat("\x00\xff", broker.MaxSignal/2), "end",
-	}
+	want := hostilePayloads(broker.MaxSignal)
 	for _, payload := range want {
 		send(t, b, topic, payload)
 	}
