@@ -21,7 +21,7 @@ import (
 const botAnswers = `{"greeting":"I am a bot.","handover":"I will get somebody.","agent":["agent","human"],
 	"questions":[{"ask":["open"],"answer":"Always."},{"ask":["open sunday"],"answer":"Not on Sundays."}]}`
 
-// journal is a log that can be looked into.
+// journal is a log that a test can search.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -39,7 +39,7 @@ func (j *journal) has(text string) bool {
 	return strings.Contains(j.text.String(), text)
 }
 
-// bot starts one, and returns its log and what stops it.
+// bot starts a bot, and returns its log and a function that stops it.
 func (w *world) bot(answer func(ctx context.Context, question string) (string, error)) (log *journal, stop func()) {
 	w.Helper()
 	answers, err := bot.ParseAnswers([]byte(botAnswers))
@@ -67,7 +67,7 @@ func (w *world) bot(answer func(ctx context.Context, question string) (string, e
 	return log, stop
 }
 
-// hears wants these to be the next messages, whoever wrote them.
+// hears checks that these are the next messages, whoever wrote them.
 func (e ear) hears(contents ...string) {
 	e.Helper()
 	for _, want := range contents {
@@ -78,7 +78,7 @@ func (e ear) hears(contents ...string) {
 	}
 }
 
-// takesOffered is a person who takes the visitor, and reads what was written.
+// takesOffered is a person who accepts the visitor and reads the history.
 func (w *world) takesOffered(name string, who goclient.Participant) (*goclient.Chat, ear, []string) {
 	w.Helper()
 	person := w.person(name)

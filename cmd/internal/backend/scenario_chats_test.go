@@ -6,7 +6,7 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// held is what supervisors are told of a chat.
+// held returns what supervisors are told about a chat.
 func held(v *visitor, agent any, team string) obj {
 	return obj{
 		"chatId": v.chatID, "userId": v.userID, "username": v.username, "agent": agent,

@@ -19,9 +19,9 @@ import (
 	"livesupport/web/api/apitest"
 )
 
-// A client is one WebSocket. Its reader answers the heartbeat and keeps every
-// other frame until the scenario asks for it; a frame that nobody asked for is a
-// failure in the end.
+// A client is one WebSocket. Its reader answers the heartbeat and keeps every other frame
+// until the scenario asks for it. A frame that the scenario never asked for fails the test
+// at the end.
 type client struct {
 	t    *testing.T
 	name string
@@ -41,7 +41,8 @@ type client struct {
 	done    chan struct{}
 }
 
-// plainHTTP keeps no connection behind a test's back, and all answers to the contract.
+// plainHTTP keeps no connections open after a request, and checks all answers against the
+// contract.
 var plainHTTP = &http.Client{
 	Transport: apitest.Transport(&http.Transport{DisableKeepAlives: true}),
 	Timeout:   patience,
@@ -62,8 +63,8 @@ func (w *world) dialWith(addr, path, pong string, options websocket.DialOptions)
 	return c
 }
 
-// open is dialWith for a socket that may be refused: then there is no client, and
-// the status says how.
+// open is dialWith for a socket that the server may refuse: then there is no client, and
+// the status is returned.
 func (w *world) open(addr, path, pong string, options websocket.DialOptions) (c *client, status int) {
 	w.Helper()
 	options.HTTPClient = plainHTTP
@@ -151,9 +152,8 @@ func (c *client) write(kind websocket.MessageType, frame string) error {
 
 var errQuiet = errors.New("nothing came")
 
-// next takes the oldest unread frame. When all are read, it gives the reason why
-// the socket ended, or errQuiet after the wait. It may be called by any
-// goroutine, one at a time.
+// next returns the oldest unread frame. When all are read, it returns the reason why the
+// socket has ended, or errQuiet after the wait. Any goroutine may call it, one at a time.
 func (c *client) next(wait time.Duration) (string, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -185,24 +185,25 @@ func (c *client) unread(frame string) {
 	c.frames = slices.Insert(c.frames, 0, frame)
 }
 
-// pinged is when the pings came until now.
+// pinged returns when the pings came.
 func (c *client) pinged() []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.pings)
 }
 
-// ignoreRest says that the scenario does not read this socket to the end.
+// ignoreRest declares that the scenario does not read this socket to the end.
 func (c *client) ignoreRest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.loose = true
 }
 
-// strays says that this client sends what the contract does not have: see apitest.Socket.
+// strays declares that this client sends frames that the contract does not have: see
+// apitest.Socket.
 func (c *client) strays() { c.kept.Strays() }
 
-// close ends the socket from the client's side, as a closed tab does.
+// close ends the socket from the client's side, as closing a tab does.
 func (c *client) close() {
 	c.t.Helper()
 	if err := c.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
@@ -211,10 +212,11 @@ func (c *client) close() {
 	<-c.done
 }
 
-// obj is a JSON object; in what is wanted, a value may be a match.
+// obj is a JSON object. In an expected object, a value can be a match.
 type obj = map[string]any
 
-// A match checks a value that the scenario cannot know: "" means it fits.
+// A match checks a value that the scenario cannot know. It returns what is wrong, "" if
+// nothing is.
 type match func(got any) string
 
 var idPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -252,7 +254,7 @@ var aSentence match = func(got any) string {
 
 var anything match = func(any) string { return "" }
 
-// mismatch says where got differs from want; keys must be exactly the same.
+// mismatch reports where got differs from want. The keys must be exactly the same.
 func mismatch(path string, want, got any) string {
 	switch want := want.(type) {
 	case match:
@@ -312,7 +314,7 @@ func frame(typ string, args any) obj {
 	return obj{"type": typ, "args": args}
 }
 
-// text is the object's JSON.
+// text returns the JSON of the object.
 func text(object any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
@@ -329,7 +331,7 @@ func (c *client) send(typ string, args any) {
 	c.sendText(text(frame(typ, args)))
 }
 
-// sendText sends a text frame as it stands.
+// sendText sends a text frame unchanged.
 func (c *client) sendText(frame string) {
 	c.t.Helper()
 	if err := c.write(websocket.MessageText, frame); err != nil {
@@ -337,8 +339,7 @@ func (c *client) sendText(frame string) {
 	}
 }
 
-// expect reads the next frame, which must be exactly this message, and returns
-// its args.
+// expect reads the next frame, which must be exactly this message, and returns its args.
 func (c *client) expect(typ string, args any) obj {
 	c.t.Helper()
 	return c.expectObject(frame(typ, args))["args"].(obj)
@@ -354,7 +355,7 @@ func (c *client) expectObject(want obj) obj {
 	return got
 }
 
-// take is expectObject for goroutines of a scenario.
+// take is expectObject for the other goroutines of a scenario.
 func (c *client) take(want obj) (obj, error) {
 	frame, err := c.next(patience)
 	if err != nil {
@@ -370,7 +371,7 @@ func (c *client) take(want obj) (obj, error) {
 	return got, nil
 }
 
-// describe names what was wanted; a match has no JSON form.
+// describe returns what was expected, as text. A match has no JSON form.
 func describe(want obj) string {
 	if typ, ok := want["type"]; ok {
 		return fmt.Sprint(typ)
@@ -378,13 +379,13 @@ func describe(want obj) string {
 	return fmt.Sprint(want)
 }
 
-// expectError reads an Error of this code; the socket stays open.
+// expectError reads an Error with this code, after which the socket stays open.
 func (c *client) expectError(code string) {
 	c.t.Helper()
 	c.expect("Error", obj{"code": code, "message": aSentence})
 }
 
-// expectClose wants the socket to end now, with nothing unread.
+// expectClose checks that the socket ends now, with nothing unread.
 func (c *client) expectClose(code int) {
 	c.t.Helper()
 	frame, err := c.next(patience)
@@ -396,14 +397,14 @@ func (c *client) expectClose(code int) {
 	}
 }
 
-// expectExpired wants the end that an expired chat's sockets get.
+// expectExpired checks that the socket ends as those of an expired chat do.
 func (c *client) expectExpired(v *visitor) {
 	c.t.Helper()
 	c.expect("ChatExpired", obj{"chatId": v.chatID})
 	c.expectClose(1000)
 }
 
-// expectNothing watches the socket for a moment.
+// expectNothing checks that nothing comes for a moment.
 func (c *client) expectNothing() {
 	c.t.Helper()
 	c.expectNothingFor(quiet)
@@ -418,8 +419,8 @@ func (c *client) expectNothingFor(d time.Duration) {
 	}
 }
 
-// expectAnswersOnly asks for an answer and wants it to be the next frame: what
-// the server had to say before has been read.
+// expectAnswersOnly asks for an answer, which must be the next frame: everything that the
+// server had sent before was read.
 func (c *client) expectAnswersOnly() {
 	c.t.Helper()
 	c.send("AreYouThere", nil)

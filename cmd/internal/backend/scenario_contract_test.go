@@ -21,8 +21,8 @@ import (
 // requirePython is the environment variable that makes a missing Python a failure: 1.
 const requirePython = "LIVESUPPORT_REQUIRE_PYTHON"
 
-// TestScenarioContract: a program in another language that has nothing but the contract
-// holds a conversation on both ports, and takes the webhooks.
+// TestScenarioContract: a program in another language that knows only the contract holds a
+// conversation on both ports and receives the webhooks.
 func TestScenarioContract(t *testing.T) {
 	t.Parallel()
 	python, err := exec.LookPath("python3")

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// errand runs functions of a scenario at the same time; the first error ends
-// the scenario.
+// errand runs functions of a scenario at the same time. The first error ends the scenario.
 func (w *world) errand(all ...func() error) {
 	w.Helper()
 	done := make(chan error, len(all))
@@ -24,8 +23,8 @@ func (w *world) errand(all ...func() error) {
 	}
 }
 
-// chatter sends n messages, a window of them unanswered at most, and collects
-// what comes until there are total.
+// chatter sends n messages, with a limited number of them unanswered, and collects what
+// comes until it has total messages.
 func (c *client) chatter(name string, n, total int) ([]obj, error) {
 	const window = 20
 	var got []obj
@@ -54,7 +53,7 @@ func (c *client) chatter(name string, n, total int) ([]obj, error) {
 	return got, nil
 }
 
-// takeMessage takes the next frame, which must be a ChatMessage of the chat.
+// takeMessage reads the next frame, which must be a ChatMessage of the chat.
 func (c *client) takeMessage() (obj, error) {
 	want := c.v.message("", "")
 	for _, key := range []string{"supportId", "content", "from"} {
@@ -67,7 +66,7 @@ func (c *client) takeMessage() (obj, error) {
 	return got["args"].(obj), nil
 }
 
-// sameOrder says where two accounts of one conversation part.
+// sameOrder reports where two accounts of one conversation differ.
 func sameOrder(a, b []obj) error {
 	for i := range min(len(a), len(b)) {
 		if !reflect.DeepEqual(a[i], b[i]) {

@@ -17,15 +17,15 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// refusal and recovery are the protocol's bounds for a store that is away.
+// refusal and recovery are the protocol's time limits while a store is away.
 const (
 	refusal  = 5 * time.Second
 	recovery = 10 * time.Second
 	slack    = 500 * time.Millisecond // for a machine that is busy with tests
 )
 
-// refused wants these messages, sent at the same time, to be refused within the
-// protocol's bound.
+// refused sends these messages at the same time. They must be refused within the protocol's
+// time limit.
 func (w *world) refused(requests ...request) {
 	w.Helper()
 	var errands []func() error
@@ -62,7 +62,7 @@ type request struct {
 	args any
 }
 
-// isAway checks what every server says of a store that is away.
+// isAway checks what every server says while the store is away.
 func (w *world) isAway() {
 	w.Helper()
 	for _, addr := range slices.Concat(w.chats, w.lobbies) {
@@ -99,8 +99,8 @@ func (w *world) isAway() {
 	w.errand(requests...)
 }
 
-// isBack waits until every server is ready again, and each of these requests is
-// taken. Their answers are left to read.
+// isBack waits until every server is ready again and each of these requests is accepted.
+// Their answers stay unread.
 func (w *world) isBack(requests ...request) {
 	w.Helper()
 	deadline := time.Now().Add(recovery)
@@ -202,8 +202,8 @@ func TestScenarioOutage(t *testing.T) {
 	atOnce(t, all, func(t *testing.T, run func(*world)) { run(&world{T: t}) })
 }
 
-// keepAll makes a redis-server write down what it has answered before it
-// answers; by default a kill costs it the last second.
+// keepAll makes a redis-server store everything before it answers. By default a kill costs
+// it the last second.
 func (w *world) keepAll() {
 	w.Helper()
 	if err := w.redis().ConfigSet(context.Background(), "appendfsync", "always").Err(); err != nil {
@@ -272,8 +272,8 @@ func outage(w *world, store *brokertest.RedisServer) {
 	each(append(agents, user, support, unjoined, freshSocket, last), (*client).expectNothing)
 }
 
-// ghosts cuts a chat server off the store before it ends, so that it can take
-// leave of nothing.
+// ghosts cuts a chat server off from the store before it ends, so that it cannot remove its
+// users from the queue.
 func ghosts(w *world) {
 	store := brokertest.StartEmbeddedRedis(w)
 	wire := brokertest.StartProxy(w.T, strings.TrimPrefix(store.URL(), "redis://"))

@@ -20,9 +20,8 @@ import (
 	"livesupport/web/api/apitest"
 )
 
-// The scenarios are the protocol page put into steps: they know a URL, a
-// WebSocket client that is not the server's, and nothing of the code behind.
-// Each runs in every place.
+// The scenarios are the steps of the protocol page. They know a URL and a WebSocket client
+// that is not the server's, and nothing of the code behind. Each runs in every place.
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -37,13 +36,13 @@ func TestMain(m *testing.M) {
 	os.Exit(apitest.Exit(m.Run(), true, "event test"))
 }
 
-// patience bounds every wait for something that must come.
+// patience bounds every wait for something that must happen.
 const patience = slowness * 5 * time.Second
 
-// quiet is how long a socket is watched for something that must not come.
+// quiet is how long a socket is watched for something that must not happen.
 const quiet = 200 * time.Millisecond
 
-// A place is a backend with some servers in front of it.
+// A place is a backend with servers in front of it.
 type place struct {
 	name  string
 	open  func(t *testing.T, cfg *backend.Config) // starts the backend and says where it is
@@ -51,8 +50,8 @@ type place struct {
 	park  int                                     // web.Options.ParkAfter
 }
 
-// In some places a socket keeps its goroutine; in others every answer to a heartbeat
-// takes it, also the one that comes before the Join.
+// In some places a socket keeps its goroutine. In others it gets one for every answer to a
+// heartbeat, also before the Join.
 const neverParked, parkedSoon = -1, 1
 
 var places = []place{
@@ -74,19 +73,19 @@ func embeddedNATS(t *testing.T, cfg *backend.Config) {
 	cfg.Broker, cfg.NATSURL = "nats", brokertest.StartEmbeddedNATS(t).URL()
 }
 
-// redisServer starts a real one with an append-only file. Without the binary it
-// skips the place, or fails it where a real one is required.
+// redisServer starts a redis-server with an append-only file. Without the program it skips
+// the place, or fails if a redis-server is required.
 func redisServer(t *testing.T, cfg *backend.Config) {
 	t.Helper()
 	cfg.RedisURL = brokertest.StartRedisServer(t).URL()
 }
 
-// at is a backend that the scenario itself has started.
+// at names a store that the scenario itself has started.
 func at(redisURL string) func(*testing.T, *backend.Config) {
 	return func(_ *testing.T, cfg *backend.Config) { cfg.RedisURL = redisURL }
 }
 
-// defaults are what a command has that is told nothing but where to listen.
+// defaults returns the configuration of a command that was told only where to listen.
 func defaults(t *testing.T) backend.Config {
 	t.Helper()
 	nothing := func(string) (string, bool) { return "", false }
@@ -104,7 +103,7 @@ type tuning func(*backend.Config)
 
 func unlimited(c *backend.Config) { c.MessageRate, c.FrameRate, c.ByteRate = 0, 0, 0 }
 
-// A deployment is the servers of one place.
+// A deployment has the servers of one place.
 type deployment struct {
 	redisURL       string
 	natsURL        string   // empty if Redis carries the events
@@ -114,7 +113,7 @@ type deployment struct {
 	backends       []*backend.Backend
 }
 
-// start opens the place for the length of the test, and waits until it is ready.
+// start opens the place until the end of the test, and waits until it is ready.
 func (p place) start(t *testing.T, tune tuning) *deployment {
 	t.Helper()
 	d := p.launch(t, tune)
@@ -157,7 +156,7 @@ func (p place) launch(t *testing.T, tune tuning) *deployment {
 	return d
 }
 
-// stop shuts a backend down as SIGTERM does, within the protocol's bound.
+// stop shuts a backend down as SIGTERM does, within the protocol's time limit.
 func stop(t *testing.T, b *backend.Backend) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -167,8 +166,8 @@ func stop(t *testing.T, b *backend.Backend) {
 	}
 }
 
-// A world is a deployment as one scenario sees it. Whatever it opens is spread
-// over the servers in turn.
+// A world is a deployment in the view of one scenario. Whatever the scenario opens is
+// spread over the servers in turn.
 type world struct {
 	*testing.T
 	*deployment
@@ -191,10 +190,10 @@ func (w *world) eventually(what string, holds func() bool) {
 	}
 }
 
-// pass lets time pass where that is what the scenario is about.
+// pass lets time pass, for scenarios that are about time.
 func pass(d time.Duration) { time.Sleep(d) }
 
-// redis is a stock client of the store.
+// redis is an ordinary client of the store.
 func (w *world) redis() *redis.Client {
 	w.Helper()
 	options, err := redis.ParseURL(w.redisURL)
@@ -206,13 +205,13 @@ func (w *world) redis() *redis.Client {
 	return client
 }
 
-// scenarios by their name, which is a sentence of the protocol in short.
+// scenarios has scenarios by name. A name is a sentence of the protocol in short.
 type scenarios map[string]func(w *world)
 
-// A group prepares scenarios for one place and returns what runs them.
+// A group prepares scenarios for one place and returns the function that runs them.
 type group func(t *testing.T, p place) (run func())
 
-// shared is a group of scenarios that do not mind each other: they share one
+// shared is a group of scenarios that do not disturb each other, so they share one
 // deployment.
 func shared(tune tuning, all scenarios) group {
 	return func(t *testing.T, p place) func() {
@@ -223,8 +222,8 @@ func shared(tune tuning, all scenarios) group {
 	}
 }
 
-// alone is a group of scenarios that look at the whole queue, or stop something:
-// each has servers and a store of its own.
+// alone is a group of scenarios that look at the whole queue, or stop something. Each has
+// its own servers and store.
 func alone(tune tuning, all scenarios) group {
 	return func(t *testing.T, p place) func() {
 		return func() {
@@ -233,8 +232,8 @@ func alone(tune tuning, all scenarios) group {
 	}
 }
 
-// inEveryPlace runs the groups. Scenarios mostly wait, for frames or for time to
-// pass, so they run at the same time, however few processors there are.
+// inEveryPlace runs the groups. Scenarios mostly wait for frames or for time to pass, so
+// they run at the same time, however few processors there are.
 func inEveryPlace(t *testing.T, groups ...group) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -252,7 +251,7 @@ func inEveryPlace(t *testing.T, groups ...group) {
 	running.Wait()
 }
 
-// oneByOne runs a group in one place after the other, with nothing beside it.
+// oneByOne runs a group in one place after the other, with nothing else at the same time.
 func oneByOne(t *testing.T, prepare group) {
 	t.Helper()
 	for _, p := range places {
@@ -260,8 +259,8 @@ func oneByOne(t *testing.T, prepare group) {
 	}
 }
 
-// crowd bounds the scenarios that run at the same time, so that what they
-// measure in time still means something on a small machine.
+// crowd bounds the number of scenarios that run at the same time, so that times which they
+// measure mean something on a small machine.
 var crowd = make(chan struct{}, 32/slowness)
 
 func atOnce(t *testing.T, all scenarios, run func(*testing.T, func(*world))) {

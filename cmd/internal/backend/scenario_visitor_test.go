@@ -13,20 +13,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A visitor is a registered user, with what the scenario knows of their chat.
+// A visitor is a registered user, with what the scenario knows about their chat.
 type visitor struct {
 	username, userID, chatID string
 	supportID, supportName   string // once somebody has joined
 }
 
-// A reply is an HTTP response read to its end.
+// A reply is an HTTP response with its whole body.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// get asks for path as it stands: it is not cleaned, escapes stay.
+// get requests a path unchanged: it is not cleaned, and escapes stay.
 func (w *world) get(addr, path string, headers ...string) reply {
 	w.Helper()
 	return w.request(http.MethodGet, addr, path, headers...)
@@ -54,8 +54,7 @@ func (w *world) request(method, addr, path string, headers ...string) reply {
 	return reply{response.StatusCode, response.Header, string(body)}
 }
 
-// register asks for a user of this name; the answer has exactly the README's
-// fields.
+// register registers a user with this name. The answer has exactly the protocol's fields.
 func (w *world) register(name string) *visitor {
 	w.Helper()
 	return w.registerAt(w.nextChat(), url.PathEscape(name), name)
@@ -77,7 +76,7 @@ func (w *world) registerAt(addr, escaped, name string) *visitor {
 	return &visitor{username: name, userID: got["userId"].(string), chatID: got["chatId"].(string)}
 }
 
-// asUser and asSupport are the args of a first Join.
+// asUser and asSupport return the args of a first Join.
 func (v *visitor) asUser() obj {
 	return obj{"userId": v.userID, "username": v.username, "from": "User"}
 }
@@ -86,7 +85,7 @@ func (v *visitor) asSupport(name string) obj {
 	return obj{"userId": v.userID, "username": v.username, "supportUserName": name, "from": "Support"}
 }
 
-// with and without change a copy of the args.
+// with and without return a changed copy of the args.
 func with(args obj, key string, value any) obj {
 	args = maps.Clone(args)
 	args[key] = value
@@ -99,12 +98,12 @@ func without(args obj, key string) obj {
 	return args
 }
 
-// pending is the visitor as the lobby and UserJoined show them.
+// pending returns the visitor as the lobby and UserJoined show them.
 func (v *visitor) pending() obj {
 	return obj{"username": v.username, "userId": v.userID, "chatId": v.chatID}
 }
 
-// supported is the args of SupportJoinedUser.
+// supported returns the args of SupportJoinedUser.
 func (v *visitor) supported() obj {
 	return obj{
 		"supportId": v.supportID, "supportUserName": v.supportName,
@@ -112,7 +111,7 @@ func (v *visitor) supported() obj {
 	}
 }
 
-// message is the args of a ChatMessage as the server sends it now.
+// message returns the args of a ChatMessage as the server sends it now.
 func (v *visitor) message(from, content string) obj {
 	return obj{
 		"userId": v.userID, "supportId": v.supportID, "content": content,
@@ -120,8 +119,7 @@ func (v *visitor) message(from, content string) obj {
 	}
 }
 
-// chat opens a socket of the visitor's chat on the next server; nobody has
-// joined on it yet.
+// chat opens a socket of the visitor's chat on the next server, without a Join.
 func (w *world) chat(v *visitor) *client {
 	w.Helper()
 	return w.chatAt(w.nextChat(), v)
@@ -139,7 +137,7 @@ func (w *world) chatAs(addr string, v *visitor, pong string) *client {
 	return c
 }
 
-// user opens a socket and joins as the visitor, for whom it is the first one.
+// user opens a socket and joins as the visitor, for the first time.
 func (w *world) user(v *visitor) *client {
 	w.Helper()
 	return w.userAt(w.nextChat(), v)
@@ -178,7 +176,7 @@ func (c *client) joinsAsSupport(name string) {
 	c.isSupport(name)
 }
 
-// isSupport takes the answer to a Join as Support.
+// isSupport reads the answer to a Join as Support.
 func (c *client) isSupport(name string) {
 	c.t.Helper()
 	c.role = "Support"
@@ -187,7 +185,7 @@ func (c *client) isSupport(name string) {
 	c.v.supportID = got["supportId"].(string)
 }
 
-// rejoins is the Join of a refreshed page that knows the supportId.
+// rejoins sends the Join of a reloaded page, which knows the supportId.
 func (c *client) rejoins(role string) {
 	c.t.Helper()
 	c.role = role
@@ -198,8 +196,7 @@ func (c *client) rejoins(role string) {
 	c.send("Join", args)
 }
 
-// couple is a visitor and a support who talk to each other, on different
-// servers where there are two.
+// couple opens a chat of a visitor and a support, on different servers if there are two.
 func (w *world) couple() (v *visitor, user, support *client) {
 	w.Helper()
 	v = w.register("Nika")
@@ -209,8 +206,8 @@ func (w *world) couple() (v *visitor, user, support *client) {
 	return v, user, support
 }
 
-// coupleSeenBy is couple under the eyes of loaded agents, so that afterwards
-// every lobby knows that the visitor does not wait.
+// coupleSeenBy is couple while loaded agents watch, so that afterwards every lobby knows
+// that the visitor does not wait.
 func (w *world) coupleSeenBy(agents []*client) (v *visitor, user, support *client) {
 	w.Helper()
 	v = w.register("Nika")
@@ -222,13 +219,13 @@ func (w *world) coupleSeenBy(agents []*client) (v *visitor, user, support *clien
 	return v, user, support
 }
 
-// expectSupportJoined wants the news of the chat's support.
+// expectSupportJoined reads the news that a support has joined.
 func (c *client) expectSupportJoined() {
 	c.t.Helper()
 	c.expect("SupportJoinedUser", c.v.supported())
 }
 
-// says is the args of a ChatMessage as the participant sends it.
+// says returns the args of a ChatMessage as the participant sends it.
 func (c *client) says(content any) obj {
 	return obj{"userId": c.v.userID, "supportId": c.v.supportID, "content": content, "from": c.role}
 }
@@ -239,14 +236,14 @@ func (c *client) say(content string) {
 	c.send("ChatMessage", c.says(content))
 }
 
-// expectMessage wants a ChatMessage and returns it.
+// expectMessage reads a ChatMessage and returns it.
 func (c *client) expectMessage(from, content string) obj {
 	c.t.Helper()
 	return c.expect("ChatMessage", c.v.message(from, content))
 }
 
-// said sends a message and wants it on all these sockets, the sender's too; the
-// copies are the same. It returns what came.
+// said sends a message, and expects it on all these sockets and on the sender's own. All
+// copies must be the same. It returns the message.
 func (c *client) said(content string, to ...*client) obj {
 	c.t.Helper()
 	c.say(content)
@@ -257,13 +254,13 @@ func (c *client) said(content string, to ...*client) obj {
 	return first
 }
 
-// expectHistory wants exactly these messages.
+// expectHistory reads a history of exactly these messages.
 func (c *client) expectHistory(messages ...obj) {
 	c.t.Helper()
 	c.expect("ChatHistory", obj{"messages": messages})
 }
 
-// expectRefusal wants an Error that names the message it refuses.
+// expectRefusal reads an Error that names the message it refuses.
 func (c *client) expectRefusal(code, messageID string) {
 	c.t.Helper()
 	c.expect("Error", obj{"code": code, "message": aSentence, "messageId": messageID})
@@ -275,7 +272,8 @@ func (w *world) agent() *client {
 	return w.dial(w.nextLobby(), "/users", "pong:support")
 }
 
-// loadedAgent has loaded and seen exactly these users waiting, in this order.
+// loadedAgent opens a lobby socket that has loaded exactly these waiting users, in this
+// order.
 func (w *world) loadedAgent(waiting ...*visitor) *client {
 	w.Helper()
 	c := w.agent()
@@ -283,7 +281,7 @@ func (w *world) loadedAgent(waiting ...*visitor) *client {
 	return c
 }
 
-// load asks for the snapshot, which has to be this.
+// load requests the snapshot, which must be these users.
 func (c *client) load(waiting ...*visitor) {
 	c.t.Helper()
 	c.send("Load", nil)
@@ -293,29 +291,29 @@ func (c *client) load(waiting ...*visitor) {
 	c.expectAnswersOnly()
 }
 
-// claim is the args of JoinUser.
+// claim returns the args of JoinUser.
 func (v *visitor) claim() obj { return v.pending() }
 
-// expectRemoved wants the visitor to leave the agent's list.
+// expectRemoved checks that the visitor leaves the agent's list.
 func (c *client) expectRemoved(v *visitor) {
 	c.t.Helper()
 	c.expect("RemoveUser", obj{"userId": v.userID})
 }
 
-// expectAnnounced wants the visitor to come into the agent's list.
+// expectAnnounced checks that the visitor comes into the agent's list.
 func (c *client) expectAnnounced(v *visitor) {
 	c.t.Helper()
 	c.expect("UserJoined", v.pending())
 }
 
-// A channel is what a stock subscriber hears on `users`.
+// A channel has what an ordinary subscriber of `users` hears.
 type channel struct {
 	w    *world
 	mu   sync.Mutex
 	says []string
 }
 
-// usersChannel listens from now on.
+// usersChannel starts to listen.
 func (w *world) usersChannel() *channel {
 	w.Helper()
 	ch := &channel{w: w}
@@ -348,7 +346,7 @@ func (ch *channel) hear(payload string) {
 	ch.says = append(ch.says, payload)
 }
 
-// about is what was said of one visitor.
+// about returns what was published about one visitor.
 func (ch *channel) about(v *visitor) []string {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -361,7 +359,8 @@ func (ch *channel) about(v *visitor) []string {
 	return about
 }
 
-// expectAbout wants exactly these messages about the visitor, in this order.
+// expectAbout checks that exactly these messages about the visitor were published, in this
+// order.
 func (ch *channel) expectAbout(v *visitor, want ...obj) {
 	ch.w.Helper()
 	ch.w.eventually("as many messages on the users channel", func() bool { return len(ch.about(v)) >= len(want) })
