@@ -63,14 +63,18 @@ func newOpenings() openings {
 	return openings{newLatencies(), newLatencies(), newLatencies(), newLatencies(), newLatencies(), 0}
 }
 
-// chat runs the test of chats.
-func (l *load) chat(ctx context.Context, o chatOptions) (*Summary, error) {
-	t := &chatTest{
-		load: l, options: o,
-		planned:  planned(o.Rate, o.Warmup+l.options.Duration, o.Count),
-		openings: newOpenings(),
+func (l *load) newChatTest(o chatOptions) *chatTest {
+	return &chatTest{
+		load: l, options: o, openings: newOpenings(),
 		delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies(), rejoin: newLatencies(),
 	}
+}
+
+// chat runs the test of chats.
+func (l *load) chat(ctx context.Context, o chatOptions) (*Summary, error) {
+	t := l.newChatTest(o)
+	t.planned = planned(o.Rate, o.Warmup+l.options.Duration, o.Count)
+	l.sources.choose(l.options.Source, 2*o.Chats, append(l.options.ChatURL, l.options.LobbyURL...))
 	servers, err := t.openAll(ctx, o.Chats, o.Direct)
 	if err != nil {
 		return nil, err
@@ -83,39 +87,23 @@ func (l *load) chat(ctx context.Context, o chatOptions) (*Summary, error) {
 	t.send(ctx, start)
 	t.sendingFor = time.Since(start)
 	servers.after(context.WithoutCancel(ctx))
-	// What was refused will not come; what was lost is waited for in vain.
-	all := func() bool { return t.heard.Load() >= 2*(t.sent.Load()-t.refusals.Load()) }
-	if eventually(context.WithoutCancel(ctx), l.options.Drain, all) {
-		wait(context.WithoutCancel(ctx), min(l.options.Drain, 200*time.Millisecond)) // for duplicates
-	}
+	t.awaitMessages(context.WithoutCancel(ctx))
 	l.close()
 	t.compareHistories(ctx)
 	return t.summary(ctx, "chat", servers), nil
 }
 
-// idle runs the test of idle connections: chats in which nobody writes.
-func (l *load) idle(ctx context.Context, o idleOptions) (*Summary, error) {
-	t := &chatTest{load: l, openings: newOpenings(), delivery: newLatencies(), receipt: newLatencies(), lag: newLatencies(), rejoin: newLatencies()}
-	servers, err := t.openAll(ctx, o.Conns/2, o.Direct)
-	if err != nil {
-		return nil, err
+// awaitMessages waits for what is still on its way. What was refused will not come; what
+// was lost is waited for in vain.
+func (t *chatTest) awaitMessages(ctx context.Context) {
+	all := func() bool { return t.heard.Load() >= 2*(t.sent.Load()-t.refusals.Load()) }
+	if eventually(ctx, t.load.options.Drain, all) {
+		wait(ctx, min(t.load.options.Drain, 200*time.Millisecond)) // for duplicates
 	}
-	servers.before(ctx)
-	start, before := time.Now(), l.pings.Load()
-	l.progress.show(func() string {
-		return fmt.Sprintf("%s of %s · %d connections · %d heartbeats answered · %d connections cut",
-			time.Since(start).Round(time.Second), l.options.Duration, 2*len(t.ready()), l.pings.Load()-before, l.cuts())
-	})
-	wait(ctx, l.options.Duration)
-	servers.after(context.WithoutCancel(ctx))
-	servers.heartbeats = l.pings.Load() - before
-	l.close()
-	return t.summary(ctx, "idle", servers), nil
 }
 
 // openAll opens the chats, and looks at the servers before and after.
 func (t *chatTest) openAll(ctx context.Context, n int, direct bool) (*gauges, error) {
-	t.sources.choose(t.load.options.Source, 2*n, append(t.load.options.ChatURL, t.load.options.LobbyURL...))
 	servers := t.gauge(ctx, t.load.options.ChatURL)
 	defer func() { servers.settled(ctx) }()
 	var desks []*desk

@@ -249,16 +249,6 @@ func TestAgentToken(t *testing.T) {
 	require.NotContains(t, stderr.String(), token)
 }
 
-func TestIdle(t *testing.T) {
-	chats, lobbies := startServers(t, 1, func(c *backend.Config) { c.PingInterval = 100 * time.Millisecond })
-	s, code := test(t, append(at(chats, lobbies), "idle", "--conns=20", "--duration=1s")...)
-	require.Equal(t, exitOK, code, s.Faults)
-	require.Equal(t, 20, s.Connections)
-	require.Greater(t, s.Heartbeats.Answered, int64(20*5))
-	require.Greater(t, s.Heartbeats.Gap.P50, 10.0)
-	require.Zero(t, s.Chats.Sent)
-}
-
 func TestWithoutLobby(t *testing.T) {
 	chats, _ := startServers(t, 1, nil)
 	s, code := test(t, short(chats, []string{"http://127.0.0.1:1"}, "--direct")...)
@@ -267,20 +257,22 @@ func TestWithoutLobby(t *testing.T) {
 	require.Zero(t, s.Chats.Opening.Claim.Count)
 }
 
+// interruption is of a test while its progress line shows certain words.
+type interruption struct {
+	name string
+	args []string
+	when string
+}
+
 // TestInterrupt: the end of the context ends the test, with the summary of what
 // there was until then, whatever the test is doing.
 func TestInterrupt(t *testing.T) {
 	chats, lobbies := startServers(t, 1, nil)
-	for _, test := range []struct {
-		name string
-		args []string
-		when string // in the progress line
-	}{
+	for _, test := range append(interruptedIdle, []interruption{
 		{"chat", []string{"chat", "--chats=4", "--rate=50", "--settle=0s"}, " sent · "},
-		{"opening", []string{"idle", "--conns=20000", "--openers=2"}, "opening chats · "},
-		{"idle", []string{"idle", "--conns=4"}, " heartbeats answered"},
+		{"opening", []string{"chat", "--chats=10000", "--openers=2"}, "opening chats · "},
 		{"lobby", []string{"lobby", "--agents=2", "--joins=5"}, " claimed · "},
-	} {
+	}...) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()

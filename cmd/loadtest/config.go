@@ -39,12 +39,6 @@ type chatOptions struct {
 	Histories int           `default:"10" help:"Number of chats whose history is compared at the end with the messages that came live."`
 }
 
-// idleOptions has the flags of the test of idle connections.
-type idleOptions struct {
-	Conns  int  `default:"1000" help:"Number of connections: half of them users, half supports."`
-	Direct bool `help:"Let supports join their chats without claiming the users on the lobby."`
-}
-
 // lobbyOptions has the flags of the lobby test.
 type lobbyOptions struct {
 	Agents    int     `default:"10" help:"Number of agents who watch the lobby."`
@@ -72,7 +66,7 @@ func parse(args []string) (options, error) {
 	var line struct {
 		common
 		Chat  chatOptions  `cmd:"" default:"withargs" help:"Send messages in both directions at a fixed rate and check latency, loss, duplicates and order. This is the default."`
-		Idle  idleOptions  `cmd:"" help:"Open connections that only answer the heartbeat."`
+		Idle  idleOptions  `cmd:"" help:"Hold connections that only answer the heartbeat, up to millions, from several processes if needed; some chats may talk meanwhile. For Linux."`
 		Lobby lobbyOptions `cmd:"" help:"Let agents watch the lobby while users arrive, and measure Load, UserJoined and claims."`
 	}
 	var text bytes.Buffer
@@ -181,10 +175,6 @@ func (o *chatOptions) check() error {
 		within("settle", o.Settle, 0, time.Hour),
 		within("histories", o.Histories, 0, maxConnections),
 	)
-}
-
-func (o *idleOptions) check() error {
-	return within("conns", o.Conns, 2, maxConnections)
 }
 
 func (o *lobbyOptions) check() error {

@@ -16,6 +16,7 @@ type reading struct {
 	at       time.Time
 	cpu      float64 // seconds so far
 	resident float64 // bytes
+	files    float64 // that it may open; 0 if it does not tell
 }
 
 // gauge is one server and its readings: before any connection, with all of them
@@ -89,6 +90,8 @@ func (l *load) metrics(ctx context.Context, base string) (reading, error) {
 			r.cpu = number
 		case "process_resident_memory_bytes":
 			r.resident = number
+		case "process_max_fds":
+			r.files = number
 		}
 	}
 	if r.cpu < 0 || r.resident < 0 {

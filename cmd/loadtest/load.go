@@ -76,17 +76,21 @@ func (l *load) noteEnd(err error) {
 	if l.ending.Load() {
 		return
 	}
-	reason := err.Error()
+	l.mu.Lock()
+	l.cut[endReason(err)]++
+	l.mu.Unlock()
+}
+
+// endReason is why a connection ended, in words that are the same for all of them.
+func endReason(err error) string {
 	var network *net.OpError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		reason = "end of the connection without a close frame"
+		return "end of the connection without a close frame"
 	case errors.As(err, &network):
-		reason = network.Op + ": " + network.Err.Error() // without the ports
+		return network.Op + ": " + network.Err.Error() // without the ports
 	}
-	l.mu.Lock()
-	l.cut[reason]++
-	l.mu.Unlock()
+	return err.Error()
 }
 
 // cuts is how many connections ended before they should.
@@ -105,12 +109,13 @@ func (l *load) noteRefusal(code string) {
 	l.mu.Unlock()
 }
 
+var goodbye = clientFrame(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
+
 // close ends all connections and joins their readers.
 func (l *load) close() {
 	if l.ending.Swap(true) {
 		return
 	}
-	goodbye := clientFrame(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
 	l.mu.Lock()
 	sockets := l.sockets
 	l.mu.Unlock()

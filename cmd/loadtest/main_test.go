@@ -24,7 +24,9 @@ func TestUsage(t *testing.T) {
 		{"--lobby-url=ws://a", `--lobby-url="ws://a": want a URL such as http://127.0.0.1:9000`},
 		{"--source=here", `--source="here": want IP addresses of this machine`},
 		{"--duration=-1s", "--duration=-1s: want 10ms to 24h0m0s"},
-		{"idle --conns=1", "--conns=1: want 2 to 200000"},
+		{"idle --conns=1", "--conns=1: want 2 to 2000000"},
+		{"idle --agents=101", "--agents=101: want 0 to 100"},
+		{"idle --heartbeat=31", "--heartbeat=31: want 0 to 30"},
 		{"lobby --agents=0", "--agents=0: want 1 to 200000"},
 		{"lobby --joins=0 --claims=1", "--claims: want no more than there are users"},
 		{"dance", "unexpected argument dance (see --help)"},
@@ -47,7 +49,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	for _, args := range []string{"chat", "chat --direct", "idle", "lobby"} {
+	for _, args := range []string{"chat", "chat --direct", "lobby"} {
 		var stdout, stderr bytes.Buffer
 		line := append(strings.Fields(args), "--chat-url=http://127.0.0.1:1", "--lobby-url=http://127.0.0.1:1")
 		require.Equal(t, exitFailed, run(t.Context(), line, &stdout, &stderr, false), args)

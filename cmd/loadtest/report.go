@@ -29,6 +29,7 @@ type Summary struct {
 
 	Chats *Chats `json:"chats,omitempty"`
 	Lobby *Lobby `json:"lobby,omitempty"`
+	Idle  *Crowd `json:"idle,omitempty"`
 
 	Faults []string `json:"faults"`
 }
@@ -135,9 +136,6 @@ func (s *Summary) fault(n int64, what string) {
 // summary makes the account, when nothing reads any more.
 func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *Summary {
 	seconds := t.sendingFor.Seconds()
-	if test == "idle" {
-		seconds = servers.all[0].ended.at.Sub(servers.all[0].begin.at).Seconds()
-	}
 	s := t.newSummary(ctx, test, t.start, seconds)
 	c := &Chats{
 		Planned: int64(t.planned), Sent: t.sent.Load(), Unsent: t.unsent.Load(),
@@ -165,11 +163,7 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 	if seconds > 0 {
 		c.PerSecond = float64(c.Sent) / seconds
 	}
-	loaded := func(g *gauge) reading { return g.begin }
-	if test == "idle" {
-		loaded = func(g *gauge) reading { return g.ended }
-	}
-	s.Servers = servers.servers(s.Connections, loaded)
+	s.Servers = servers.servers(s.Connections, func(g *gauge) reading { return g.begin })
 	var gross, net float64
 	for _, server := range s.Servers {
 		gross += server.gross
@@ -188,7 +182,7 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 	s.fault(c.Backwards, "timestamps ran backwards within a chat")
 	s.fault(c.Unexpected, "messages came that no client should get")
 	s.fault(int64(c.HistoriesWrong), "histories differ from what came live")
-	if test == "chat" && !s.Interrupted {
+	if !s.Interrupted {
 		s.fault(c.Planned-c.Sent, "messages could not be sent in time")
 	}
 	return s
@@ -326,6 +320,11 @@ func (s *Summary) writeText(out io.Writer) error {
 		row("RemoveUser at an agent", v.Removal)
 		row("support's Join", v.Taken)
 	}
+	if c := s.Idle; c != nil {
+		row("an idle user's way in", c.UserJoin)
+		row("an idle support's", c.SupportJoin)
+		row("an idle agent's", c.AgentLoad)
+	}
 	row("between heartbeats", s.Heartbeats.Gap)
 	if err := w.Flush(); err != nil {
 		return err
@@ -338,11 +337,30 @@ func (s *Summary) writeText(out io.Writer) error {
 	return nil
 }
 
+// processes are the servers, in one line for each kind if they are many.
+func (s *Summary) processes() (all []Server) {
+	const few = 4
+	kinds := [][]Server{s.Servers}
+	if s.Idle != nil {
+		kinds = append(kinds, s.Idle.Lobbies)
+	}
+	for _, kind := range kinds {
+		if len(kind) > few {
+			kind = []Server{sumOf(kind)}
+		}
+		all = append(all, kind...)
+	}
+	return all
+}
+
 // lines are what is not a percentile.
 func (s *Summary) lines() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if c := s.Chats; c != nil {
+	if c := s.Idle; c != nil {
+		lines = append(lines, c.lines()...)
+	}
+	if c := s.Chats; c != nil && (c.Count > 0 || s.Idle == nil) {
 		add("chats: %d, opened in %.1f s, %.0f µs of the chat servers' CPU for each connection", c.Count, c.Opening.Seconds, c.Opening.CPUMicros)
 		if c.Planned > 0 {
 			add("messages: %d sent of %d, %.0f a second; %d copies; %d lost, %d duplicates, %d out of order, %d chats in different order",
@@ -361,7 +379,7 @@ func (s *Summary) lines() []string {
 		heartbeats += fmt.Sprintf(", %.1f µs of the servers' CPU each", s.Heartbeats.MicrosEach)
 	}
 	add("%s", heartbeats)
-	for _, server := range s.Servers {
+	for _, server := range s.processes() {
 		if server.Error != "" {
 			add("%s: no figures: %s", server.URL, server.Error)
 			continue

@@ -14,10 +14,11 @@ func pause(d time.Duration) {
 	runtime.KeepAlive(&t)
 }
 
+const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT
+
 // bindLate lets a socket that is bound to an address get its port only when it
 // connects: then the port must be free for that one target, not for all.
 func bindLate(_, _ string, c syscall.RawConn) error {
-	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT
 	var err error
 	control := c.Control(func(fd uintptr) {
 		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindAddressNoPort, 1)
