@@ -94,16 +94,16 @@ func benchService(b *testing.B) *Service {
 	return s
 }
 
-// talk makes a chat in which a user and a support are.
-func talk(b *testing.B, s *Service) (u lobby.User, user, support *Session) {
+// talk makes a chat in which a user and a support are. more goes into the args of their Joins.
+func talk(b *testing.B, s *Service, more ...string) (u lobby.User, user, support *Session) {
 	b.Helper()
 	u, err := s.Register(b.Context(), Registration{Name: "Nika"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	user, support = s.Connect(u.ChatID, &sink{}, nil), s.Connect(u.ChatID, &sink{}, nil)
-	user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"User"}}`, u.UserID), time.Now())
-	support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika"}}`, u.UserID), time.Now())
+	user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"User"%s}}`, u.UserID, strings.Join(more, "")), time.Now())
+	support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika"%s}}`, u.UserID, strings.Join(more, "")), time.Now())
 	if user.room == nil || support.room == nil {
 		b.Fatal("not joined")
 	}
@@ -269,6 +269,32 @@ func BenchmarkMessage(b *testing.B) {
 			senders.Wait()
 			if got := count() - before; got != 2*n {
 				b.Fatalf("%d messages, %d frames", n, got)
+			}
+		})
+	}
+}
+
+// BenchmarkTyping is the whole way of a Typing within a chat server, from the frame to the
+// queue of the other side: as browsers write it, and as others do.
+func BenchmarkTyping(b *testing.B) {
+	for name, frames := range map[string][2]string{
+		"usual":   {`{"type":"Typing","args":{"typing":true}}`, `{"type":"Typing","args":{"typing":false}}`},
+		"unusual": {`{"args":{"typing":true},"type":"Typing"}`, `{"args":{"typing":false},"type":"Typing"}`},
+	} {
+		b.Run(name, func(b *testing.B) {
+			_, user, support := talk(b, benchService(b), `,"features":["typing"]`)
+			peer := support.peer.(*sink)
+			before, n := peer.got.Load(), int64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				user.typing.passed = 0 // as if a second had passed
+				if !user.ReceiveNow([]byte(frames[n%2])) {
+					b.Fatal("not received")
+				}
+				n++
+			}
+			if got := peer.got.Load() - before; got != n {
+				b.Fatalf("%d of %d were told", got, n)
 			}
 		})
 	}

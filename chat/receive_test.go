@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -27,6 +26,9 @@ func FuzzReceive(f *testing.F) {
 		`{"type":"Pong","args":{"from":"User"}}`,
 		`pong:user`,
 		`{"type":"ChatMessage","type":"Pong","args":[]}`,
+		`{"type":"Pong","type":"ChatMessage","args":{"from":"User","content":"Typing"}}`,
+		`{"type":"Typing","args":{"typing":"true"}}`,
+		`{"type":"Typing","args":{}}`,
 		`[]`,
 	} {
 		f.Add([]byte(frame))
@@ -50,7 +52,7 @@ func FuzzReceive(f *testing.F) {
 		user.mu.Lock()
 		user.got = nil
 		user.mu.Unlock()
-		user.session.Receive(bytes.Clone(frame), time.Now())
+		user.send("%s", frame)
 		got := user.frames("")
 
 		kind, args, wrong := wire.Decode(frame)

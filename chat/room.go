@@ -205,8 +205,13 @@ func (r *room) supportJoined() {
 
 // flush sends the queued frames to the sessions, and returns how many sessions there are.
 func (r *room) flush() int {
-	var buf [4]*Session
 	r.mu.Lock()
+	return r.flushUnlocking()
+}
+
+// flushUnlocking is flush for callers that hold mu and have nothing more to do with it.
+func (r *room) flushUnlocking() int {
+	var buf [4]*Session
 	sessions := append(buf[:0], r.sessions...)
 	delivered := r.tracedUntilNow()
 	r.mu.Unlock()

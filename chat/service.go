@@ -103,6 +103,7 @@ type Service struct {
 	logs    log.Store
 	logger  *slog.Logger
 	frame   func([]byte) []byte
+	typing  typingFrames
 	tracer  wire.Tracer
 	metrics metrics
 
@@ -155,6 +156,7 @@ func New(cfg Config) *Service {
 		logs:     log.NewStore(cfg.DB, cfg.TTL, cfg.Grace),
 		logger:   cfg.Log,
 		frame:    cfg.Frame,
+		typing:   newTypingFrames(cfg.Frame),
 		tracer:   cfg.Tracer,
 		metrics:  newMetrics(),
 		ctx:      ctx,

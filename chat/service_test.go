@@ -282,8 +282,11 @@ func (s *Service) connect(chatID string) *peer {
 	return p
 }
 
+// send does what sockets do with a frame.
 func (p *peer) send(format string, args ...any) {
-	p.session.Receive(fmt.Appendf(nil, format, args...), time.Now())
+	if frame := fmt.Appendf(nil, format, args...); !p.session.ReceiveNow(frame) {
+		p.session.Receive(frame, time.Now())
+	}
 }
 
 func (p *peer) joinUser(u lobby.User) *peer {

@@ -86,6 +86,31 @@ func (s *Session) Closed() {
 	}
 }
 
+// ReceiveNow handles one text frame as Receive does, if it is of a kind that needs neither the
+// store nor a lock that somebody holds. Otherwise it does nothing and returns false.
+func (s *Session) ReceiveNow(frame []byte) bool {
+	if wire.IsPong(frame) {
+		return true
+	}
+	if args, plain := plainTyping[string(frame)]; plain && s.mayType() {
+		return s.room.typingNow(s, &args)
+	}
+	if !wire.MayBe(frame, kindTyping) && !wire.MayBe(frame, wire.KindPong) {
+		return false
+	}
+	kind, raw, err := wire.Decode(frame)
+	switch {
+	case err != nil:
+		return false
+	case kind == wire.KindPong:
+		return true
+	case kind == kindTyping && s.mayType():
+		var args typingArgs
+		return wire.DecodeArgs(raw, &args) == nil && s.room.typingNow(s, &args)
+	}
+	return false
+}
+
 // Receive handles one text frame (web/api/README.md, "Chat server, port 9000"). Its time
 // limit for the store starts at readable, when the frame could be read. It returns when the
 // frame was answered.

@@ -33,30 +33,65 @@ type typed struct {
 	watched bool   // a timer is set
 }
 
+// plainTyping has the frames of a Typing as clients usually write them, which need no decoding.
+var plainTyping = map[string]typingArgs{
+	`{"type":"Typing","args":{"typing":true}}`:  {Typing: new(true)},
+	`{"type":"Typing","args":{"typing":false}}`: {Typing: new(false)},
+}
+
+// mayType reports whether a Typing of the session is not refused in any case.
+func (s *Session) mayType() bool { return s.room != nil && s.role != log.RoleObserver }
+
 // typing handles a session's Typing (web/api/README.md, "typing").
 func (r *room) typing(s *Session, args *typingArgs) error {
-	if args.Typing == nil {
-		return wire.Missing("typing")
-	}
-	var text *string
-	if s.role == log.RoleUser && *args.Typing && r.service.cfg.TypingPreview {
-		text = args.Text
-	}
-	if text != nil && utf8.RuneCountInString(*text) > maxPreview {
-		return errPreview
+	text, err := r.shownText(s, args)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
-	defer r.flush()
-	defer r.mu.Unlock()
+	err = r.passTyping(s, args.Typing, text)
+	r.flushUnlocking()
+	return err
+}
+
+// typingNow is typing for callers that must not wait. It returns false, and has done nothing,
+// if they would, or if there is an error to be answered.
+func (r *room) typingNow(s *Session, args *typingArgs) bool {
+	text, err := r.shownText(s, args)
+	if err != nil || !r.mu.TryLock() {
+		return false
+	}
+	err = r.passTyping(s, args.Typing, text)
+	r.flushUnlocking()
+	return err == nil
+}
+
+// shownText checks the args, and returns the text that may be shown to the support.
+func (r *room) shownText(s *Session, args *typingArgs) (*string, error) {
+	if args.Typing == nil {
+		return nil, wire.Missing("typing")
+	}
+	if args.Text == nil || s.role != log.RoleUser || !*args.Typing || !r.service.cfg.TypingPreview {
+		return nil, nil
+	}
+	if utf8.RuneCountInString(*args.Text) > maxPreview {
+		return nil, errPreview
+	}
+	return args.Text, nil
+}
+
+// passTyping tells the other side that a session types, or that it has stopped. With an error
+// it has done nothing. The caller holds mu.
+func (r *room) passTyping(s *Session, typing *bool, text *string) error {
 	switch {
 	case r.closed():
 		return errClosed
-	case r.state.Support.ID == "":
-		return nil
 	case !r.owns(s):
 		return errNotYours
+	case r.state.Support.ID == "":
+		return nil
 	}
-	if *args.Typing {
+	if *typing {
 		at := now()
 		s.typing.says = true
 		r.noteTyped(at)
@@ -70,8 +105,8 @@ func (r *room) typing(s *Session, args *typingArgs) error {
 		}
 		s.typing.says = false
 	}
-	r.tellTyping(s.role, *args.Typing, text)
-	r.signal(signal{From: s.role, Typing: args.Typing, Text: text})
+	r.tellTyping(s.role, *typing, text)
+	r.signal(signal{From: s.role, Typing: typing, Text: text})
 	return nil
 }
 
@@ -87,22 +122,39 @@ func (r *room) stopTyping(s *Session) {
 // tellTyping tells the other role's sessions that somebody of this role is typing. It reports
 // the end only to sessions that know of the beginning. The caller holds mu.
 func (r *room) tellTyping(role log.Role, typing bool, text *string) {
-	var plain, preview []byte // each encoded once, on first use
+	var preview []byte // encoded once, on first use
 	for _, s := range r.sessions {
 		told := &s.typing.told[side(role)]
 		if s.role == role || !s.features.has(featureTyping) || !typing && !*told {
 			continue
 		}
 		*told = typing
-		frame, shown := &plain, (*string)(nil)
-		if text != nil && s.role == log.RoleSupport && s.features.has(featurePreview) {
-			frame, shown = &preview, text
+		if text == nil || s.role != log.RoleSupport || !s.features.has(featurePreview) {
+			s.peer.Queue(r.service.typing.of(role, typing))
+			continue
 		}
-		if *frame == nil {
-			*frame = r.service.frame(typingPayload(role, typing, shown))
+		if preview == nil {
+			preview = r.service.frame(typingPayload(role, typing, text))
 		}
-		s.peer.Queue(*frame)
+		s.peer.Queue(preview)
 	}
+}
+
+// typingFrames are the frames of a Typing without a text, by side.
+type typingFrames [2]struct{ begins, ends []byte }
+
+func newTypingFrames(frame func([]byte) []byte) (f typingFrames) {
+	for i, role := range sides {
+		f[i].begins, f[i].ends = frame(typingPayload(role, true, nil)), frame(typingPayload(role, false, nil))
+	}
+	return f
+}
+
+func (f *typingFrames) of(role log.Role, typing bool) []byte {
+	if typing {
+		return f[side(role)].begins
+	}
+	return f[side(role)].ends
 }
 
 // typingTolerance is how precisely typing extends the life of a chat.

@@ -73,6 +73,15 @@ func (a *Agent) Closed() {
 // Overdue returns false: an agent can stay connected without a Load.
 func (a *Agent) Overdue(time.Time) bool { return false }
 
+// ReceiveNow handles a frame if it is the answer to a ping. All else may wait for the store.
+func (a *Agent) ReceiveNow(frame []byte) bool {
+	if !wire.MayBe(frame, wire.KindPong) {
+		return wire.IsPong(frame)
+	}
+	kind, _, err := wire.Decode(frame)
+	return err == nil && kind == wire.KindPong
+}
+
 // Receive handles one text frame (web/api/README.md, "Lobby, port 9001"). Its time limit
 // for the store starts at readable, when the frame could be read.
 func (a *Agent) Receive(frame []byte, readable time.Time) {

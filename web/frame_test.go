@@ -136,15 +136,26 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// echo is a session that sends back what it gets.
+// echo is a session that sends back what it gets, some of it at once.
 type echo struct {
 	peer   wire.Peer
 	closed chan struct{}
+	now    func(text []byte) bool // instead of ReceiveNow, if not nil
 }
 
 func (e *echo) Receive(text []byte, _ time.Time) {
 	e.peer.Queue(TextFrame(bytes.Clone(text)))
 	e.peer.Flush()
+}
+func (e *echo) ReceiveNow(text []byte) bool {
+	switch {
+	case e.now != nil:
+		return e.now(text)
+	case len(text) == 0 || !strings.ContainsRune("bdfhjlrtvz13579", rune(text[0])):
+		return false
+	}
+	e.Receive(text, time.Time{})
+	return true
 }
 func (e *echo) Overdue(time.Time) bool { return false }
 func (e *echo) Closed()                { close(e.closed) }

@@ -73,8 +73,8 @@ func (p *parking) watch(raw syscall.RawConn) {
 	events, buf := make([]syscall.EpollEvent, 256), make([]byte, 16<<10)
 	raw.Read(func(uintptr) bool { // which waits whenever it returns false
 		for {
-			n, err := syscall.EpollWait(p.fd, events, 0)
-			for _, event := range events[:max(n, 0)] {
+			n, err := p.ready(events)
+			for _, event := range events[:n] {
 				if s := p.slot(event.Fd).Load(); s != nil {
 					s.event(event.Fd, event.Events == syscall.EPOLLIN, buf)
 				}
@@ -84,6 +84,15 @@ func (p *parking) watch(raw syscall.RawConn) {
 			}
 		}
 	})
+}
+
+// ready returns the events that there are, without waiting; see call.
+func (p *parking) ready(events []syscall.EpollEvent) (int, error) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // slot is where the socket of a descriptor is. The shelf is there since the descriptor

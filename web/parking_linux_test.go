@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -62,6 +64,78 @@ func TestPongsKeepASocketParked(t *testing.T) {
 			write(t, client, pong("pong:user"))
 			read(t, client)
 		}
+	}
+}
+
+// TestParkedSocketReceives: a message that the session takes at once does not wake its
+// socket; a second one behind it does, lest one client keep the others waiting.
+func TestParkedSocketReceives(t *testing.T) {
+	w := way{"parked", 1}
+	client, s, _ := w.connection(t, w.hub(t, time.Hour, time.Hour, 10))
+	text := func(text string) []byte { return masked(ws.NewTextFrame([]byte(text))) }
+	for _, long := range []int{1, 125, 126, 2000} {
+		want := strings.Repeat("1", long)
+		write(t, client, append(text("pong:user"), text(want)...))
+		if f := read(t, client); string(f.Payload) != want || !s.isParked() {
+			t.Fatalf("got %q; parked: %v", f.Payload, s.isParked())
+		}
+	}
+	write(t, client, slices.Concat(text("1"), text("3"), text("2"), text("5")))
+	for _, want := range []string{"1", "3", "2", "5"} {
+		if f := read(t, client); string(f.Payload) != want {
+			t.Fatalf("got %q, want %q", f.Payload, want)
+		}
+	}
+	s.awaitParked(t)
+}
+
+// TestWokenWhileReceiving: a parked socket that is woken while its session receives goes
+// on behind the message that was received, or with the one that was not.
+func TestWokenWhileReceiving(t *testing.T) {
+	text := func(text string) []byte { return masked(ws.NewTextFrame([]byte(text))) }
+	for _, received := range []bool{true, false} {
+		t.Run(fmt.Sprint("received ", received), func(t *testing.T) {
+			w := way{"parked", 1}
+			client, s, e := w.connection(t, w.hub(t, time.Hour, time.Hour, 10))
+			s.mu.Lock()
+			e.now = func(text []byte) bool {
+				woken := make(chan struct{})
+				go func() { // as whoever writes more than the system takes
+					s.mu.Lock()
+					s.wake()
+					s.mu.Unlock()
+					close(woken)
+				}()
+				<-woken
+				e.now = func([]byte) bool { return false }
+				return received
+			}
+			s.mu.Unlock()
+			write(t, client, slices.Concat(text("a"), text("b"), text("c")))
+			answers := []string{"a", "b", "c"}
+			if received { // by a session that does not answer
+				answers = answers[1:]
+			}
+			for _, want := range answers {
+				if f := read(t, client); string(f.Payload) != want {
+					t.Fatalf("got %q, want %q", f.Payload, want)
+				}
+			}
+			s.awaitParked(t)
+		})
+		t.Run(fmt.Sprint("closed, received ", received), func(t *testing.T) {
+			w := way{"parked", 1}
+			client, s, e := w.connection(t, w.hub(t, time.Hour, time.Hour, 10))
+			s.mu.Lock()
+			e.now = func([]byte) bool { s.Close(wire.CloseNormal, ""); return received }
+			s.mu.Unlock()
+			write(t, client, slices.Concat(text("a"), text("b")))
+			if f := read(t, client); f.Header.OpCode != ws.OpClose {
+				t.Fatalf("got %q", f.Payload)
+			}
+			write(t, client, masked(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
+			<-e.closed
+		})
 	}
 }
 

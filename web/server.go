@@ -62,8 +62,9 @@ type Options struct {
 	PingInterval time.Duration
 	// IdleTimeout is how long a client may send nothing.
 	IdleTimeout time.Duration
-	// ParkAfter is how many pongs in a row let a socket give its goroutine back, where the
-	// system offers that: 0 for as many as one heartbeat takes, below 0 for never.
+	// ParkAfter is how many pongs, and frames that wait for nothing, in a row let a socket give
+	// its goroutine back, where the system offers that: 0 for as many as one heartbeat takes,
+	// below 0 for never.
 	ParkAfter int
 	// KeepAlive is how long an idle HTTP connection stays open. 0 means as long as reading a
 	// request may take.

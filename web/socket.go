@@ -37,6 +37,10 @@ type session interface {
 	// Receive handles a text message; it must not keep the slice. readable is since
 	// when the message could have been read: it may have waited for others.
 	Receive(text []byte, readable time.Time)
+	// ReceiveNow does what Receive would, if the message is one that is handled in a few
+	// microseconds and waits for nothing, neither the store nor other goroutines; or else
+	// does nothing and returns false. It must not keep the slice either.
+	ReceiveNow(text []byte) bool
 	// Overdue reports whether the session should have joined by now.
 	Overdue(now time.Time) bool
 	// Closed ends the session, after the last Receive.
@@ -65,7 +69,7 @@ type Socket struct {
 	// Of the goroutine that reads; with mu held, if that is the one for all:
 	kind    ws.OpCode // of the message that is being read
 	settled bool      // the first request has been handled
-	pongs   int       // in a row, until now
+	pongs   int       // and the like, in a row, until now
 	used    used
 
 	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
@@ -79,6 +83,7 @@ type Socket struct {
 	mu      sync.Mutex
 	queue   [][]byte // frames to be written, each piece one or more
 	parked  bool     // no goroutine reads; conn and raw are nil
+	lent    bool     // the session is receiving from the goroutine for all; who wakes the socket leaves it to that one to begin
 	writing bool     // somebody writes; the queue is theirs to empty
 	closing bool     // a close frame has been queued: nothing more goes out or in
 	dead    bool     // writing has failed
@@ -341,22 +346,23 @@ func (s *Socket) read(r *frameReader) error {
 		if len(fragments) > 0 {
 			payload, fragments = append(fragments, payload...), nil
 		}
-		if s.take(payload, r.since) {
+		first, light := s.take(payload, r.since)
+		if first {
 			return errSettled
 		}
-		if s.quiet(s.kind == ws.OpText && wire.IsPong(payload)) && r.idle() {
+		if s.quiet(light) && r.idle() {
 			return errQuiet
 		}
 	}
 }
 
-// quiet notes a frame, and reports whether only pongs have come for so long that the
-// socket can be parked.
-func (s *Socket) quiet(pong bool) bool {
+// quiet notes a frame, and reports whether only pongs and the like have come for so long
+// that the socket can be parked.
+func (s *Socket) quiet(light bool) bool {
 	if s.hub.parking == nil || s.raw == nil {
 		return false
 	}
-	if s.pongs++; !pong {
+	if s.pongs++; !light {
 		s.pongs = 0
 	}
 	if s.pongs < s.hub.parkAfter {
@@ -383,22 +389,23 @@ func (s *Socket) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// take handles a message that could be read since then, by the hub's clock, and
-// reports whether it was the first request.
-func (s *Socket) take(payload []byte, since int64) bool {
+// take handles a message that could be read since then, by the hub's clock. It reports
+// whether it was the first request, or one that parked sockets may send as well.
+func (s *Socket) take(payload []byte, since int64) (first, light bool) {
 	switch {
 	case s.isClosing():
-	case s.kind == ws.OpText:
-		s.session.Receive(payload, s.hub.start.Add(time.Duration(since)))
-		if !s.settled && !wire.IsPong(payload) {
-			s.settled = true
-			return true
-		}
-	default:
+	case s.kind != ws.OpText:
 		s.Queue(TextFrame(wire.NewError(wire.BadJSON, "Send JSON in text frames, not binary ones.").Payload("")))
 		s.Flush()
+	case s.session.ReceiveNow(payload):
+		return false, true
+	default:
+		s.session.Receive(payload, s.hub.start.Add(time.Duration(since)))
+		light = wire.IsPong(payload)
+		first = !light && !s.settled
+		s.settled = s.settled || first
 	}
-	return false
+	return first, light
 }
 
 // linger reads and drops what the client still sends, for a short time.

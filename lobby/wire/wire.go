@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
@@ -154,6 +155,10 @@ func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
 	}
 	return kind, args, nil
 }
+
+// MayBe reports whether a frame may be of a kind. It is a fast guess: only Decode knows, and it
+// also knows names with escapes.
+func MayBe(frame []byte, kind string) bool { return bytes.Contains(frame, []byte(kind)) }
 
 // DecodeArgs decodes the args of a message into the struct that args points to. Missing and
 // null fields keep their zero value, and unknown fields are ignored. A field of the wrong
