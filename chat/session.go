@@ -33,7 +33,7 @@ type Session struct {
 	peer      wire.Peer
 	chatID    string
 	agent     *wire.Identity // nil unless the client has an agent's token
-	connected time.Time
+	connected moment
 
 	// Set by the Join, before the session is in its room:
 	role      log.Role
@@ -57,13 +57,13 @@ type Session struct {
 // the client's token, nil without one.
 func (s *Service) Connect(chatID string, peer wire.Peer, agent *wire.Identity) *Session {
 	s.metrics.joining.Inc()
-	return &Session{service: s, peer: peer, chatID: chatID, agent: agent, connected: time.Now()}
+	return &Session{service: s, peer: peer, chatID: chatID, agent: agent, connected: now()}
 }
 
 // Overdue reports whether the session should have joined by now. It is safe for concurrent
 // use.
 func (s *Session) Overdue(now time.Time) bool {
-	return !s.joined.Load() && now.Sub(s.connected) > s.service.cfg.JoinTimeout
+	return !s.joined.Load() && moment(now.Sub(begin)).sub(s.connected) > s.service.cfg.JoinTimeout
 }
 
 // LogValue names the session in the log.

@@ -22,8 +22,8 @@ var errPreview = wire.NewError(wire.TooLarge, "A preview can have at most 1,000 
 
 // sessionTyping is what a session has sent and received about typing. room.mu guards it.
 type sessionTyping struct {
-	says   bool    // the last Typing from it
-	passed moment  // when that was last passed on
+	passed moment  // when the last Typing from it was passed on
+	says   bool    // that Typing
 	told   [2]bool // the last Typing of each side that it was sent
 }
 

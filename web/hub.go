@@ -30,8 +30,9 @@ type hub struct {
 
 	perAddress int // sockets at once of one address; 0 for any number
 
-	parking   *parking // where idle sockets wait; nil: each keeps a goroutine
-	parkAfter int      // so many pongs in a row
+	parking   *parking     // where idle sockets wait; nil: each keeps a goroutine
+	parkAfter int          // so many pongs in a row
+	parked    atomic.Int64 // sockets that were parked, each counted once
 
 	mu     sync.Mutex
 	closed bool
@@ -181,6 +182,7 @@ func (h *hub) keepBeating() {
 	ticker := time.NewTicker(h.beat.tick)
 	defer ticker.Stop()
 	var turns []beatTurn
+	var burst burst
 	for {
 		select {
 		case <-ticker.C:
@@ -189,9 +191,13 @@ func (h *hub) keepBeating() {
 		}
 		h.mu.Lock()
 		turns = h.beat.next(turns[:0])
+		count, secondOver := h.count, h.beat.now%int64(len(h.beat.slots)) == 0
 		h.mu.Unlock()
 		h.take(turns, time.Now(), h.clock())
 		clear(turns)
+		if secondOver && burst.over(h.parked.Load(), count) {
+			h.returnMemory()
+		}
 	}
 }
 

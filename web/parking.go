@@ -25,10 +25,14 @@ func (s *Socket) park() bool {
 		return false
 	}
 	s.conn.Close() // the connection lives on under the other descriptor
-	s.conn, s.raw, s.queue, s.attempt = nil, nil, nil, writeAttempt{}
+	s.conn, s.raw, s.queue, s.attempt = nil, nil, nil, nil
 	s.parked, s.fd = true, fd
 	if s.hub.parking.add(s) != nil {
 		s.wake()
+	}
+	if !s.counted {
+		s.counted = true
+		s.hub.parked.Add(1)
 	}
 	return true
 }

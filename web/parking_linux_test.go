@@ -65,6 +65,9 @@ func TestPongsKeepASocketParked(t *testing.T) {
 			read(t, client)
 		}
 	}
+	if n := h.parked.Load(); n != 1 {
+		t.Errorf("%d sockets count as parked", n)
+	}
 }
 
 // TestParkedSocketReceives: a message that the session takes at once does not wake its

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// writeAttempt is one try to write without waiting. It is part of the Socket so
-// that a write allocates nothing.
+// writeAttempt is one try to write without waiting. A Socket keeps it from one write to the
+// next, so that these allocate nothing.
 type writeAttempt struct {
 	out []byte
 	err error

@@ -69,7 +69,7 @@ type Socket struct {
 	// Of the goroutine that reads; with mu held, if that is the one for all:
 	kind    ws.OpCode // of the message that is being read
 	settled bool      // the first request has been handled
-	pongs   int       // and the like, in a row, until now
+	pongs   int32     // and the like, in a row, until now
 	used    used
 
 	expires int64        // when the client's token runs out, in Unix seconds; 0 for none
@@ -84,13 +84,14 @@ type Socket struct {
 	queue   [][]byte // frames to be written, each piece one or more
 	parked  bool     // no goroutine reads; conn and raw are nil
 	lent    bool     // the session is receiving from the goroutine for all; who wakes the socket leaves it to that one to begin
+	counted bool     // in hub.parked
 	writing bool     // somebody writes; the queue is theirs to empty
 	closing bool     // a close frame has been queued: nothing more goes out or in
 	dead    bool     // writing has failed
 	slow    bool     // the client reads too slowly
 	fd      int32    // the connection's descriptor while it is parked
 
-	attempt writeAttempt
+	attempt *writeAttempt // nil until the first write, and while it is parked
 }
 
 // conn is a connection that is not parked: the net.Conn that Fiber gave away, or an
@@ -185,6 +186,9 @@ func (s *Socket) flush() {
 func (s *Socket) write(out []byte) (rest []byte, err error) {
 	if s.parked {
 		return writeNow(s.fd, out)
+	}
+	if s.attempt == nil {
+		s.attempt = &writeAttempt{}
 	}
 	return s.attempt.write(s.raw, out)
 }
@@ -365,7 +369,7 @@ func (s *Socket) quiet(light bool) bool {
 	if s.pongs++; !light {
 		s.pongs = 0
 	}
-	if s.pongs < s.hub.parkAfter {
+	if int(s.pongs) < s.hub.parkAfter {
 		return false
 	}
 	s.pongs = 0
