@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"livesupport/chat/archive"
 )
 
 // TestClockOff sets the clock of one chat server an hour ahead. Order, timestamps and
@@ -60,6 +63,34 @@ func TestClockOff(t *testing.T) {
 				if after := time.Since(written); after < ttl-100*time.Millisecond || after > ttl+1500*time.Millisecond {
 					t.Errorf("expired %v after the last message, and not %v", after, ttl)
 				}
+			}
+		}
+	})
+	t.Run("archive", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "redis")
+		k := w.keep("sqlite:"+filepath.Join(t.TempDir(), "archive.db"), keptTTL)
+		right := w.startChat(k.env...)
+		k.chats = []*server{w.start(ahead, k.env...)}
+		w.add(k.chats[0])
+		k.begin(s)
+		k.say(6)
+		from := time.Now()
+		w.kill(right) // the other one archives everything
+		k.fault(from, time.Now())
+		k.traffic.flows("after a kill", 15*time.Second)
+		k.traffic.healed = time.Now()
+		k.say(6)
+		k.complete()
+		chats, _, err := k.archive.Search(k.ctx(), "", archive.Filter{}, "", 5000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range chats {
+			started, err := time.Parse(time.RFC3339Nano, c.Started)
+			ended, failed := time.Parse(time.RFC3339Nano, c.Ended)
+			if err != nil || failed != nil || started.Before(from.Add(-time.Minute)) || ended.Before(started) || ended.After(time.Now()) {
+				t.Errorf("%s is archived as from %s to %s", c.ChatID, c.Started, c.Ended)
 			}
 		}
 	})

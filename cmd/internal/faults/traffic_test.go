@@ -200,10 +200,9 @@ func (tr *traffic) settle(within time.Duration) counts {
 	}
 	total := counts{closed: map[int]int{}}
 	seen := 0
-	for _, c := range tr.chats {
-		history, err := c.read()
-		if err != nil {
-			tr.world.Errorf("the history of %s: %v", c.ChatID, err)
+	for i, history := range tr.histories() {
+		c := tr.chats[i]
+		if history == nil {
 			continue
 		}
 		every := map[string]bool{}
@@ -222,6 +221,31 @@ func (tr *traffic) settle(within time.Duration) counts {
 	}
 	tr.world.report(total, seen, tr.delays(time.Time{}, time.Now()))
 	return total
+}
+
+// histories reads every chat's history anew, several at a time, because a chat soon expires
+// without its clients. It is nil for a chat that cannot be read.
+func (tr *traffic) histories() [][]message {
+	tr.world.Helper()
+	all := make([][]message, len(tr.chats))
+	slots := make(chan struct{}, 16)
+	var work errgroup
+	for i, c := range tr.chats {
+		work.Go(func() error {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			history, err := c.read()
+			if err != nil {
+				return fmt.Errorf("the history of %s: %w", c.ChatID, err)
+			}
+			all[i] = append([]message{}, history...)
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		tr.world.Error(err)
+	}
+	return all
 }
 
 // finish compares with the final history.
