@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -69,11 +70,11 @@ func uploadPaced(addr string, v visitor, size, rate int) error {
 		return err
 	}
 	_, err = fmt.Fprintf(conn, "POST /chat/%s/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\nLivesupport-User: %s\r\nLivesupport-Filename: a\r\nContent-Type: x\r\nContent-Length: %d\r\n\r\n", v.ChatID, v.UserID, size)
-	piece := strings.Repeat("x", 64<<10)
+	piece := bytes.Repeat([]byte("x"), 64<<10)
 	began := time.Now()
 	for sent := 0; sent < size && err == nil; sent += len(piece) {
 		time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / time.Duration(rate))))
-		_, err = io.WriteString(conn, piece)
+		_, err = conn.Write(piece)
 	}
 	answer, _ := io.ReadAll(io.LimitReader(conn, 512)) // what it says tells what went wrong
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 201 ") {
