@@ -228,6 +228,60 @@ func TestScenarioFiles(t *testing.T) {
 				w.Errorf("%q", r)
 			}
 		},
+		"hostile names": func(w *world) {
+			v, user, support := w.liveCouple("files")
+			plain := w.rejoined(v, "Support", nil)
+			emoji := strings.Repeat("\U0001f600", 255)
+			for name, want := range map[string]struct{ name, disposition string }{
+				"a\r\nSet-Cookie: x=1\r\n\r\n<script>.txt": {"aSet-Cookie: x=1<script>.txt", `attachment; filename="aSet-Cookie: x=1<script>.txt"`},
+				`a"; filename="b.exe`:                      {`a"; filename="b.exe`, `attachment; filename="a_; filename=_b.exe.txt"; filename*=UTF-8''a%22%3B%20filename%3D%22b.exe.txt`},
+				"gpj.\u202eexe.txt":                        {"gpj.exe.txt", `attachment; filename="gpj.exe.txt"`},
+				`../../..\etc/passwd`:                      {"passwd", `attachment; filename="passwd"`},
+				"bill.pdf.exe":                             {"bill.pdf.exe", `attachment; filename="bill.pdf.exe.txt"`},
+				"two\u2028lines":                           {"twolines", `attachment; filename="twolines"`},
+				emoji:                                      {emoji, `attachment; filename="` + strings.Repeat("____", 255) + `"; filename*=UTF-8''` + strings.Repeat("%F0%9F%98%80", 255)},
+			} {
+				file := w.expectJSON(w.upload(v, "hello", v.uploading("", name)...), 201)
+				if file["name"] != want.name || file["type"] != "text/plain" {
+					w.Errorf("%q has become %v", name, file)
+				}
+				r := w.get(w.nextChat(), address(file))
+				if r.status != 200 || r.body != "hello" || r.header.Get("Content-Disposition") != want.disposition || r.header.Get("Set-Cookie") != "" {
+					w.Errorf("%q: %d %q %v", name, r.status, r.body, r.header)
+				}
+				user.sends("", file["fileId"])
+				support.expect("ChatMessage", user.expect("ChatMessage", user.carrying("", file)))
+				text := plain.expect("ChatMessage", with(v.message("User", ""), "content", anything))["content"].(string)
+				if !strings.HasPrefix(text, want.name+" http") || strings.ContainsAny(text, "\r\n") {
+					w.Errorf("%q is told as %q", name, text)
+				}
+			}
+		},
+		"an upload waits ten minutes for its message": func(w *world) {
+			v := w.register("Nika")
+			file := w.uploaded(v, "a.txt", "text/plain", "x")
+			due := w.redis().ZScore(w.Context(), "{files}:leases", v.chatID+":"+file["fileId"].(string)).Val()
+			if wait := time.Until(time.UnixMilli(int64(due))); wait < 9*time.Minute || wait > 10*time.Minute+5*time.Second {
+				w.Errorf("it is looked at in %v", wait)
+			}
+		},
+	}), withFiles(func(c *backend.Config) { c.FileTypes = []string{"image/gif", "image/svg+xml", "text/html", "text/xml"} }, shared, scenarios{
+		"what browsers execute can only be saved": func(w *world) {
+			v := w.register("Nika")
+			for content, want := range map[string]struct{ kind, how string }{
+				`<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>`:  {"image/svg+xml", "attachment"},
+				"<!DOCTYPE html><script>alert(1)</script>":                     {"text/html", "attachment"},
+				`<?xml version="1.0"?><a/>`:                                    {"text/xml", "attachment"},
+				"GIF89a\x01\x00\x01\x00\x00\x00\x00;<script>alert(1)</script>": {"image/gif", "inline"}, // to nobody but a picture
+			} {
+				file := w.uploaded(v, "a.gif", want.kind, content)
+				r := w.get(w.nextChat(), address(file))
+				if how, _, _ := strings.Cut(r.header.Get("Content-Disposition"), ";"); how != want.how || r.header.Get("Content-Type") != want.kind ||
+					r.header.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(r.header.Get("Content-Security-Policy"), "sandbox") {
+					w.Errorf("%q: %v", content, r.header)
+				}
+			}
+		},
 	}), withFiles(small, shared, scenarios{
 		"too large, and too many": func(w *world) {
 			v := w.register("Nika")

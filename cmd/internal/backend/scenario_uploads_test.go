@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,7 +31,15 @@ func TestScenarioUploads(t *testing.T) {
 	nowhere := func(c *backend.Config) {
 		c.FilesURL = "s3://bucket?region=eu-central-1&use_path_style=true&endpoint=http://" + away.Addr().String()
 	}
-	inEveryPlace(t, withFiles(nowhere, shared, scenarios{
+	broken := func(c *backend.Config) { // where its folders would be, there are files
+		folder := filepath.FromSlash(strings.TrimPrefix(c.FilesURL, "file://"))
+		for i := range 256 {
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%02x", i)), nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	hurtsNothing := scenarios{
 		"a store that is away hurts nothing else": func(w *world) {
 			v, user, support := w.couple()
 			began := time.Now()
@@ -69,7 +79,8 @@ func TestScenarioUploads(t *testing.T) {
 				}
 			}
 		},
-	}), withFiles(func(c *backend.Config) { c.RegisterRate = 1 }, shared, scenarios{
+	}
+	inEveryPlace(t, withFiles(nowhere, shared, hurtsNothing), withFiles(broken, shared, hurtsNothing), withFiles(func(c *backend.Config) { c.RegisterRate = 1 }, shared, scenarios{
 		"uploads of an address": func(w *world) {
 			addr := w.chats[0]
 			v := w.registerAt(addr, "Nika", "Nika")
