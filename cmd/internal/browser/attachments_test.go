@@ -504,42 +504,6 @@ func TestNamesOfFiles(t *testing.T) {
 	}
 }
 
-// TestFilesUnderAPolicy: all that a page's policy has to allow for pictures is where
-// they come from; without it their names stand in their places.
-func TestFilesUnderAPolicy(t *testing.T) {
-	t.Parallel()
-	s := startSite(t, inFolder(t))
-	strict := "policy: default-src 'none'; script-src {{chat}}; connect-src {{chat}} ws://" + strings.TrimSuffix(strings.TrimPrefix(s.chat, "http://"), "/") + "; require-trusted-types-for 'script'; trusted-types 'none'; img-src "
-	shop := s.pages(map[string]string{"/allowed": strict + "data: {{chat}}\n<h1>Shop</h1>{{line}}", "/not": strict + "data:\n<h1>Shop</h1>{{line}}"})
-	agent := s.agent(desktop, "Vika")
-	allowed := newWindow(t, desktop)
-	allowed.visit(shop + "/allowed")
-	allowed.asks("Nika", "one")
-	agent.takes("Nika")
-	allowed.takesFiles()
-	allowed.gives("pasted", sent{"image.png", "image/png", picture(40, 40, color.RGBA{0, 120, 0, 255})})
-	allowed.ready(1)
-	allowed.click(".send")
-	allowed.loaded(1)
-	agent.loaded(1)
-
-	as := noting()
-	not := newWindow(t, as)
-	not.visit(shop + "/not")
-	not.asks("Dodo", "two")
-	not.takesFiles()
-	not.gives("pasted", sent{"image.png", "image/png", picture(40, 40, color.RGBA{0, 120, 0, 255})})
-	not.ready(1)
-	not.click(".send")
-	not.shows(".picture.missing", "image.png")
-	not.until("its place is the same", `(({ width, height }) => width === 208 && height === 156)($(".picture").getBoundingClientRect())`)
-	not.shot("visitor-picture-not-allowed")
-	not.until("it says so", `warnings.some((one) => one.includes("to its img-src"))`)
-	not.mu.Lock()
-	not.problems = nil // the browser says it too
-	not.mu.Unlock()
-}
-
 // TestPasteOfWords: what has words and a picture of them, as spreadsheets give it, is
 // pasted as words, and nothing pasted into a note goes to the visitor.
 func TestPasteOfWords(t *testing.T) {
