@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -71,7 +72,8 @@ func uploadPaced(addr string, v visitor, size, rate int) error {
 	}
 	_, err = fmt.Fprintf(conn, "POST /chat/%s/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\nLivesupport-User: %s\r\nLivesupport-Filename: a\r\nContent-Type: x\r\nContent-Length: %d\r\n\r\n", v.ChatID, v.UserID, size)
 	piece := bytes.Repeat([]byte("x"), 64<<10)
-	began := time.Now()
+	// Each in its own time: a hundred clients in step would send 6 MB within a moment.
+	began := time.Now().Add(rand.N(time.Duration(len(piece)) * time.Second / time.Duration(rate)))
 	for sent := 0; sent < size && err == nil; sent += len(piece) {
 		time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / time.Duration(rate))))
 		_, err = conn.Write(piece)
