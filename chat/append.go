@@ -72,7 +72,7 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 func (r *room) put(ctx context.Context, deadline time.Time, e *log.Event, a *appending) appended {
 	began := time.Now()
 	switch {
-	case r.service.outage.Load():
+	case r.service.away(r.chatID):
 		return appended{err: errOutage}
 	case began.After(deadline): // it has waited behind others of its socket, whose fault it is
 		return appended{err: wire.ErrUnavailable}

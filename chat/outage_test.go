@@ -195,15 +195,15 @@ func TestWaitedBehindOthers(t *testing.T) {
 	if waited := time.Since(began); refused() != 2 || waited > lastTry+500*time.Millisecond {
 		t.Errorf("the store stalls, and the time is nearly over: %d refusals, the last after %v", refused(), waited)
 	}
-	if d.services[0].outage.Load() {
+	if d.services[0].outages.count.Load() > 0 {
 		t.Error("who has so little time is no sign of an outage")
 	}
 	say(0)
-	if !d.services[0].outage.Load() {
+	if d.services[0].outages.count.Load() == 0 {
 		t.Error("who has waited in vain for all their time is one")
 	}
 	d.store.Heal()
-	eventually(t, "the outage is over", func() bool { return !d.services[0].outage.Load() })
+	eventually(t, "the outage is over", func() bool { return d.services[0].outages.count.Load() == 0 })
 }
 
 // TestFarBroker: whoever writes does not wait for the broker, and what is not told

@@ -141,8 +141,7 @@ type Service struct {
 	timers    *timers
 
 	watched atomic.Bool // the queue wants to know the chats with a support
-	// outage is set while the store accepts no appends, see storeFailed.
-	outage atomic.Bool
+	outages outages     // see storeFailed
 }
 
 // New starts a Service. Store and broker may be unavailable at the start.

@@ -400,7 +400,7 @@ func (s *Session) checkMessage(args *messageArgs) *wire.Error {
 		return wire.Missing("content")
 	case args.Files != nil && (len(args.Files) < 1 || len(args.Files) > maxFiles):
 		return errFileCount
-	case s.service.outage.Load(): // does not count against the rate
+	case s.service.away(s.chatID): // does not count against the rate
 		return wire.ErrUnavailable
 	case !s.allowed():
 		return errTooFast

@@ -29,7 +29,7 @@ type Upload struct {
 // supportID, its support (web/api/README.md, "Files"). If agents need tokens, token returns
 // the identity in the request's token. Unless there is an error, the caller must call End.
 func (s *Service) Admit(ctx context.Context, chatID, userID, supportID string, token func() (*wire.Identity, error)) (*Upload, error) {
-	if s.outage.Load() {
+	if s.away(chatID) {
 		return nil, errOutage
 	}
 	r := s.visit(chatID)

@@ -147,6 +147,22 @@ func WithTrial(t Trial) Option { return func(db *DB) { db.trials = append(db.tri
 // Key returns the name in the store of a key or channel of this deployment.
 func (db *DB) Key(name string) string { return db.prefix + name }
 
+// Part names the server that has a key: a master of a Cluster, as far as is known. It is empty where one
+// server has all keys.
+func (db *DB) Part(key string) string {
+	cluster, ok := db.client.(*redis.ClusterClient)
+	if !ok {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
+	defer cancel()
+	node, err := cluster.MasterForKey(ctx, key) // this only looks at the map of the Cluster
+	if err != nil {
+		return ""
+	}
+	return node.Options().Addr
+}
+
 // Client returns the client for commands that do not share pipelines. It does not retry: after an
 // error, the command may or may not have been executed. Without a deadline in the context, a command
 // ends within about 7 s.

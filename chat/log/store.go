@@ -32,6 +32,9 @@ func NewStore(db *redisdb.DB, ttl, grace time.Duration) Store { return Store{db,
 // TTL is how long a chat lives after it has been renewed.
 func (s Store) TTL() time.Duration { return s.ttl }
 
+// Part names the part of the store in which a chat's log is: see redisdb.DB.Part.
+func (s Store) Part(chatID string) string { return s.db.Part(s.Key(chatID)) }
+
 // Life is how long a log lives after its chat has been renewed.
 func (s Store) Life() time.Duration { return s.ttl + s.grace }
 
