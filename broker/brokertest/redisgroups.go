@@ -4,32 +4,33 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// RedisSentinel is a primary with a replica, and three sentinels that watch them.
+// RedisSentinel is a primary with replicas, and three sentinels that watch them.
 // Its methods are for the test's goroutine.
 type RedisSentinel struct {
-	t                testing.TB
-	primary, replica *RedisServer
-	sentinels        []*RedisServer
+	t         testing.TB
+	primary   *RedisServer
+	replicas  []*RedisServer
+	sentinels []*RedisServer
 }
 
-// StartRedisSentinel starts the five processes, as StartRedisServer does, and
-// waits until they know each other.
-func StartRedisSentinel(t testing.TB) *RedisSentinel {
+// StartRedisSentinel starts the processes, with so many replicas, as StartRedisServer
+// does, and waits until they know each other.
+func StartRedisSentinel(t testing.TB, replicas int) *RedisSentinel {
 	t.Helper()
 	g := &RedisSentinel{t: t, primary: StartRedisServer(t, "--repl-diskless-sync-delay", "0")}
 	primary := strconv.Itoa(port(t, g.primary.addr))
-	g.replica = StartRedisServer(t, "--replicaof", "127.0.0.1", primary)
-	eventually(t, 10*time.Second, "the replica follows the primary", func() bool {
-		return strings.Contains(g.replica.info("replication"), "master_link_status:up")
-	})
+	for range replicas {
+		g.replicas = append(g.replicas, StartRedisServer(t, "--replicaof", "127.0.0.1", primary, "--repl-diskless-sync-delay", "0"))
+	}
+	g.Follow()
 	for range 3 {
 		file := filepath.Join(t.TempDir(), "sentinel.conf") // where it writes what it learns
 		check(t, os.WriteFile(file, []byte("sentinel monitor main 127.0.0.1 "+primary+" 2\n"+
@@ -37,8 +38,18 @@ func StartRedisSentinel(t testing.TB) *RedisSentinel {
 			"sentinel failover-timeout main 5000\n"), 0o600))
 		g.sentinels = append(g.sentinels, StartRedisServer(t, file, "--sentinel"))
 	}
-	g.agree("address=" + g.primary.addr + ",slaves=1,sentinels=3")
+	g.agree("address=" + g.primary.addr + ",slaves=" + strconv.Itoa(replicas) + ",sentinels=3")
 	return g
+}
+
+// Follow waits until all replicas that run follow a primary.
+func (g *RedisSentinel) Follow() {
+	g.t.Helper()
+	for _, r := range g.replicas {
+		eventually(g.t, 20*time.Second, "the replica follows the primary", func() bool {
+			return r.cmd == nil || strings.Contains(r.info("replication"), "master_link_status:up")
+		})
+	}
 }
 
 // agree waits until every sentinel reports this state of the group.
@@ -60,16 +71,18 @@ func (g *RedisSentinel) URL() string {
 }
 
 // KillPrimary kills the primary and the first sentinel of the URL, as if both were on one
-// machine that dies. By then the replica has everything that the primary has confirmed.
-// KillPrimary returns when the sentinels have promoted the replica.
+// machine that dies. By then a replica has everything that the primary has confirmed.
+// KillPrimary returns when the sentinels have promoted a replica.
 func (g *RedisSentinel) KillPrimary() {
 	g.t.Helper()
 	written := offset(g.primary)
-	eventually(g.t, 10*time.Second, "the replica has what the primary has", func() bool { return offset(g.replica) >= written })
-	g.primary.Kill()
-	g.sentinels[0].Kill()
-	g.sentinels = g.sentinels[1:]
-	g.agree("address=" + g.replica.addr)
+	eventually(g.t, 10*time.Second, "a replica has what the primary has", func() bool {
+		return slices.ContainsFunc(g.replicas, func(r *RedisServer) bool { return offset(r) >= written })
+	})
+	g.KillSentinel()
+	dead := g.primary
+	dead.Kill()
+	g.Failover(dead)
 }
 
 // offset returns how much of the replication stream a server has.
@@ -79,28 +92,35 @@ func offset(s *RedisServer) (n int64) {
 	return n
 }
 
-// RedisCluster is three nodes without replicas.
-type RedisCluster struct{ nodes []*RedisServer }
+// RedisCluster is some nodes that share the slots.
+type RedisCluster struct {
+	t     testing.TB
+	nodes []*RedisServer
+}
 
-// StartRedisCluster starts the nodes as StartRedisServer does, and divides the slots among
-// them.
+// StartRedisCluster starts three nodes without replicas, as StartRedisServer does, and
+// divides the slots among them.
 func StartRedisCluster(t testing.TB) *RedisCluster {
 	t.Helper()
-	c := &RedisCluster{}
+	c := &RedisCluster{t: t}
 	create := []string{"--cluster", "create"}
 	for range 3 {
-		node := StartRedisServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port(t, FreeAddr(t))))
-		c.nodes = append(c.nodes, node)
-		create = append(create, node.addr)
+		create = append(create, c.start().addr)
 	}
-	if out, err := exec.Command("redis-cli", append(create, "--cluster-yes")...).CombinedOutput(); err != nil {
-		t.Fatalf("redis-cli %v: %v\n%s", create, err, out)
-	}
+	c.cli(create...)
 	return c
 }
 
 // URL returns a URL with all nodes.
 func (c *RedisCluster) URL() string { return "redis://" + c.nodes[0].addr + "?" + others(c.nodes)[1:] }
+
+// Addrs are those of the nodes.
+func (c *RedisCluster) Addrs() (addrs []string) {
+	for _, n := range c.nodes {
+		addrs = append(addrs, n.addr)
+	}
+	return addrs
+}
 
 // Node returns the URL of one node, as if it were alone.
 func (c *RedisCluster) Node() string { return c.nodes[0].URL() }

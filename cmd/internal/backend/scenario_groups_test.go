@@ -10,7 +10,7 @@ import (
 // conversations.
 func TestScenarioSentinel(t *testing.T) {
 	t.Parallel()
-	group := brokertest.StartRedisSentinel(t)
+	group := brokertest.StartRedisSentinel(t, 1)
 	w := place{open: at(group.URL()), split: true}.start(t, nil).world(t)
 	agents := w.agents(2)
 	v, user, support := w.coupleSeenBy(agents)

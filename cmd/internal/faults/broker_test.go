@@ -18,6 +18,7 @@ type natsServer struct {
 	t             *testing.T
 	dir           string
 	addr, monitor string
+	config        string // of a member of a cluster
 	cmd           *exec.Cmd
 }
 
@@ -37,12 +38,21 @@ func (s *natsServer) start() {
 	s.t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
 	_, monitor, _ := net.SplitHostPort(s.monitor)
-	s.cmd = exec.Command(build(s.t, "github.com/nats-io/nats-server/v2"),
-		"-a", "127.0.0.1", "-p", port, "-m", monitor, "-js", "-sd", s.dir)
+	s.run("-a", "127.0.0.1", "-p", port, "-m", monitor, "-js", "-sd", s.dir)
+	s.healthy(10 * time.Second)
+}
+
+func (s *natsServer) run(args ...string) {
+	s.t.Helper()
+	s.cmd = exec.Command(build(s.t, "github.com/nats-io/nats-server/v2"), args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("start nats-server: %v", err)
 	}
-	eventually(s.t, 10*time.Second, "nats-server is healthy", func() bool {
+}
+
+func (s *natsServer) healthy(within time.Duration) {
+	s.t.Helper()
+	eventually(s.t, within, "nats-server is healthy", func() bool {
 		status, _, err := getBy(foreignHTTP, s.monitor, "/healthz")
 		return err == nil && status == http.StatusOK
 	})

@@ -24,32 +24,36 @@ var brokers = []string{"redis", "nats"}
 
 // scale is how much the tests do.
 type scale struct {
-	chats       int           // under traffic at once
-	interval    time.Duration // between two messages of one side
-	kills       int
-	outages     []time.Duration // of Redis
-	outage      time.Duration   // of the broker
-	away        time.Duration   // of the archive
-	backlog     int             // ended chats that wait for it
-	fault       time.Duration   // how long a connection is faulty; less than it takes to give a server up for dead
-	manyChats   int
-	unjoined    int // sockets that never join
-	mutated     int // frames
-	hostileTime time.Duration
-	guessing    time.Duration // how long ids are guessed
-	filed       int           // chats with a file each
+	chats        int           // under traffic at once
+	interval     time.Duration // between two messages of one side
+	kills        int
+	outages      []time.Duration // of Redis
+	outage       time.Duration   // of the broker
+	away         time.Duration   // of the archive
+	backlog      int             // ended chats that wait for it
+	fault        time.Duration   // how long a connection is faulty; less than it takes to give a server up for dead
+	manyChats    int
+	unjoined     int // sockets that never join
+	mutated      int // frames
+	hostileTime  time.Duration
+	guessing     time.Duration // how long ids are guessed
+	filed        int           // chats with a file each
+	groupBrokers []string      // where the store is a group of servers
+	slots        int           // of a Cluster that move to a new node
+	natsKills    int           // servers of a cluster that are killed
+	natsCuts     int           // links between them that are cut
 }
 
 var (
 	short = scale{
 		chats: 30, interval: 200 * time.Millisecond, kills: 3,
 		outages: []time.Duration{time.Second, 8 * time.Second}, outage: 8 * time.Second, away: 12 * time.Second, backlog: 3_000, fault: 7 * time.Second,
-		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second, filed: 1_000,
+		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second, filed: 1_000, groupBrokers: []string{"redis"}, slots: 400, natsKills: 1, natsCuts: 1,
 	}
 	long = scale{
 		chats: 100, interval: 200 * time.Millisecond, kills: 10,
 		outages: []time.Duration{time.Second, 20 * time.Second}, outage: 20 * time.Second, away: time.Minute, backlog: 100_000, fault: 12 * time.Second,
-		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute, filed: 10_000,
+		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute, filed: 10_000, groupBrokers: brokers, slots: 4096, natsKills: 3, natsCuts: 2,
 	}
 )
 
