@@ -115,7 +115,8 @@ func (r *room) put(ctx context.Context, deadline time.Time, e *log.Event, a *app
 	}
 	if errors.Is(result.err, redisdb.ErrUnavailable) || result.late {
 		r.service.metrics.unstored.Inc()
-		if deadline.Sub(began) > storeTimeout/2 { // else the time was its own socket's
+		// Otherwise the time was its own socket's, or replicas are missing, which answers soon.
+		if deadline.Sub(began) > storeTimeout/2 && !errors.Is(result.err, redisdb.ErrUnconfirmed) {
 			r.service.storeFailed(r.chatID)
 		}
 	}
@@ -153,7 +154,7 @@ func (r *room) putTaking(a *appending, e *log.Event, entry []byte) {
 	held := r.heldBy(log.Support{ID: e.SupportID, Name: e.SupportName, Agent: e.Agent, Since: e.At})
 	r.mu.Unlock()
 	var news *lobby.News
-	if s.tracer.Tracer == nil { // else it is published in a span
+	if s.tracer.Tracer == nil && !s.logs.Confirmed() { // else it is published in a span, or when replicas have it
 		news = &lobby.News{Topic: topic(r.chatID), Payload: encodeNews(after+int64(len(events)), entry, "")}
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, a.late)

@@ -50,8 +50,10 @@ type DB struct {
 	prefix string // of every key and channel
 	tls    TLS
 	trials []Trial
-	base   time.Time // when Open was called, with a monotonic reading
-	origin time.Time // the same as plain UTC, on which Now builds
+	// replicas is how many of them confirm a call.
+	replicas int
+	base     time.Time // when Open was called, with a monotonic reading
+	origin   time.Time // the same as plain UTC, on which Now builds
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -106,6 +108,7 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 		cancel()
 		return nil, err
 	}
+	db.awaitReplicas()
 	db.flights = flights(db.client)
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)

@@ -156,7 +156,7 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	ctx, cancel := context.WithTimeout(db.ctx, timeout)
 	defer cancel()
-	var client redis.Cmdable = db.client
+	var client redis.UniversalClient = db.client
 	if cluster, ok := db.client.(*redis.ClusterClient); ok {
 		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() })
 		if err != nil {
@@ -179,6 +179,11 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	if db.trips.add(trip); db.distant() {
 		if err := db.connectAhead(); err != nil {
+			return err
+		}
+	}
+	if db.replicas > 0 {
+		if err := client.Do(ctx, "wait", 0, 1000).Err(); err != nil { // it may be unknown or forbidden
 			return err
 		}
 	}

@@ -200,7 +200,11 @@ func (f *flusher) flight() *flight {
 
 // fly sends the batch and waits for the replies.
 func (fl *flight) fly(db *DB) {
-	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
+	ctx := db.ctx
+	if db.replicas > 0 {
+		ctx = context.WithValue(ctx, confirmed{}, true)
+	}
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
 	begun := time.Now()
 	_ = fl.pipe.BatchProcess(ctx, fl.cmds...) // this only appends
@@ -217,6 +221,7 @@ func (f *flusher) land(fl *flight) {
 	// any command.
 	refused := fl.err != nil && !slices.ContainsFunc(fl.cmds, func(c redis.Cmder) bool { return c.Err() != nil })
 	var again []call
+	unconfirmed := 0
 	for _, c := range fl.batch {
 		var cause error
 		switch {
@@ -229,6 +234,11 @@ func (f *flusher) land(fl *flight) {
 			f.settle(c, nil)
 			continue
 		}
+		if errors.Is(cause, ErrUnconfirmed) {
+			unconfirmed++
+			f.settle(c, unavailable(cause))
+			continue
+		}
 		f.cause = cause
 		for _, cmd := range c.cmds {
 			cmd.SetErr(nil) // go-redis only reports a failure in a command without an error
@@ -238,6 +248,10 @@ func (f *flusher) land(fl *flight) {
 	if len(again) > 0 {
 		f.db.metrics.errors.Inc()
 		f.held, f.head = append(again, f.held[f.head:]...), 0
+	}
+	if unconfirmed > 0 {
+		f.db.metrics.errors.Inc()
+		f.db.log.Warn("too few replicas have confirmed what was written", "calls", unconfirmed) // logged once a minute
 	}
 	clear(fl.batch)
 	clear(fl.cmds)

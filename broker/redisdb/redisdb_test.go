@@ -31,9 +31,9 @@ func startRedis(t testing.TB) *miniredis.Miniredis {
 	return server
 }
 
-func open(t testing.TB, url string) *redisdb.DB {
+func open(t testing.TB, url string, options ...redisdb.Option) *redisdb.DB {
 	t.Helper()
-	db, err := redisdb.Open(url, nil)
+	db, err := redisdb.Open(url, nil, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +45,9 @@ func open(t testing.TB, url string) *redisdb.DB {
 	return db
 }
 
-func openReady(t testing.TB, url string) *redisdb.DB {
+func openReady(t testing.TB, url string, options ...redisdb.Option) *redisdb.DB {
 	t.Helper()
-	db := open(t, url)
+	db := open(t, url, options...)
 	eventually(t, "Ready", func() bool { return db.Ready() == nil })
 	return db
 }

@@ -35,6 +35,9 @@ func (s Store) TTL() time.Duration { return s.ttl }
 // Part names the part of the store in which a chat's log is: see redisdb.DB.Part.
 func (s Store) Part(chatID string) string { return s.db.Part(s.Key(chatID)) }
 
+// Confirmed reports whether replicas confirm what is appended.
+func (s Store) Confirmed() bool { return s.db.Replicas() > 0 }
+
 // Life is how long a log lives after its chat has been renewed.
 func (s Store) Life() time.Duration { return s.ttl + s.grace }
 

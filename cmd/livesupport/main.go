@@ -38,6 +38,9 @@ func embed(cfg *backend.Config) (end func(), notice string, err error) {
 	}
 	var notices []string
 	if cfg.RedisURL == "" {
+		if cfg.RedisWait > 0 {
+			return nil, "", backend.UsageError("REDIS_WAIT is set without REDIS_URL: the embedded Redis has no replicas")
+		}
 		redis, err := embedded.StartRedis()
 		if err != nil {
 			return nil, "", err

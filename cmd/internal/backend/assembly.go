@@ -104,7 +104,7 @@ func (a *assembly) openTracing(ctx context.Context) error {
 
 func (a *assembly) openStore(context.Context) (err error) {
 	options := []redisdb.Option{
-		redisdb.WithTrial(chatlog.Trial), redisdb.WithTrial(lobby.Trial), redisdb.Prefix(a.cfg.Prefix),
+		redisdb.WithTrial(chatlog.Trial), redisdb.WithTrial(lobby.Trial), redisdb.Prefix(a.cfg.Prefix), redisdb.Replicas(a.cfg.RedisWait),
 		redisdb.WithTLS(redisdb.TLS{CA: a.cfg.RedisCA, Cert: a.cfg.RedisCert, Key: a.cfg.RedisKey}),
 	}
 	if a.cfg.follows() {

@@ -26,6 +26,7 @@ type Config struct {
 	RedisCA       string        `name:"redis-ca" env:"REDIS_CA" type:"file" placeholder:"FILE" help:"PEM file of the CA certificates that Redis servers are checked against. Requires TLS, as rediss:// does."`
 	RedisCert     string        `name:"redis-cert" env:"REDIS_CERT" type:"file" placeholder:"FILE" help:"PEM file of the client certificate for Redis servers. Needs REDIS_KEY."`
 	RedisKey      string        `name:"redis-key" env:"REDIS_KEY" type:"file" placeholder:"FILE" help:"PEM file of the private key of REDIS_CERT."`
+	RedisWait     int           `name:"redis-wait" env:"REDIS_WAIT" default:"0" type:"wait" help:"How many replicas of Redis must have a message, or anything else, before anybody is told of it: 0 to 5. Then it is not lost with the primary. While so many are missing, messages get unavailable."`
 	NATSURL       string        `name:"nats-url" env:"NATS_URL" type:"nats-url" placeholder:"nats://HOST:PORT" help:"URLs of the NATS servers for BROKER=nats, comma-separated, with user:password@ or token@ before the host if needed. Without it, livesupport starts an embedded NATS; the other commands require it."`
 	NATSReplicas  int           `name:"nats-replicas" env:"NATS_REPLICAS" default:"1" type:"replicas" help:"Replicas of the JetStream stream, 1 to 5."`
 	NATSStorage   string        `name:"nats-storage" env:"NATS_STORAGE" default:"file" type:"storage" help:"Storage of the JetStream stream: file or memory."`

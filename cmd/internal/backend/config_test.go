@@ -119,6 +119,12 @@ var variables = []struct {
 		"want comma-separated URLs such as nats://localhost:4222",
 	},
 	{
+		"REDIS_WAIT", func(c Config) any { return c.RedisWait },
+		map[string]any{"0": 0, "2": 2, "5": 5},
+		[]string{"", "6", "-1", "1.5", "one"},
+		"want a whole number from 0 to 5",
+	},
+	{
 		"NATS_REPLICAS", func(c Config) any { return c.NATSReplicas },
 		map[string]any{"1": 1, "5": 5},
 		[]string{"", "0", "6", "-1", "1.5", "three"},

@@ -41,6 +41,7 @@ func mappers() []kong.Option {
 		mapper("broker", oneOf("redis", "nats")),
 		mapper("assign", oneOf("off", "round_robin", "least_busy")),
 		mapper("redis-url", redisURL),
+		mapper("wait", wholeNumber(0, 5)),
 		mapper("nats-url", natsURLs),
 		mapper("replicas", wholeNumber(1, 5)),
 		mapper("storage", oneOf("file", "memory")),
