@@ -282,16 +282,6 @@ func (g *RedisSentinel) KillSentinel() {
 	g.sentinels = g.sentinels[1:]
 }
 
-// Ask has a sentinel replace the primary, which lives, by a replica.
-func (g *RedisSentinel) Ask() {
-	g.t.Helper()
-	old := g.primary
-	if reply := g.sentinels[0].ask("SENTINEL FAILOVER main"); !strings.HasPrefix(reply, "+OK") {
-		g.t.Fatalf("SENTINEL FAILOVER: %q", reply)
-	}
-	g.Failover(old)
-}
-
 // Failover waits until the sentinels agree on another primary than the old one.
 func (g *RedisSentinel) Failover(old *RedisServer) {
 	g.t.Helper()
