@@ -24,7 +24,10 @@ const (
 	maxChannels = 1000
 )
 
-var errSilent = errors.New("broker: no answer on the subscriptions' connection")
+var (
+	errSilent   = errors.New("broker: no answer on the subscriptions' connection")
+	errReplaced = errors.New("broker: Sentinel has replaced the server of the subscriptions")
+)
 
 // session makes a connection for all topics of ts, and uses it until it fails. The log calls the
 // topics what.
@@ -139,6 +142,9 @@ func write(ctx context.Context, ts *topics, l *redisdb.Listener, heard *atomic.B
 				}
 			}
 		case <-look.C:
+			if l.Replaced() {
+				return errReplaced
+			}
 			if heard.Swap(false) {
 				silence = 0
 				continue

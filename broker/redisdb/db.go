@@ -52,8 +52,10 @@ type DB struct {
 	trials []Trial
 	// replicas is how many of them confirm a call.
 	replicas int
-	base     time.Time // when Open was called, with a monotonic reading
-	origin   time.Time // the same as plain UTC, on which Now builds
+	sentinel bool         // the store is a Sentinel group
+	primary  atomic.Value // string: the address of its primary
+	base     time.Time    // when Open was called, with a monotonic reading
+	origin   time.Time    // the same as plain UTC, on which Now builds
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -109,6 +111,7 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 		return nil, err
 	}
 	db.awaitReplicas()
+	db.sentinel = isSentinel(url)
 	db.flights = flights(db.client)
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)

@@ -16,8 +16,13 @@ import (
 )
 
 // sealed marks, in the context of a dial, a pub/sub connection that go-redis must not replace
-// unnoticed.
+// unnoticed. Its value is a *seal.
 type sealed struct{}
+
+type seal struct {
+	closed atomic.Bool  // no dial any more
+	addr   atomic.Value // string: of the latest dial
+}
 
 var errSealed = errors.New("redis: connection lost")
 
@@ -39,8 +44,11 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 		return d.DialContext(ctx, network, addr)
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if flag, ok := ctx.Value(sealed{}).(*atomic.Bool); ok && flag.Load() {
-			return nil, errSealed
+		if s, ok := ctx.Value(sealed{}).(*seal); ok {
+			if s.closed.Load() {
+				return nil, errSealed
+			}
+			s.addr.Store(addr)
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -53,7 +61,7 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 			// must not be the one with the address.
 			return brokenConn{fmt.Errorf("connect: %w", err)}, nil
 		}
-		return &farewell{Conn: conn}, nil
+		return &farewell{Conn: conn, addr: addr}, nil
 	}
 }
 
@@ -61,7 +69,8 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 // one, such as "max number of clients reached" instead of a broken pipe.
 type farewell struct {
 	net.Conn
-	heard bool // something was read; used only by the reading goroutine
+	addr  string // as it was dialled
+	heard bool   // something was read; used only by the reading goroutine
 	full  atomic.Bool
 }
 

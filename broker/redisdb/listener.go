@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,6 +14,8 @@ import (
 //
 // Only one goroutine may call Receive. The other methods are safe for concurrent use.
 type Listener struct {
+	db     *DB
+	seal   *seal
 	pubsub *redis.PubSub
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -26,13 +27,13 @@ func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 	if db.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	once := new(atomic.Bool)
+	once := new(seal)
 	dial := context.WithValue(ctx, sealed{}, once)
 	dial, cancelDial := context.WithTimeout(dial, connectTimeout)
 	defer cancelDial()
-	l := &Listener{pubsub: db.client.Subscribe(dial)}
+	l := &Listener{db: db, seal: once, pubsub: db.client.Subscribe(dial)}
 	err := l.pubsub.Ping(dial) // connects
-	once.Store(true)
+	once.closed.Store(true)
 	if err != nil {
 		_ = l.pubsub.Close()
 		return nil, fmt.Errorf("redis: %w", err)
@@ -54,6 +55,13 @@ func (l *Listener) Unsubscribe(channels ...string) error {
 
 // Ping sends a ping, which Receive answers with a *redis.Pong.
 func (l *Listener) Ping() error { return l.failed(l.pubsub.Ping(l.ctx)) }
+
+// Replaced reports whether a Sentinel group has another primary by now than the server that the
+// Listener is connected to, which may go on as if nothing had happened for ten seconds.
+func (l *Listener) Replaced() bool {
+	primary, ok := l.db.primary.Load().(string)
+	return ok && primary != l.seal.addr.Load()
+}
 
 // Receive waits for a *redis.Message, *redis.Subscription or *redis.Pong. After an error or Close,
 // nothing more arrives.

@@ -182,12 +182,31 @@ func (db *DB) ask(full, connect bool) error {
 			return err
 		}
 	}
+	if db.sentinel {
+		db.lookForPrimary(ctx)
+	}
 	if db.replicas > 0 {
 		if err := client.Do(ctx, "wait", 0, 1000).Err(); err != nil { // it may be unknown or forbidden
 			return err
 		}
 	}
 	return db.try(full)
+}
+
+// lookForPrimary finds out where the primary of a Sentinel group is.
+func (db *DB) lookForPrimary(ctx context.Context) {
+	client, ok := db.client.(*redis.Client)
+	if !ok {
+		return
+	}
+	conn, err := client.Options().Dialer(ctx, "tcp", "")
+	if err != nil {
+		return // the next probe tells
+	}
+	if c, ok := conn.(*farewell); ok {
+		db.primary.Store(c.addr)
+	}
+	_ = conn.Close() // nothing was sent
 }
 
 // try runs the trials.

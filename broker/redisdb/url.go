@@ -80,6 +80,12 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 	}
 }
 
+// isSentinel reports whether a valid URL names a Sentinel group.
+func isSentinel(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	return err == nil && u.Query().Has("master_name")
+}
+
 // bound sets short timeouts where the URL sets none, and disables go-redis's retries, because this
 // package's own retries know the caller's deadline.
 func bound(dial, read, write *time.Duration, retries, dials, protocol *int) {
