@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,12 +21,20 @@ import (
 //
 // Signals have their own channels and pipelines, and another connection for listeners, so that
 // signals never delay events.
+//
+// On a Redis Cluster the topics of chats are sharded channels (SPUBLISH, SSUBSCRIBE; Redis 7): a
+// publication stays in the shard of the chat's own slot, where an ordinary one goes to every node. The
+// channel of "chat:1" is "chat:{1}", the name of the chat's key. There is one connection for each master
+// that has any of the topics, and one for "users", whose channel stays an ordinary one. A topic whose slot
+// moves to another node, or whose master fails, is subscribed to on the new master and gets a Gap.
 type Redis struct {
 	db     *redisdb.DB
 	log    *slog.Logger
 	topics *topics
+	events *sharding
 
 	signals   *topics
+	passing   *sharding // of signals
 	outbox    outbox
 	listening chan struct{} // closed by the first Listen
 	listens   func()        // closes it
@@ -44,15 +53,23 @@ func NewRedis(db *redisdb.DB, log *slog.Logger) *Redis {
 	b.listens = sync.OnceFunc(func() { close(b.listening) })
 	b.signals.metrics = b.topics.metrics.ofSignals()
 	b.outbox = outbox{send: b.sendSignals, ctx: b.topics.ctx, wg: &b.topics.wg, metrics: &b.topics.metrics}
-	b.topics.wg.Go(func() { b.topics.keep(func() error { return b.session(b.topics, "subscriptions") }) })
+	b.events = newSharding(b, b.topics, db.Key(chatTopics), "subscriptions")
+	b.serve(b.events)
+	b.passing = newSharding(b, b.signals, db.Key(signalChannels+chatTopics), "signals")
 	b.signals.wg.Go(func() {
 		select {
 		case <-b.listening:
-			b.signals.keep(func() error { return b.session(b.signals, "signals") })
+			b.serve(b.passing)
 		case <-b.signals.ctx.Done():
 		}
 	})
 	return b
+}
+
+// serve starts the goroutines for topics.
+func (b *Redis) serve(s *sharding) {
+	s.ts.wg.Go(func() { s.ts.keep(func() error { return b.session(&s.ts.line, s.what) }) })
+	s.ts.wg.Go(s.place)
 }
 
 // Publish implements Broker. Without a deadline in ctx it gives up after 5 s.
@@ -74,7 +91,7 @@ func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error
 		return fmt.Errorf("broker: publish: %w", err)
 	}
 	// A string, because Do may return before the pipeline has used it.
-	cmd := redis.NewIntCmd(ctx, "publish", b.db.Key(topic), string(payload))
+	cmd := b.publication(ctx, b.events, b.db.Key(topic), string(payload))
 	err := b.db.Do(ctx, cmd)
 	if err == nil {
 		err = cmd.Err()
@@ -83,6 +100,17 @@ func (b *Redis) publish(ctx context.Context, topic string, payload []byte) error
 		return fmt.Errorf("broker: publish: %w", err)
 	}
 	return nil
+}
+
+// publication returns the command that publishes a payload on one of the topics of s.
+func (b *Redis) publication(ctx context.Context, s *sharding, name string, payload any) *redis.IntCmd {
+	line := []any{"publish", name, payload}
+	if s.ts.sharded(name) {
+		line = []any{"spublish", s.channel(name), payload}
+	}
+	cmd := redis.NewIntCmd(ctx, line...)
+	cmd.SetFirstKeyPos(1) // the channel: all publications on it go to the same node, in order
+	return cmd
 }
 
 // Subscribe implements Broker.
@@ -108,7 +136,7 @@ func (b *Redis) Signal(topic string, payload []byte) error {
 func (b *Redis) sendSignals(ctx context.Context, batch []signal) error {
 	cmds := make([]redis.Cmder, len(batch))
 	for i, s := range batch {
-		cmds[i] = redis.NewIntCmd(ctx, "publish", b.db.Key(signalChannels+s.topic), s.payload)
+		cmds[i] = b.publication(ctx, b.passing, b.db.Key(signalChannels+s.topic), s.payload)
 	}
 	return b.db.Once(ctx, cmds...)
 }
@@ -121,10 +149,11 @@ func (b *Redis) Listen(topic string, f func(payload []byte), stands func()) Subs
 
 // Ready implements Broker.
 func (b *Redis) Ready() error {
-	if err := b.topics.err(); err != nil {
-		return err
+	err := b.topics.err()
+	if down := b.db.Ready(); down != nil && !errors.Is(err, ErrClosed) {
+		return down
 	}
-	return b.db.Ready()
+	return err
 }
 
 // Metrics returns the Broker's metrics. Register them once.

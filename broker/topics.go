@@ -5,44 +5,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
-// Pauses between attempts to connect, plus or minus half of them.
-const (
-	minPause = 20 * time.Millisecond
-	maxPause = 600 * time.Millisecond
-	// After a connection that lasted for steady, the pause is the shortest one.
-	steady = 4 * time.Second
-)
-
-// topics has the subscriptions of a broker, and their state on its current connection.
+// topics has the subscriptions of a broker. Its line is the connection for all of them, except for
+// topics that live in the shards of a Redis Cluster.
 type topics struct {
-	ctx     context.Context // ends with close
-	cancel  context.CancelFunc
+	line
 	wg      sync.WaitGroup        // the broker's goroutines and running handlers
-	down    atomic.Pointer[error] // why there is no connection, nil if there is one
-	wake    chan struct{}         // signals that todo is not empty
+	failure atomic.Pointer[error] // why a line has no connection, nil if all have one
 	metrics metrics
 
-	mu     sync.Mutex
-	closed bool
-	online bool // there is a connection
-	byName map[string]*topic
-	todo   []*topic // topics that may need a command on the connection
+	// sharded reports whether a topic lives in a shard. nil: none does.
+	sharded func(name string) bool
+	shards  shards
+
+	mu      sync.Mutex
+	closed  bool
+	byName  map[string]*topic
+	failing map[*line]error // lines without a connection
 }
 
-// topic is one channel on the connection. It has at most one command in flight, so that every
+// topic is one channel on a connection. It has at most one command in flight, so that every
 // confirmation is unambiguous.
 type topic struct {
 	name   string
+	line   *line // nil while the shard is not known
 	subs   []*subscription
 	state  channelState
-	queued bool   // in todo
+	queued bool   // in todo of its line, or in shards.todo
 	last   uint64 // the last delivered sequence number, if messages are numbered
 }
 
@@ -71,28 +64,11 @@ func (s *subscription) Close() {
 }
 
 func newTopics() *topics {
-	ts := &topics{byName: make(map[string]*topic), wake: make(chan struct{}, 1), metrics: newMetrics()}
-	ts.ctx, ts.cancel = context.WithCancel(context.Background())
+	ts := &topics{byName: make(map[string]*topic), failing: make(map[*line]error), metrics: newMetrics()}
+	ts.shards.wake = make(chan struct{}, 1)
+	ts.line = newLine(ts, context.Background())
 	ts.setDown(errors.New("broker: not connected yet"))
 	return ts
-}
-
-// keep calls session again and again until close. session uses a connection until it fails, and returns
-// the reason.
-func (ts *topics) keep(session func() error) {
-	pause := minPause
-	for ts.ctx.Err() == nil {
-		since := time.Now()
-		ts.setDown(session())
-		if time.Since(since) > steady {
-			pause = minPause
-		}
-		select {
-		case <-ts.ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause)):
-		}
-		pause = min(2*pause, maxPause)
-	}
 }
 
 // err returns ErrClosed after close, otherwise the reason why there is no connection, or nil.
@@ -100,21 +76,10 @@ func (ts *topics) err() error {
 	if ts.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if err := ts.down.Load(); err != nil {
+	if err := ts.failure.Load(); err != nil {
 		return *err
 	}
 	return nil
-}
-
-func (ts *topics) setDown(err error) {
-	ts.down.Store(&err)
-	ts.metrics.up.Set(0)
-}
-
-func (ts *topics) setUp() {
-	ts.down.Store(nil)
-	ts.metrics.up.Set(1)
-	ts.metrics.connects.Inc()
 }
 
 // subscribe implements Broker.Subscribe.
@@ -179,6 +144,9 @@ func (ts *topics) add(name string, h Handler) *subscription {
 	t := ts.byName[name]
 	if t == nil {
 		t = &topic{name: name}
+		if ts.sharded == nil || !ts.sharded(name) {
+			t.line = &ts.line
+		}
 		ts.byName[name] = t
 	}
 	s := &subscription{topics: ts, topic: t, inbox: inbox{handler: h, metrics: &ts.metrics, wg: &ts.wg}}
@@ -205,78 +173,19 @@ func (ts *topics) leave(s *subscription) {
 	}
 }
 
-// connected schedules a subscription to every topic on a new connection, and returns their number.
-func (ts *topics) connected() int {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	ts.online = true
-	for _, t := range ts.byName {
-		ts.attend(t)
-	}
-	return len(ts.byName)
-}
-
-// disconnected resets the state of a lost connection.
-func (ts *topics) disconnected() {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	ts.online, ts.todo = false, nil
-	for name, t := range ts.byName {
-		t.state, t.queued = off, false
-		if len(t.subs) == 0 {
-			delete(ts.byName, name)
-		}
-	}
-}
-
-// attend makes the connection's owner check t. Without a connection it does nothing, because connected
+// attend makes the owner of t's line check t. Without a connection it does nothing, because connected
 // will attend to all topics. The caller holds ts.mu.
 func (ts *topics) attend(t *topic) {
-	if !ts.online || t.queued {
-		return
-	}
-	t.queued = true
-	ts.todo = append(ts.todo, t)
-	ts.wakeUp()
-}
-
-func (ts *topics) wakeUp() {
-	select {
-	case ts.wake <- struct{}{}:
-	default:
-	}
-}
-
-// commands returns the next topics to subscribe to and to unsubscribe from, at most limit.
-func (ts *topics) commands(limit int) (join, leave []string) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	n := min(len(ts.todo), limit)
-	for _, t := range ts.todo[:n] {
-		t.queued = false
-		switch {
-		case t.state == off && len(t.subs) > 0:
-			t.state = subscribing
-			join = append(join, t.name)
-		case t.state == on && len(t.subs) == 0:
-			t.state = unsubscribing
-			leave = append(leave, t.name)
-		}
-	}
-	clear(ts.todo[:n])
-	if ts.todo = ts.todo[n:]; len(ts.todo) > 0 {
-		ts.wakeUp()
-	}
-	return join, leave
-}
-
-// joined confirms a subscription. With gap, subscriptions that were established on a former connection
-// get a Gap.
-func (ts *topics) joined(name string, gap bool) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if t := ts.byName[name]; t != nil && t.state == subscribing {
-		ts.stand(t, gap)
+	switch {
+	case t.queued:
+	case t.line == nil:
+		t.queued = true
+		ts.shards.todo = append(ts.shards.todo, t)
+		ts.shards.rouse()
+	case t.line.online:
+		t.queued = true
+		t.line.todo = append(t.line.todo, t)
+		t.line.wakeUp()
 	}
 }
 
@@ -295,31 +204,6 @@ func (ts *topics) stand(t *topic, gap bool) {
 	}
 	if len(t.subs) == 0 {
 		ts.attend(t)
-	}
-}
-
-// left confirms the end of a subscription.
-func (ts *topics) left(name string) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t := ts.byName[name]
-	if t == nil || t.state != unsubscribing {
-		return
-	}
-	t.state = off
-	if len(t.subs) == 0 {
-		delete(ts.byName, name)
-	} else {
-		ts.attend(t)
-	}
-}
-
-// deliver passes a payload on, with a copy for each subscription.
-func (ts *topics) deliver(name string, payload []byte) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if t := ts.byName[name]; t != nil {
-		t.deliver(payload)
 	}
 }
 
@@ -348,7 +232,7 @@ func (ts *topics) close() {
 	}
 	ts.closed = true
 	byName := ts.byName // no longer shared
-	ts.byName, ts.todo = nil, nil
+	ts.byName, ts.todo, ts.shards.todo = nil, nil, nil
 	ts.mu.Unlock()
 
 	for _, t := range byName {

@@ -108,16 +108,34 @@ func closeDuringOutage(t *testing.T, h Harness, harm func(Fault)) {
 	}
 }
 
-// nothingLostSilently harms a subscriber's connections while another client goes on
-// publishing numbers. Each number arrives in order, or a gap stands in its place.
+// nothingLostSilently harms a subscriber's connections while another client goes
+// on publishing. Without an outage it resets them.
 func nothingLostSilently(t *testing.T, h Harness, outage func(Fault)) {
 	publisher := ready(t, h.Broker(t))
 	b, fault := h.Proxied(t)
-	ready(t, b)
-	topics := []string{newTopic(), newTopic(), newTopic()}
+	NothingLostSilently(t, publisher, ready(t, b), []string{newTopic(), newTopic(), newTopic()}, func() {
+		if outage == nil {
+			for range 3 {
+				fault.Reset()
+				time.Sleep(100 * time.Millisecond) // the publisher goes on meanwhile
+			}
+			return
+		}
+		outage(fault)
+		eventually(t, noticed, "Ready() shows the outage", func() bool { return b.Ready() != nil })
+		time.Sleep(100 * time.Millisecond)
+		fault.Heal()
+	})
+}
+
+// NothingLostSilently has a publisher publish numbers on the topics, which a
+// subscriber hears, while harm is done: each arrives in order, or a gap tells that
+// some do not, and in the end all arrive again.
+func NothingLostSilently(t *testing.T, publisher, subscriber broker.Broker, topics []string, harm func()) {
+	t.Helper()
 	var recorders []*recorder
 	for _, topic := range topics {
-		recorders = append(recorders, subscribe(t, b, topic))
+		recorders = append(recorders, subscribe(t, subscriber, topic))
 	}
 
 	stop, last := make(chan struct{}), make(chan int, 1)
@@ -142,18 +160,8 @@ func nothingLostSilently(t *testing.T, h Harness, outage func(Fault)) {
 	for _, r := range recorders {
 		check(t, r.awaitPayload("20"))
 	}
-	if outage == nil {
-		for range 3 {
-			fault.Reset()
-			time.Sleep(100 * time.Millisecond) // the publisher goes on meanwhile
-		}
-	} else {
-		outage(fault)
-		eventually(t, noticed, "Ready() shows the outage", func() bool { return b.Ready() != nil })
-		time.Sleep(100 * time.Millisecond)
-		fault.Heal()
-	}
-	eventually(t, 10*time.Second, "service is back", func() bool { return b.Ready() == nil })
+	harm()
+	eventually(t, 10*time.Second, "service is back", func() bool { return subscriber.Ready() == nil })
 	before := make([]int, len(topics))
 	for i, r := range recorders { // service is back for every topic
 		events, _ := r.all()

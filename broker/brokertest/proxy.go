@@ -26,7 +26,8 @@ type Fault interface {
 type Proxy struct {
 	listener net.Listener
 	upstream string
-	wg       sync.WaitGroup // accept loop and copying
+	ports    map[string]string // in what the server says, by what is put in its place
+	wg       sync.WaitGroup    // accept loop and copying
 
 	mu      sync.Mutex
 	cut     bool
@@ -43,13 +44,17 @@ func StartProxy(t testing.TB, addr string) *Proxy {
 		t.Fatalf("start proxy: %v", err)
 	}
 	p := &Proxy{listener: listener, upstream: addr, conns: make(map[*net.TCPConn]bool)}
+	p.start(t)
+	return p
+}
+
+func (p *Proxy) start(t testing.TB) {
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
-		_ = listener.Close()
+		_ = p.listener.Close()
 		p.Cut()
 		p.wg.Wait()
 	})
-	return p
 }
 
 // Addr is the proxy's host:port.
@@ -147,6 +152,9 @@ func (p *Proxy) join(client, server *net.TCPConn) {
 func (p *Proxy) copy(from, to *net.TCPConn, far way) {
 	near := gate{p, to}
 	var out io.Writer = near
+	if p.ports != nil && from.RemoteAddr().String() == p.upstream {
+		out = &announcer{to: near, ports: p.ports}
+	}
 	if far.delay > 0 {
 		far.pieces = make(chan piece, 1024)
 		var there sync.WaitGroup

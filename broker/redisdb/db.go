@@ -45,11 +45,13 @@ var (
 
 // DB is a connection to the store. It is safe for concurrent use.
 type DB struct {
-	client redis.UniversalClient
-	log    *slog.Logger
-	prefix string // of every key and channel
-	tls    TLS
-	trials []Trial
+	client atomic.Pointer[redis.UniversalClient]
+	// cluster makes a client for a Cluster from a URL that does not name one, nil for other URLs.
+	cluster func() (redis.UniversalClient, error)
+	log     *slog.Logger
+	prefix  string // of every key and channel
+	tls     TLS
+	trials  []Trial
 	// replicas is how many of them confirm a call.
 	replicas int
 	sentinel bool         // the store is a Sentinel group
@@ -77,10 +79,10 @@ type DB struct {
 
 // Open parses url and starts connecting. Its forms are
 //
-//	redis://[user:password@]host[:port][/db]     one Redis; rediss:// with TLS
+//	redis://[user:password@]host[:port][/db]     one Redis, or any node of a Cluster; rediss:// with TLS
 //	unix://[user:password@]/path/to.sock[?db=n]  one Redis on a socket
 //	redis://sentinel:26379/db?master_name=name[&addr=host:port…]
-//	redis://node:6379?addr=host:port[&addr=…]    a Cluster
+//	redis://node:6379?addr=host:port[&addr=…]    a Cluster, by several of its nodes
 //
 // with the query options of go-redis. Only a malformed URL is an error, and its text never shows a
 // password. A server may start before its store does; Ready tells whether the store is available.
@@ -105,14 +107,17 @@ func Open(url string, log *slog.Logger, options ...Option) (*DB, error) {
 	for _, option := range options {
 		option(db)
 	}
-	var err error
-	if db.client, err = newClient(ctx, url, db.tls); err != nil {
+	client, err := newClient(ctx, url, db.tls)
+	if err != nil {
 		cancel()
 		return nil, err
 	}
-	db.awaitReplicas()
+	db.setClient(client)
+	if isSingle(url) {
+		db.cluster = func() (redis.UniversalClient, error) { return newClusterClient(ctx, url, db.tls) }
+	}
 	db.sentinel = isSentinel(url)
-	db.flights = flights(db.client)
+	db.flights = flights(client)
 	db.down.Store(&errStarting)
 	db.wg.Go(db.flush)
 	db.wg.Go(db.monitor)
@@ -156,7 +161,7 @@ func (db *DB) Key(name string) string { return db.prefix + name }
 // Part names the server that has a key: a master of a Cluster, as far as is known. It is empty where one
 // server has all keys.
 func (db *DB) Part(key string) string {
-	cluster, ok := db.client.(*redis.ClusterClient)
+	cluster, ok := db.Client().(*redis.ClusterClient)
 	if !ok {
 		return ""
 	}
@@ -172,7 +177,14 @@ func (db *DB) Part(key string) string {
 // Client returns the client for commands that do not share pipelines. It does not retry: after an
 // error, the command may or may not have been executed. Without a deadline in the context, a command
 // ends within about 7 s.
-func (db *DB) Client() redis.UniversalClient { return db.client }
+//
+// The client of a Cluster that the URL does not show as one replaces another client before the DB is ready.
+func (db *DB) Client() redis.UniversalClient { return *db.client.Load() }
+
+func (db *DB) setClient(client redis.UniversalClient) {
+	db.awaitReplicas(client)
+	db.client.Store(&client)
+}
 
 // Close fails waiting calls with ErrClosed, closes all connections and joins the goroutines. It waits
 // up to 1.5 s for a pipeline in flight. A second call does nothing.
@@ -183,7 +195,7 @@ func (db *DB) Close() error {
 	db.cancel()
 	db.wg.Wait()
 	db.queue.refused.Wait()
-	if err := db.client.Close(); err != nil {
+	if err := db.Client().Close(); err != nil {
 		return fmt.Errorf("redis: close: %w", err)
 	}
 	return nil

@@ -56,10 +56,10 @@ func flights(client redis.UniversalClient) int {
 func (db *DB) connectAhead() error {
 	ctx, cancel := context.WithTimeout(db.ctx, connectTimeout)
 	defer cancel()
-	if cluster, ok := db.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, db.connectAll)
-	}
-	if client, ok := db.client.(*redis.Client); ok {
+	switch client := db.Client().(type) {
+	case *redis.ClusterClient:
+		return client.ForEachMaster(ctx, db.connectAll)
+	case *redis.Client:
 		return db.connectAll(ctx, client)
 	}
 	return nil

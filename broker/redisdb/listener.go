@@ -17,13 +17,15 @@ type Listener struct {
 	db     *DB
 	seal   *seal
 	pubsub *redis.PubSub
+	shard  bool // of a Cluster: its channels are sharded
 	ctx    context.Context
 	cancel context.CancelFunc
 	once   sync.Once
 }
 
-// Listen connects, within 6 s. The Listener must be closed before the DB.
-func (db *DB) Listen(ctx context.Context) (*Listener, error) {
+// Listen connects to a node, within 6 s. From a node of Home the Listener gets sharded channels, from the
+// zero Node ordinary ones. It must be closed before the DB.
+func (db *DB) Listen(ctx context.Context, node Node) (*Listener, error) {
 	if db.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
@@ -31,7 +33,12 @@ func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 	dial := context.WithValue(ctx, sealed{}, once)
 	dial, cancelDial := context.WithTimeout(dial, connectTimeout)
 	defer cancelDial()
-	l := &Listener{db: db, seal: once, pubsub: db.client.Subscribe(dial)}
+	l := &Listener{db: db, seal: once, shard: node.client != nil}
+	if l.shard {
+		l.pubsub = node.client.Subscribe(dial)
+	} else {
+		l.pubsub = db.Client().Subscribe(dial)
+	}
 	err := l.pubsub.Ping(dial) // connects
 	once.closed.Store(true)
 	if err != nil {
@@ -42,15 +49,33 @@ func (db *DB) Listen(ctx context.Context) (*Listener, error) {
 	return l, nil
 }
 
-// Subscribe subscribes to channels. Receive returns a *redis.Subscription for each. Writing takes at
-// most 2.5 s.
+// Subscribe subscribes to channels, if any. Receive returns a *redis.Subscription for each, or an error
+// for which Elsewhere is true. Writing takes at most 2.5 s.
 func (l *Listener) Subscribe(channels ...string) error {
-	return l.failed(l.pubsub.Subscribe(l.ctx, channels...))
+	return l.each(channels, l.pubsub.Subscribe, l.pubsub.SSubscribe)
 }
 
-// Unsubscribe unsubscribes from channels.
+// Unsubscribe unsubscribes from channels, if any. It is confirmed in the same way. The server of a shard
+// may do it by itself, when the slot of a channel leaves it.
 func (l *Listener) Unsubscribe(channels ...string) error {
-	return l.failed(l.pubsub.Unsubscribe(l.ctx, channels...))
+	return l.each(channels, l.pubsub.Unsubscribe, l.pubsub.SUnsubscribe)
+}
+
+// each calls f with all the channels, or sharded with one after the other, because a command may only
+// have channels of one slot.
+func (l *Listener) each(channels []string, f, sharded func(context.Context, ...string) error) error {
+	switch {
+	case len(channels) == 0:
+		return nil
+	case !l.shard:
+		return l.failed(f(l.ctx, channels...))
+	}
+	for _, channel := range channels {
+		if err := sharded(l.ctx, channel); err != nil {
+			return l.failed(err)
+		}
+	}
+	return nil
 }
 
 // Ping sends a ping, which Receive answers with a *redis.Pong.

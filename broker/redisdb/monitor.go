@@ -104,7 +104,6 @@ func (db *DB) setDown(err error) {
 // hint explains errors of the store that do not say what is wrong.
 func hint(err error) string {
 	for prefix, what := range map[string]string{
-		"MOVED ":    "this is one node of a Cluster, whose URL has ?addr= with another: ",
 		"NOPERM ":   "the user lacks a permission: ",
 		"READONLY ": "this is a replica, or has become one: ",
 	} {
@@ -128,7 +127,7 @@ func (db *DB) setUp() {
 func (db *DB) warnOfEviction() {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
-	info, err := db.client.Info(ctx, "memory").Result()
+	info, err := db.Client().Info(ctx, "memory").Result()
 	if err != nil {
 		return
 	}
@@ -156,8 +155,13 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	ctx, cancel := context.WithTimeout(db.ctx, timeout)
 	defer cancel()
-	var client redis.UniversalClient = db.client
-	if cluster, ok := db.client.(*redis.ClusterClient); ok {
+	if connect {
+		if err := db.recognize(ctx); err != nil {
+			return err
+		}
+	}
+	var client redis.UniversalClient = db.Client()
+	if cluster, ok := client.(*redis.ClusterClient); ok {
 		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() })
 		if err != nil {
 			return err
@@ -195,7 +199,7 @@ func (db *DB) ask(full, connect bool) error {
 
 // lookForPrimary finds out where the primary of a Sentinel group is.
 func (db *DB) lookForPrimary(ctx context.Context) {
-	client, ok := db.client.(*redis.Client)
+	client, ok := db.Client().(*redis.Client)
 	if !ok {
 		return
 	}
@@ -220,7 +224,7 @@ func (db *DB) try(full bool) error {
 	if len(cmds) == 0 {
 		return nil
 	}
-	pipe := db.client.Pipeline()
+	pipe := db.Client().Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...) // this only appends
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err

@@ -7,21 +7,25 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Once executes cmds in their own pipeline, each at most once: unlike Submit, it never sends them
-// again. After an error, some may not have been executed. The cmds must not need a particular node of
-// a Cluster, because all go to the same one. ctx should have a deadline.
+// Once executes cmds in pipelines of their own, each at most once: unlike Submit, it never sends them
+// again. After an error, some may not have been executed. In a Cluster each goes to the master that has
+// its first argument's slot according to the map of the Cluster, and is lost where the map is wrong. ctx
+// should have a deadline.
 func (db *DB) Once(ctx context.Context, cmds ...redis.Cmder) error {
-	var node redis.UniversalClient = db.client
-	if cluster, ok := node.(*redis.ClusterClient); ok { // a cluster client would repeat commands
-		one, err := cluster.MasterForKey(ctx, "once")
-		if err != nil {
-			return unavailable(err)
-		}
-		node = one
+	switch client := db.Client().(type) {
+	case *redis.ClusterClient: // which itself would repeat commands
+		return onEachNode(ctx, client, cmds, func(node *redis.Client, cmds []redis.Cmder) error {
+			return once(ctx, node, cmds)
+		})
+	default:
+		return once(ctx, client, cmds)
 	}
-	pipe := node.Pipeline()
+}
+
+func once(ctx context.Context, client redis.UniversalClient, cmds []redis.Cmder) error {
+	pipe := client.Pipeline()
 	_ = pipe.BatchProcess(ctx, cmds...) // this only appends
-	if _, err := pipe.Exec(ctx); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil && !Elsewhere(err) {
 		return fmt.Errorf("redis: %w", err)
 	}
 	return nil

@@ -75,10 +75,11 @@ func (db *DB) Do(ctx context.Context, cmds ...redis.Cmder) error {
 
 // flight is one pipeline on its way to the store and back.
 type flight struct {
-	pipe  redis.Pipeliner
-	batch []call
-	cmds  []redis.Cmder // of batch
-	err   error         // what Exec returned
+	client redis.UniversalClient
+	pipe   redis.Pipeliner // of client
+	batch  []call
+	cmds   []redis.Cmder // of batch
+	err    error         // what Exec returned
 }
 
 // flusher is the state of the goroutine that sends calls and settles them.
@@ -190,12 +191,15 @@ func (f *flusher) fill() *flight {
 
 // flight returns an empty flight.
 func (f *flusher) flight() *flight {
+	client := f.db.Client()
 	if n := len(f.spare); n > 0 {
 		fl := f.spare[n-1]
 		f.spare = f.spare[:n-1]
-		return fl
+		if fl.client == client {
+			return fl
+		}
 	}
-	return &flight{pipe: f.db.client.Pipeline()}
+	return &flight{client: client, pipe: client.Pipeline()}
 }
 
 // fly sends the batch and waits for the replies.

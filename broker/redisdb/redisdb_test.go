@@ -396,7 +396,7 @@ func TestClose(t *testing.T) {
 	if err := db.Do(within(t, time.Second), incr("n")); !errors.Is(err, redisdb.ErrClosed) {
 		t.Errorf("Do after Close: %v", err)
 	}
-	if _, err := db.Listen(within(t, time.Second)); !errors.Is(err, redisdb.ErrClosed) {
+	if _, err := db.Listen(within(t, time.Second), redisdb.Node{}); !errors.Is(err, redisdb.ErrClosed) {
 		t.Errorf("Listen after Close: %v", err)
 	}
 	if err := db.Ready(); !errors.Is(err, redisdb.ErrClosed) {
@@ -435,7 +435,7 @@ func TestListenerNeverReconnects(t *testing.T) {
 	server := startRedis(t)
 	proxy := brokertest.StartProxy(t, server.Addr())
 	db := openReady(t, "redis://"+proxy.Addr())
-	l, err := db.Listen(within(t, time.Second))
+	l, err := db.Listen(within(t, time.Second), redisdb.Node{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,13 +38,13 @@ type replication int
 // confirmed marks, in the context of a pipeline, that it has to wait.
 type confirmed struct{}
 
-// awaitReplicas puts the hook into a client.
-func (db *DB) awaitReplicas() {
+// awaitReplicas puts the hook into a client that is not used yet.
+func (db *DB) awaitReplicas(client redis.UniversalClient) {
 	if db.replicas == 0 {
 		return
 	}
 	hook := replication(db.replicas)
-	switch c := db.client.(type) {
+	switch c := client.(type) {
 	case *redis.ClusterClient:
 		c.OnNewNode(func(node *redis.Client) { node.AddHook(hook) })
 	case *redis.Client:

@@ -45,7 +45,7 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 	case query.Has("master_name"):
 		o, err := redis.ParseFailoverURL(rawURL)
 		if err != nil {
-			return nil, masked(query, err)
+			return nil, masked(rawURL, err)
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
 		base := o.TLSConfig
@@ -54,21 +54,11 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 		o.DisableIdentity = true
 		return redis.NewFailoverClient(o), nil // does not use maintenance notifications
 	case query.Has("addr"):
-		o, err := redis.ParseClusterURL(rawURL)
-		if err != nil {
-			return nil, masked(query, err)
-		}
-		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
-		base := o.TLSConfig
-		o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
-		o.ContextTimeoutEnabled = true
-		o.DisableIdentity = true
-		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-		return redis.NewClusterClient(o), nil
+		return newClusterClient(lifetime, rawURL, files)
 	default:
 		o, err := redis.ParseURL(rawURL)
 		if err != nil {
-			return nil, masked(query, err)
+			return nil, masked(rawURL, err)
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
 		base := o.TLSConfig
@@ -84,6 +74,27 @@ func newClient(lifetime context.Context, rawURL string, files TLS) (redis.Univer
 func isSentinel(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	return err == nil && u.Query().Has("master_name")
+}
+
+// newClusterClient makes the client of a Cluster.
+func newClusterClient(lifetime context.Context, rawURL string, files TLS) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(rawURL)
+	if err != nil {
+		return nil, masked(rawURL, err)
+	}
+	bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetries, &o.DialerRetries, &o.Protocol)
+	base := o.TLSConfig
+	o.Dialer = dialer(lifetime, o.DialTimeout, func() (*tls.Config, error) { return files.config(base) })
+	o.ContextTimeoutEnabled = true
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClusterClient(o), nil
+}
+
+// isSingle reports whether a valid URL names one server, which may be a node of a Cluster.
+func isSingle(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	return err == nil && u.Scheme != "unix" && !u.Query().Has("master_name") && !u.Query().Has("addr")
 }
 
 // bound sets short timeouts where the URL sets none, and disables go-redis's retries, because this
@@ -110,9 +121,9 @@ func suspicious(u *url.URL) bool {
 }
 
 // masked returns a parser's error, unless it may contain a secret.
-func masked(query url.Values, err error) error {
+func masked(rawURL string, err error) error {
 	var urlErr *url.Error
-	if query.Has("password") || errors.As(err, &urlErr) {
+	if strings.Contains(rawURL, "password=") || errors.As(err, &urlErr) {
 		return fmt.Errorf("redis: malformed URL: %w", errURL)
 	}
 	return fmt.Errorf("redis: malformed URL: %s", strings.TrimPrefix(err.Error(), "redis: "))
