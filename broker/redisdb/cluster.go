@@ -53,18 +53,18 @@ func Elsewhere(err error) bool {
 }
 
 // recognize replaces the client for a single Redis by one for a Cluster if the server says that it is a
-// node of one.
-func (db *DB) recognize(ctx context.Context) error {
+// node of one. asked says that the connection stands since.
+func (db *DB) recognize(ctx context.Context) (asked bool, err error) {
 	client, ok := db.Client().(*redis.Client)
 	if !ok || db.cluster == nil {
-		return nil
+		return false, nil
 	}
 	reply, err := client.Do(ctx, "hello").Slice()
 	switch {
 	case err != nil && isReply(err):
-		return nil // it has no HELLO, or the user no right to it
+		return true, nil // it has no HELLO, or the user no right to it
 	case err != nil:
-		return err
+		return false, err
 	}
 	for i := 0; i+1 < len(reply); i += 2 {
 		if reply[i] != "mode" || reply[i+1] != "cluster" {
@@ -72,13 +72,13 @@ func (db *DB) recognize(ctx context.Context) error {
 		}
 		cluster, err := db.cluster()
 		if err != nil {
-			return fmt.Errorf("redis: this is a node of a Cluster: %w", err)
+			return false, fmt.Errorf("redis: this is a node of a Cluster: %w", err)
 		}
 		db.setClient(cluster)
 		db.log.Info("the store is a Redis Cluster")
-		return client.Close()
+		return false, client.Close()
 	}
-	return nil
+	return true, nil
 }
 
 // onEachNode groups cmds by the master of a Cluster that has their first key, and calls f with each

@@ -155,8 +155,10 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	ctx, cancel := context.WithTimeout(db.ctx, timeout)
 	defer cancel()
+	asked := false
 	if connect {
-		if err := db.recognize(ctx); err != nil {
+		var err error
+		if asked, err = db.recognize(ctx); err != nil {
 			return err
 		}
 	}
@@ -178,7 +180,7 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	db.sync(t, before, after)
 	trip := after - before
-	if connect {
+	if connect && !asked {
 		trip /= 3 // for connecting, HELLO, and the question
 	}
 	if db.trips.add(trip); db.distant() {
