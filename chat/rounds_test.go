@@ -183,10 +183,10 @@ func TestRounds(t *testing.T) {
 			"zadd rpush pexpire", "lrange pttl | subscribe | zadd enter", "lrange pttl | subscribe | zadd take",
 		}},
 		{"Cluster, which keeps logs and queue apart", nika, nil, plain, "", [3]int{0, 0, 0}, true, []string{
-			"rpush pexpire", "subscribe | rpushx pexpire | add", "rpushx pexpire | taken | publish", "pexpire lrange", "pexpire lrange",
+			"rpush pexpire", "subscribe | rpushx pexpire | add", "rpushx pexpire | taken | spublish", "pexpire lrange", "pexpire lrange",
 		}},
 		{"Cluster, tokens", nika, vika, plain, "", [3]int{0, 0, 0}, true, []string{
-			"rpush pexpire", "subscribe | rpushx pexpire | add", "claim | rpushx pexpire | taken | publish", "pexpire lrange", "pexpire lrange",
+			"rpush pexpire", "subscribe | rpushx pexpire | add", "claim | rpushx pexpire | taken | spublish", "pexpire lrange", "pexpire lrange",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,6 +56,9 @@ func (q *Queue) put(ctx context.Context, e *Entries) (int64, error) {
 // together runs an operation on the queue and the log, false if the store keeps them
 // apart.
 func (q *Queue) together(ctx context.Context, e *Entries, operation string, args ...any) (parts []any, ok bool, err error) {
+	if q.cfg.DB.Cluster() {
+		q.apart.Store(true)
+	}
 	if q.apart.Load() {
 		return nil, false, nil
 	}

@@ -121,19 +121,6 @@ func (w *world) within(limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// TestScenarioClusterAsOneNode: a Cluster whose URL names one node as if it were
-// alone is told apart, in the store's words.
-func TestScenarioClusterAsOneNode(t *testing.T) {
-	t.Parallel()
-	p := place{open: at(brokertest.StartRedisCluster(t).Node())}
-	w := &world{T: t}
-	w.deployment = p.launch(t, func(cfg *backend.Config) { cfg.MetricsAddr = "127.0.0.1:0" })
-	w.eventually("the operator is told", func() bool {
-		r := w.get(w.backends[0].MetricsAddr(), "/readyz")
-		return r.status == http.StatusServiceUnavailable && strings.Contains(string(r.body), "MOVED") && strings.Contains(string(r.body), "?addr=")
-	})
-}
-
 // leastACL is the user that the page of operation gives.
 func leastACL(w *world) string {
 	w.Helper()
