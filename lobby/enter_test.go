@@ -19,16 +19,14 @@ func TestEnterAndTake(t *testing.T) {
 		"in process":                       func(t *testing.T) string { return brokertest.StartEmbeddedRedis(t).URL() },
 		"redis-server":                     func(t *testing.T) string { return brokertest.StartRedisServer(t).URL() },
 		"Cluster":                          func(t *testing.T) string { return brokertest.StartRedisCluster(t).URL() },
-		"Cluster of which a node is named": func(t *testing.T) string { return brokertest.StartRedisServer(t, "--cluster-enabled", "yes").URL() },
+		"Cluster of which a node is named": func(t *testing.T) string { return brokertest.StartRedisCluster(t).Node() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, db := queueAt(t, url(t), slow)
-			store := db.Client()
-			if name == "Cluster of which a node is named" {
-				if err := store.Do(t.Context(), "cluster", "addslotsrange", 0, 16383).Err(); err != nil {
-					t.Fatal(err)
-				}
+			if err := db.AwaitTime(t.Context()); err != nil { // until then it may not be known as a Cluster
+				t.Fatal(err)
 			}
+			store := db.Client()
 			eventually(t, "every node takes writes", func() bool {
 				for n := range 30 {
 					if store.Set(t.Context(), fmt.Sprint("any ", n), "", 0).Err() != nil {
