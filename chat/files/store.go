@@ -5,6 +5,8 @@
 // recognise leftovers. Each file has two objects, below folders of two hex digits: its content
 // at <chatId>-<fileId>, so that a chat's files are found together, and its description at
 // <fileId>. A chat whose files outlive it has an object <chatId>-kept.
+//
+// gocloud.dev/blob with its S3 client makes a binary 12 MB larger, or 9 MB without symbols.
 package files
 
 import (
