@@ -191,6 +191,7 @@ var archiveRoutes = scenarios{
 		user.expect("UserJoined", v.pending())
 		user.ignoreRest()
 		user.say("where is my Zwiebelkuchen?")
+		user.expectPast("ChatMessage") // then it is in the history
 		support := w.chat(v)
 		support.joinsWith("Support", "notes", "rating", "close", "messageId", "receipts")
 		v.supportName = "Vika"
