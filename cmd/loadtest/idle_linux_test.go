@@ -101,7 +101,8 @@ func TestIdleStops(t *testing.T) {
 	require.Equal(t, exitFaults, code)
 	require.Len(t, s.Faults, 1, s.Faults)
 	require.Contains(t, s.Faults[0], " connections: a ")
-	require.Contains(t, s.Faults[0], "503 Service Unavailable")
+	// A server that is full may close before it has read all that was sent, which destroys its answer.
+	require.Regexp(t, "503 Service Unavailable|connection reset by peer", s.Faults[0])
 	require.LessOrEqual(t, s.Connections, 20)
 	require.Positive(t, s.Connections)
 }
