@@ -1,7 +1,6 @@
 package archive_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -36,11 +35,21 @@ func furnish(t *testing.T, a *archive.Archive, from, to int) {
 // backupTables are all that is to come back.
 var backupTables = []string{"livesupport_schema", "chats", "logs", "agents", "forgotten_chats", "forgotten_users", "messages"}
 
-// A backup of PostgreSQL is taken and restored as cmd/deploy/README.md says: dump, drop, restore,
-// compare. What ends while the database is not there is archived when it is back.
+// A backup of PostgreSQL is taken and restored with the lines of cmd/deploy/README.md: dump, drop,
+// restore, compare. What ends while the database is not there is archived when it is back.
 func TestBackupPostgres(t *testing.T) {
 	server := archivetest.StartPostgres(t)
-	url := server.NewDatabase()
+	folder := t.TempDir()
+	run := func(lines ...string) {
+		t.Helper()
+		cmd := server.Shell(strings.Join(lines, "\n"))
+		cmd.Dir, cmd.Env = folder, append(cmd.Env, "ARCHIVE_URL="+server.URL("livesupport"))
+		if _, err := output(cmd); err != nil {
+			t.Fatalf("%q: %v", lines, err)
+		}
+	}
+	run("createdb --owner=livesupport livesupport")
+	url := server.URL("livesupport")
 	a := open(t, archive.Config{URL: url})
 	furnish(t, a, 0, 200)
 	if err := errors.Join(
@@ -52,36 +61,56 @@ func TestBackupPostgres(t *testing.T) {
 	before := archive.Rows(t, url, backupTables...)
 	schema := archive.Schema(t, url)
 
-	run := func(stdin []byte, name string, args ...string) []byte {
-		t.Helper()
-		cmd := server.Command(name, args...)
-		cmd.Stdin = bytes.NewReader(stdin)
-		out, err := output(cmd)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return out
-	}
-	postgres, restored := server.URL("postgres"), server.URL("restored")
-	name := strings.TrimSuffix(filepath.Base(url), "?sslmode=disable")
-	dump := run(nil, "pg_dump", "--format=custom", url)
-	run(nil, "psql", postgres, "-c", "DROP DATABASE "+name+" WITH (FORCE)")
+	dump, restore := backupLines(t)
+	run(dump...)
+	run(`psql postgres -c "DROP DATABASE livesupport WITH (FORCE)"`)
 	late := begin("late", 0).waits(1).user(2, "written meanwhile").ends(300)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := a.Take(ctx, []follow.Log{late}); !errors.Is(err, follow.ErrAway) {
 		t.Fatalf("without a database: %v", err)
 	}
-	run(nil, "createdb", "--maintenance-db="+postgres, "restored")
-	run(dump, "pg_restore", "--exit-on-error", "--dbname="+restored)
-	run(nil, "psql", restored, "-c", "ANALYZE")
-	compare(t, before, archive.Rows(t, restored, backupTables...))
-	if got := archive.Schema(t, restored); !slices.Equal(got, schema) {
-		t.Errorf("the schema is %q, and was %q", got, schema)
-	}
-	run(nil, "psql", postgres, "-c", "ALTER DATABASE restored RENAME TO "+name)
+	run(restore...)
 	takeWhenBack(t, a, late)
 	worksOn(t, a)
+	if err := errors.Join(a.Forget(t.Context(), chatID("late")), a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	after := archive.Rows(t, url, backupTables...)
+	after["forgotten_chats"] = slices.DeleteFunc(after["forgotten_chats"], func(row string) bool { return strings.Contains(row, chatID("late")) })
+	compare(t, before, after)
+	if got := archive.Schema(t, url); !slices.Equal(got, schema) {
+		t.Errorf("the schema is %q, and was %q", got, schema)
+	}
+	// A later version changes the tables.
+	archive.Execute(t, url, "ALTER TABLE chats ADD COLUMN later INTEGER")
+	archive.Execute(t, url, "CREATE TABLE later (id INTEGER)")
+}
+
+// backupLines returns the lines of cmd/deploy/README.md that take a backup of PostgreSQL, and
+// those that restore it.
+func backupLines(t *testing.T) (dump, restore []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../cmd/deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n### Backup and restore\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		line, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
+		switch {
+		case !indented || strings.HasPrefix(line, "sqlite3"):
+		case strings.HasPrefix(line, "pg_dump"):
+			dump = append(dump, line)
+		default:
+			restore = append(restore, line)
+		}
+	}
+	if len(dump) == 0 || len(restore) < 3 {
+		t.Fatalf("the page has the lines %q and %q", dump, restore)
+	}
+	return dump, restore
 }
 
 // A backup of SQLite is taken while chats are archived. It has all that was there before,

@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
+	osuser "os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,6 +24,10 @@ import (
 // RequirePostgres is the variable that, if set to 1, makes tests fail instead of being
 // skipped if PostgreSQL is missing.
 const RequirePostgres = "LIVESUPPORT_REQUIRE_POSTGRES"
+
+// administrator may do everything on the server. user owns the databases, and has no other
+// rights, as in a deployment.
+const administrator, user = "postgres", "livesupport"
 
 // Postgres is a server of its own on a free port.
 type Postgres struct {
@@ -65,12 +69,13 @@ func StartPostgresIn(t testing.TB, dir string, settings ...string) *Postgres {
 	t.Cleanup(func() { _ = os.RemoveAll(p.dir) })
 	p.own()
 	data := filepath.Join(p.dir, "data")
-	if out, err := p.Command("initdb", "-D", data, "-U", "livesupport", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
+	if out, err := p.command("initdb", "-D", data, "-U", administrator, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	p.port = freePort(t)
 	t.Cleanup(p.Stop)
 	p.Start()
+	p.execute("CREATE ROLE " + user + " LOGIN")
 	return p
 }
 
@@ -88,7 +93,7 @@ func (p *Postgres) credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	other, err := user.Lookup("postgres")
+	other, err := osuser.Lookup("postgres")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -97,12 +102,20 @@ func (p *Postgres) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// Command returns a program of the server's version, such as pg_dump, to run as the server's
-// user.
-func (p *Postgres) Command(name string, args ...string) *exec.Cmd {
+// command returns a program of the server, to run as the server's user.
+func (p *Postgres) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(p.bin, name), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.credential()}
+	return cmd
+}
+
+// Shell returns a line for the shell of an administrator, who has the programs of the server's
+// version, such as pg_dump, and may do everything on the server.
+func (p *Postgres) Shell(line string) *exec.Cmd {
+	cmd := exec.Command("/bin/sh", "-ec", line)
+	cmd.Env = append(os.Environ(), "PATH="+p.bin+":"+os.Getenv("PATH"),
+		"PGHOST=127.0.0.1", "PGPORT="+strconv.Itoa(p.port), "PGUSER="+administrator)
 	return cmd
 }
 
@@ -114,7 +127,7 @@ func (p *Postgres) Start() {
 	for _, s := range p.settings {
 		args = append(args, "-c", s)
 	}
-	p.cmd = p.Command("postgres", args...)
+	p.cmd = p.command("postgres", args...)
 	log := &strings.Builder{}
 	p.cmd.Stderr = log
 	if err := p.cmd.Start(); err != nil {
@@ -128,7 +141,7 @@ func (p *Postgres) Start() {
 	}()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		conn, err := pgx.Connect(ctx, p.url(administrator, "postgres"))
 		if err == nil {
 			err = conn.Close(ctx)
 		}
@@ -173,9 +186,11 @@ func (p *Postgres) Runs() bool {
 	}
 }
 
-// URL returns the URL of a database.
-func (p *Postgres) URL(database string) string {
-	return fmt.Sprintf("postgres://livesupport@127.0.0.1:%d/%s?sslmode=disable", p.port, database)
+// URL returns the URL of a database for its owner, who has no other rights.
+func (p *Postgres) URL(database string) string { return p.url(user, database) }
+
+func (p *Postgres) url(user, database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", user, p.port, database)
 }
 
 // Addr returns the server's host:port.
@@ -184,18 +199,24 @@ func (p *Postgres) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.
 // NewDatabase makes an empty database and returns its URL.
 func (p *Postgres) NewDatabase() string {
 	p.t.Helper()
+	name := fmt.Sprintf("archive%d", p.databases.Add(1))
+	p.execute("CREATE DATABASE " + name + " OWNER " + user)
+	return p.URL(name)
+}
+
+// execute executes a statement as the administrator.
+func (p *Postgres) execute(statement string) {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	name := fmt.Sprintf("archive%d", p.databases.Add(1))
-	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	conn, err := pgx.Connect(ctx, p.url(administrator, "postgres"))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+	if _, err := conn.Exec(ctx, statement); err != nil {
 		p.t.Fatal(err)
 	}
-	return p.URL(name)
 }
 
 func freePort(t testing.TB) int {
