@@ -12,7 +12,8 @@ import (
 type chatTest struct {
 	*load
 	options  chatOptions
-	planned  int // messages
+	features []string // that both sides list in their Joins
+	planned  int      // messages
 	chats    []*conversation
 	openings openings
 
@@ -22,6 +23,7 @@ type chatTest struct {
 	open, sent, unsent    atomic.Int64
 	heard, refusals       atomic.Int64 // different messages at either side; messages refused
 	unexpected, backwards atomic.Int64
+	typed                 atomic.Int64 // Typings that came to the other side
 	measuredFrom          atomic.Int64 // messages due from then on count for the latencies
 	sendingFor            time.Duration
 
@@ -167,7 +169,7 @@ func (t *chatTest) openChat(ctx context.Context, index int, desks []*desk) (*con
 		return nil, err
 	}
 	joined := time.Now()
-	if _, err := user.socket.ask(userJoin(id), "UserJoined"); err != nil {
+	if _, err := user.socket.ask(userJoin(id, t.features...), "UserJoined"); err != nil {
 		return nil, err
 	}
 	t.openings.join.record(time.Since(began))
@@ -185,7 +187,7 @@ func (t *chatTest) openChat(ctx context.Context, index int, desks []*desk) (*con
 	if err != nil {
 		return nil, err
 	}
-	m, err := support.socket.ask(t.supportJoin(id), "SupportJoinedUser")
+	m, err := support.socket.ask(t.supportJoin(id, t.features...), "SupportJoinedUser")
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +257,11 @@ func (p *participant) hear(text []byte) {
 		p.refused++
 		t.refusals.Add(1)
 		t.noteRefusal(m.Args.Code)
+		return
+	case m.Type == "Typing" && len(t.features) > 0:
+		if m.Args.Typing {
+			t.typed.Add(1)
+		}
 		return
 	case m.Type != "ChatMessage":
 		t.unexpected.Add(1)

@@ -68,6 +68,8 @@ func parse(args []string) (options, error) {
 		Chat  chatOptions  `cmd:"" default:"withargs" help:"Send messages in both directions at a fixed rate and check latency, loss, duplicates and order. This is the default."`
 		Idle  idleOptions  `cmd:"" help:"Hold connections that only answer the heartbeat, up to millions, from several processes if needed; some chats may talk meanwhile. For Linux."`
 		Lobby lobbyOptions `cmd:"" help:"Let agents watch the lobby while users arrive, and measure Load, UserJoined and claims."`
+
+		Typing typingOptions `cmd:"" help:"Let both sides of every chat type all the time, and measure what passing that on costs."`
 	}
 	var text bytes.Buffer
 	asked := false
@@ -99,6 +101,9 @@ func parse(args []string) (options, error) {
 	case "lobby":
 		err = line.Lobby.check()
 		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.lobby(ctx, line.Lobby) }
+	case "typing":
+		err = line.Typing.check()
+		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.typing(ctx, line.Typing) }
 	default:
 		err = line.Chat.check()
 		o.test = func(ctx context.Context, l *load) (*Summary, error) { return l.chat(ctx, line.Chat) }

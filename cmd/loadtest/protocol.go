@@ -26,6 +26,7 @@ type message struct {
 		Timestamp string `json:"timestamp"`
 		Code      string `json:"code"`
 		Message   string `json:"message"`
+		Typing    bool   `json:"typing"`
 
 		Messages []struct {
 			From    string `json:"from"`
@@ -94,17 +95,24 @@ func (l *load) register(ctx context.Context, base, name string) (identity, error
 	return id, nil
 }
 
-func userJoin(id identity) []byte {
-	return encode("Join", map[string]any{"userId": id.UserID, "username": id.Username, "from": "User"})
+func userJoin(id identity, features ...string) []byte {
+	return join(map[string]any{"userId": id.UserID, "username": id.Username, "from": "User"}, features)
+}
+
+func join(args map[string]any, features []string) []byte {
+	if len(features) > 0 {
+		args["features"] = features
+	}
+	return encode("Join", args)
 }
 
 // supportJoin leaves the name to the token, if there is one.
-func (l *load) supportJoin(id identity) []byte {
+func (l *load) supportJoin(id identity, features ...string) []byte {
 	args := map[string]any{"userId": id.UserID, "username": id.Username, "from": "Support"}
 	if l.options.AgentToken == "" {
 		args["supportUserName"] = "loadtest"
 	}
-	return encode("Join", args)
+	return join(args, features)
 }
 
 func claim(id identity) []byte {

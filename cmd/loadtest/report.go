@@ -31,6 +31,8 @@ type Summary struct {
 	Lobby *Lobby `json:"lobby,omitempty"`
 	Idle  *Crowd `json:"idle,omitempty"`
 
+	Typing *Typing `json:"typing,omitempty"`
+
 	Faults []string `json:"faults"`
 }
 
@@ -164,11 +166,7 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 		c.PerSecond = float64(c.Sent) / seconds
 	}
 	s.Servers = servers.servers(s.Connections, func(g *gauge) reading { return g.begin })
-	var gross, net float64
-	for _, server := range s.Servers {
-		gross += server.gross
-		net += server.net
-	}
+	gross, net := costs(s.Servers)
 	if c.Sent > 0 {
 		c.CPUMicros, c.CPUMicrosNet = gross*1e6/float64(c.Sent), net*1e6/float64(c.Sent)
 	}
@@ -186,6 +184,15 @@ func (t *chatTest) summary(ctx context.Context, test string, servers *gauges) *S
 		s.fault(c.Planned-c.Sent, "messages could not be sent in time")
 	}
 	return s
+}
+
+// costs are the servers' seconds of CPU time under load, and less what rest would have cost.
+func costs(servers []Server) (gross, net float64) {
+	for _, server := range servers {
+		gross += server.gross
+		net += server.net
+	}
+	return gross, net
 }
 
 // account adds what the two sides of a chat should have and have got.
@@ -373,6 +380,10 @@ func (s *Summary) lines() []string {
 		add("users: %d waited before, %d came, %.0f a second, while %d agents watched; %d were claimed", v.Pending, v.Joins, v.JoinsPerSecond, v.Agents, v.Claims)
 		add("agents' lists: %d missing, %d doubled, %d removed without a claim", v.Missing, v.Doubled, v.Ghosts)
 		add("lobbies' CPU: %.0f µs for a user who comes, %.2f µs for each copy of UserJoined", v.CPUMicrosPerJoin, v.CPUMicrosPerCopy)
+	}
+	if v := s.Typing; v != nil {
+		add("typing: %d sent in %d chats, %d passed on", v.Sent, v.Chats, v.PassedOn)
+		add("chat servers' CPU: %.1f µs each, %.1f µs less what rest costs", v.CPUMicros, v.CPUMicrosNet)
 	}
 	heartbeats := fmt.Sprintf("heartbeats: %d answered", s.Heartbeats.Answered)
 	if s.Heartbeats.MicrosEach > 0 {
