@@ -154,7 +154,7 @@ func (r *room) queueAgain(ctx context.Context) error {
 	r.mu.Lock()
 	after := r.last
 	r.mu.Unlock()
-	entries, err := r.service.logs.Read(ctx, r.chatID, after)
+	entries, err := r.fetch(ctx, after)
 	if errors.Is(err, log.ErrGone) {
 		return nil // the sessions learn of it at the next check for expiry
 	}

@@ -62,7 +62,8 @@ func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error
 		*number.to = *number.from
 	}
 	number := max(m.Delivered, m.Read)
-	known, err := r.learns(ctx, func() bool { return number <= int64(len(r.state.Messages)) })
+	// A number may be that of a message that the store has lost since.
+	known, err := r.learns(ctx, func() bool { return number <= max(r.shown, int64(len(r.state.Messages))) })
 	switch {
 	case err != nil:
 		return err
@@ -70,7 +71,7 @@ func (r *room) receipt(ctx context.Context, s *Session, args *receiptArgs) error
 		return errMark
 	}
 	r.mu.Lock()
-	grown := r.raise(s.role, m, s)
+	grown := r.raise(s.role, r.bounded(m), s)
 	if grown {
 		r.signal(signal{From: s.role, Mark: &r.marks[side(s.role)]})
 	}

@@ -51,6 +51,11 @@ type room struct {
 	typed        typed
 	absence      supportAbsence
 	held         bool // is in Service.held
+	// Since the log has lost its end: how many messages sessions may have been shown, who had the
+	// chat then, and whether a goroutine logs again what was lost of this server's entries.
+	shown      int64
+	hadSupport log.Support
+	restoring  bool
 }
 
 // offer takes an entry of the log with its position, from any source. It applies the next
@@ -65,7 +70,7 @@ func (r *room) offer(seq int64, e log.Event) {
 		r.read(seq)
 	case !r.isKnown(e):
 		// Another entry at a known position: the log has lost its end and grown again.
-		r.last = 0
+		r.last, r.stale = 0, true
 		r.read(seq)
 	}
 }
@@ -285,7 +290,8 @@ func (r *room) fetch(ctx context.Context, after int64) ([]string, error) {
 	entries, err := r.service.logs.Read(ctx, r.chatID, after)
 	if errors.Is(err, log.ErrDiverged) {
 		r.mu.Lock()
-		r.last = 0
+		r.last, r.stale = 0, true
+		r.startReading()
 		r.mu.Unlock()
 		return nil, err
 	}

@@ -189,6 +189,7 @@ func New(cfg Config) *Service {
 	s.start(s.keepServers)
 	s.start(s.tellWritten)
 	s.start(s.keepHeld)
+	s.start(s.keepVerifying)
 	s.start(s.standing.run)
 	return s
 }

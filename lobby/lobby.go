@@ -46,18 +46,19 @@ type Lobby struct {
 	news    chan struct{} // signals that something was published; capacity 1
 	look    chan struct{} // held while reading the queue; capacity 1
 
-	mu      sync.Mutex
-	epoch   string // the picture shows the queue's log up to version
-	version int64
-	pending picture
-	removed map[string]removal // by user id: users who are no longer in the picture
-	step    int64              // counts the broadcasts to agents
-	agents  map[*Agent]struct{}
-	groups  groups
-	changes dueChanges
-	own     recent
-	foreign [][]byte // payloads of the topic that may not be the queue's own
-	staff   staff
+	mu       sync.Mutex
+	epoch    string // the picture shows the queue's log up to version
+	version  int64
+	replaced <-chan struct{} // see redisdb.DB.Replaced
+	pending  picture
+	removed  map[string]removal // by user id: users who are no longer in the picture
+	step     int64              // counts the broadcasts to agents
+	agents   map[*Agent]struct{}
+	groups   groups
+	changes  dueChanges
+	own      recent
+	foreign  [][]byte // payloads of the topic that may not be the queue's own
+	staff    staff
 }
 
 // removal is what a Lobby remembers of a removed user: the steps of the announcement and of
@@ -72,18 +73,19 @@ type removal struct {
 func New(cfg Config) *Lobby {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lobby{
-		cfg:     cfg,
-		stop:    stop,
-		metrics: newMetrics(),
-		news:    make(chan struct{}, 1),
-		look:    make(chan struct{}, 1),
-		pending: newPicture(cfg.Frame),
-		removed: map[string]removal{},
-		agents:  map[*Agent]struct{}{},
-		groups:  groups{},
-		changes: newDueChanges(),
-		own:     newRecent(),
-		staff:   newStaff(),
+		cfg:      cfg,
+		stop:     stop,
+		metrics:  newMetrics(),
+		news:     make(chan struct{}, 1),
+		look:     make(chan struct{}, 1),
+		replaced: cfg.Queue.replaced(),
+		pending:  newPicture(cfg.Frame),
+		removed:  map[string]removal{},
+		agents:   map[*Agent]struct{}{},
+		groups:   groups{},
+		changes:  newDueChanges(),
+		own:      newRecent(),
+		staff:    newStaff(),
 	}
 	l.ended.Go(func() { l.subscribe(ctx) })
 	l.ended.Go(func() { l.follow(ctx) })
@@ -158,6 +160,12 @@ func (l *Lobby) refresh(ctx context.Context) error {
 		return ctx.Err()
 	}
 	l.mu.Lock()
+	select {
+	case <-l.replaced: // the queue's log may have lost its end, and have grown again
+		l.replaced = l.cfg.Queue.replaced()
+		l.version = -1
+	default:
+	}
 	epoch, version, foreign := l.epoch, l.version, len(l.foreign)
 	wanted := l.staff.wanted()
 	l.mu.Unlock()

@@ -107,6 +107,9 @@ func (q *Queue) Close() error {
 	return nil
 }
 
+// replaced is that of the store: see redisdb.DB.
+func (q *Queue) replaced() <-chan struct{} { return q.cfg.DB.Replaced() }
+
 // RenewEvery returns how often a chat server must Renew its waiting users to keep them in
 // the queue.
 func (q *Queue) RenewEvery() time.Duration { return q.renewal }

@@ -301,6 +301,18 @@ func (g *RedisSentinel) Failover(old *RedisServer) {
 	})
 }
 
+// Switch makes the sentinels put a replica in the place of the primary, which lives on and becomes a
+// replica some seconds later. It returns the former primary when the sentinels agree.
+func (g *RedisSentinel) Switch() *RedisServer {
+	g.t.Helper()
+	former := g.primary
+	if reply := g.sentinels[0].ask("SENTINEL FAILOVER main"); !strings.HasPrefix(reply, "+OK") {
+		g.t.Fatalf("SENTINEL FAILOVER: %q", reply)
+	}
+	g.Failover(former)
+	return former
+}
+
 // Restart starts a server of the group again, which is a replica by now.
 func (g *RedisSentinel) Restart(s *RedisServer) {
 	g.t.Helper()

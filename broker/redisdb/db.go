@@ -70,6 +70,8 @@ type DB struct {
 	probe   chan struct{} // makes the monitor probe at once
 	trips   trips
 
+	histories histories
+
 	down   atomic.Pointer[error] // nil if ready
 	offset atomic.Int64          // store clock minus local clock, ns
 	synced atomic.Bool           // offset was measured

@@ -72,11 +72,12 @@ func (db *DB) monitor() {
 		}
 		every := probeEvery
 		down := db.down.Load() != nil
-		err := db.ask(n%fullEvery == 0 || down, down)
+		histories, err := db.ask(n%fullEvery == 0 || down, down)
 		if err != nil {
 			every = probeEveryDown
 			db.setDown(err)
 		} else {
+			db.histories.follow(histories, down)
 			db.setUp()
 		}
 		timer.Reset(every)
@@ -146,9 +147,9 @@ func (db *DB) warnOfEviction() {
 	}
 }
 
-// ask asks the store for its time, and runs the trials. All masters of a Cluster must answer; the
-// clock is always that of the same master. connect allows time for new connections.
-func (db *DB) ask(full, connect bool) error {
+// ask asks the store for its time and its histories, and runs the trials. All masters of a Cluster must
+// answer; the clock is always that of the same master. connect allows time for new connections.
+func (db *DB) ask(full, connect bool) ([]string, error) {
 	timeout := ioTimeout
 	if connect {
 		timeout = connectTimeout
@@ -159,24 +160,34 @@ func (db *DB) ask(full, connect bool) error {
 	if connect {
 		var err error
 		if asked, err = db.recognize(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var client redis.UniversalClient = db.Client()
+	var histories []string
 	if cluster, ok := client.(*redis.ClusterClient); ok {
-		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() })
-		if err != nil {
-			return err
+		var err error
+		if histories, err = historiesOf(ctx, cluster); err != nil {
+			return nil, err
 		}
 		if client, err = cluster.MasterForKey(ctx, "clock"); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	before := time.Since(db.base)
-	t, err := client.Time(ctx).Result()
+	var clock *redis.TimeCmd
+	var data *redis.StringCmd
+	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		clock, data = pipe.Time(ctx), pipe.Info(ctx, "replication")
+		return nil
+	})
 	after := time.Since(db.base)
-	if err != nil {
-		return err
+	if err != nil && !errors.Is(err, data.Err()) || data.Err() != nil && !isReply(data.Err()) {
+		return nil, err
+	}
+	t := clock.Val()
+	if histories == nil {
+		histories = appendHistory(nil, data.Val())
 	}
 	db.sync(t, before, after)
 	trip := after - before
@@ -185,7 +196,7 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	if db.trips.add(trip); db.distant() {
 		if err := db.connectAhead(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if db.sentinel {
@@ -193,10 +204,10 @@ func (db *DB) ask(full, connect bool) error {
 	}
 	if db.replicas > 0 {
 		if err := client.Do(ctx, "wait", 0, 1000).Err(); err != nil { // it may be unknown or forbidden
-			return err
+			return nil, err
 		}
 	}
-	return db.try(full)
+	return histories, db.try(full)
 }
 
 // lookForPrimary finds out where the primary of a Sentinel group is.

@@ -1,6 +1,9 @@
 package log
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // MaxMessages is the maximum number of messages in a chat (web/api/README.md, "Errors and close
 // codes"). It is part of the fold, so all servers must have the same value.
@@ -331,6 +334,14 @@ func (s *State) rate(e Event) Outcome {
 
 // advance keeps the chat's time from running backwards, whatever the servers' clocks say.
 func (s *State) advance(at int64) { s.at = max(s.at, at) }
+
+// Equal reports whether two states have come from the same entries. The first entry may have been
+// replaced meanwhile (Registration).
+func (s *State) Equal(other *State) bool {
+	a, b := *s, *other
+	a.registered.fold, b.registered.fold = 0, 0
+	return reflect.DeepEqual(a, b)
+}
 
 // Time returns the time of the latest entry that advances the chat's time, in microseconds since
 // 1970. Messages to clients about that entry have this timestamp.

@@ -123,7 +123,10 @@ func (tr *traffic) converges(when string, fault, end time.Time) {
 	type floor map[string]int
 	floors := make([]floor, len(tr.chats))
 	for i, c := range tr.chats {
-		floors[i] = floor{"Support": c.user.toldRead(fault.Add(-keptAfter)), "User": c.agent.toldRead(fault.Add(-keptAfter))}
+		floors[i] = floor{}
+		if !tr.world.mayLose { // else only what the log has kept is kept
+			floors[i] = floor{"Support": c.user.toldRead(fault.Add(-keptAfter)), "User": c.agent.toldRead(fault.Add(-keptAfter))}
+		}
 		for role, read := range tr.world.logged(c.ChatID) {
 			floors[i][role] = max(floors[i][role], read)
 		}
@@ -180,8 +183,12 @@ func (tr *traffic) ignorant() (who []string) {
 func (w *world) logged(chatID string) map[string]int {
 	w.Helper()
 	read := map[string]int{}
+	messages := 0
 	for _, e := range w.log(chatID) {
-		if e.Kind == "read" {
+		switch {
+		case e.Kind == "message":
+			messages++
+		case e.Kind == "read" && e.Seq <= messages: // others are of messages that were lost
 			read[e.From] = max(read[e.From], e.Seq)
 		}
 	}

@@ -42,18 +42,19 @@ type scale struct {
 	slots        int           // of a Cluster that move to a new node
 	natsKills    int           // servers of a cluster that are killed
 	natsCuts     int           // links between them that are cut
+	switches     int           // primaries that are replaced while they live
 }
 
 var (
 	short = scale{
 		chats: 30, interval: 200 * time.Millisecond, kills: 3,
 		outages: []time.Duration{time.Second, 8 * time.Second}, outage: 8 * time.Second, away: 12 * time.Second, backlog: 3_000, fault: 7 * time.Second,
-		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second, filed: 1_000, groupBrokers: []string{"redis"}, slots: 400, natsKills: 1, natsCuts: 1,
+		manyChats: 5_000, unjoined: 2_000, mutated: 10_000, hostileTime: 6 * time.Second, guessing: 5 * time.Second, filed: 1_000, groupBrokers: []string{"redis"}, slots: 400, natsKills: 1, natsCuts: 1, switches: 1,
 	}
 	long = scale{
 		chats: 100, interval: 200 * time.Millisecond, kills: 10,
 		outages: []time.Duration{time.Second, 20 * time.Second}, outage: 20 * time.Second, away: time.Minute, backlog: 100_000, fault: 12 * time.Second,
-		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute, filed: 10_000, groupBrokers: brokers, slots: 4096, natsKills: 3, natsCuts: 2,
+		manyChats: 100_000, unjoined: 2_000, mutated: 100_000, hostileTime: 30 * time.Second, guessing: time.Minute, filed: 10_000, groupBrokers: brokers, slots: 4096, natsKills: 3, natsCuts: 2, switches: 3,
 	}
 )
 

@@ -55,6 +55,33 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
+// A primary that lives is replaced (SENTINEL FAILOVER), again and again. It goes on for some seconds as if nothing had
+// happened, and loses what it is told then. So logs are shorter afterwards than what servers have seen of them. With
+// REDIS_WAIT at the number of replicas nothing is confirmed meanwhile, and nothing is lost.
+func TestSentinelSwitch(t *testing.T) {
+	s := begin(t)
+	t.Parallel()
+	for name, env := range map[string][]string{"plain": nil, "with REDIS_WAIT": {"REDIS_WAIT=2"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, group := newSentinelWorld(t, "redis", 2)
+			w.mayLose = env == nil
+			f := w.staff(s, env...)
+			within := electedWithin
+			if !w.mayLose {
+				within *= 2 // the former primary has to follow first, after ten seconds
+			}
+			for range s.switches {
+				began := time.Now()
+				group.Switch()
+				f.recovers("a planned failover", began, within)
+				group.Follow()
+			}
+			f.settles()
+		})
+	}
+}
+
 // refusals counts the messages of these chats that were refused and sent again so far.
 func refusals(chats []*conversation) (n int) {
 	for _, c := range chats {

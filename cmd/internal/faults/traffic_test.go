@@ -148,14 +148,31 @@ func (tr *traffic) flows(when string, within time.Duration) {
 	for i, c := range tr.chats {
 		marks[i] = mark{c.user.written(), c.agent.written()}
 	}
-	eventually(tr.world.T, within, "messages flow "+when, func() bool {
-		for i, c := range tr.chats {
-			if !c.user.has(marks[i].agent+1) || !c.agent.has(marks[i].user+1) {
+	stuck := func(i int) bool {
+		return !tr.chats[i].user.has(marks[i].agent+1) || !tr.chats[i].agent.has(marks[i].user+1)
+	}
+	if !poll(within, func() bool {
+		for i := range tr.chats {
+			if stuck(i) {
 				return false
 			}
 		}
 		return true
-	})
+	}) {
+		for i, c := range tr.chats {
+			if stuck(i) {
+				tr.world.Logf("nothing flows in %s: %s, wants %d; %s, wants %d", c.ChatID, c.user, marks[i].agent+1, c.agent, marks[i].user+1)
+			}
+		}
+		tr.world.Fatalf("not within %v: messages flow %s", within, when)
+	}
+}
+
+// String says how far a participant is.
+func (p *participant) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Sprintf("%s on %s, joined %t, has written %d, of which %d wait, and has seen %q; faults %q", p.role, p.addr, p.joined, p.number, len(p.outbox), p.latest, p.faults)
 }
 
 func (p *participant) written() int {
