@@ -171,6 +171,24 @@ func (a *Archive) keepOpen(ctx context.Context) {
 // use calls f with the database. Its errors wrap follow.ErrAway unless they are about the
 // request.
 func (a *Archive) use(ctx context.Context, f func(c *conn) error) error {
+	c, err := a.try(f)
+	if errors.Is(err, follow.ErrAway) && ctx.Err() != context.Canceled {
+		a.drop(c, err)
+	}
+	return err
+}
+
+// useAtLength is use for what may take longer than ctx allows without a fault of the database.
+func (a *Archive) useAtLength(ctx context.Context, f func(c *conn) error) error {
+	c, err := a.try(f)
+	if errors.Is(err, follow.ErrAway) && ctx.Err() == nil {
+		a.drop(c, err)
+	}
+	return err
+}
+
+// try calls f with the database, if it is open, and returns the database.
+func (a *Archive) try(f func(c *conn) error) (*conn, error) {
 	a.mu.Lock()
 	c, why := a.conn, a.why
 	if c != nil {
@@ -181,7 +199,7 @@ func (a *Archive) use(ctx context.Context, f func(c *conn) error) error {
 		if why == nil {
 			why = errors.New("not open yet")
 		}
-		return fmt.Errorf("%w: %w", follow.ErrAway, why)
+		return nil, fmt.Errorf("%w: %w", follow.ErrAway, why)
 	}
 	err := error(nil)
 	if !c.present() {
@@ -192,19 +210,15 @@ func (a *Archive) use(ctx context.Context, f func(c *conn) error) error {
 	a.users.Done()
 	var own *Error
 	if errors.As(err, &own) || errors.Is(err, ErrNotFound) {
-		return err
+		return c, err
 	}
-	err = away(err)
-	if errors.Is(err, follow.ErrAway) && ctx.Err() != context.Canceled {
-		a.drop(c, err)
-	}
-	return err
+	return c, away(err)
 }
 
-// drop makes keepOpen open a failed database again.
+// drop makes keepOpen open a failed database again, unless c is nil or was dropped before.
 func (a *Archive) drop(c *conn, why error) {
 	a.mu.Lock()
-	if a.conn != c {
+	if c == nil || a.conn != c {
 		a.mu.Unlock()
 		return
 	}
