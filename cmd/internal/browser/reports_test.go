@@ -44,6 +44,22 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// TestReportsOfLongNames: on a phone, figures stand beside a long name, and the name stays while
+// they are scrolled.
+func TestReportsOfLongNames(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, remembers(t))
+	s.holds(past{name: "Nika", agent: "Maximilian-Alexander von und zu Hohenstein", texts: []string{"Hello?", "Hello!"}})
+	agent := s.agent(phone, "Vika")
+	agent.click(`.views [data-view="reports"]`)
+	seen := func(cell string) string {
+		return fmt.Sprintf(`(() => { const cell = $("[aria-labelledby=by-agent] tbody %s"); const sheet = cell.closest(".sheet").getBoundingClientRect(); const { left, right } = cell.getBoundingClientRect(); return left >= sheet.left && right <= sheet.right; })()`, cell)
+	}
+	agent.until("the name and two figures", `$$("[aria-labelledby=by-agent] tbody tr").length === 1 && `+seen("th")+" && "+seen("td:nth-child(2)")+" && "+seen("td:nth-child(3)"))
+	get[any](agent, `$("[aria-labelledby=by-agent] .sheet").scrollLeft = 1000`)
+	agent.until("the name and the last figure", seen("th")+" && "+seen("td:last-child"))
+}
+
 // TestEarlierChats: in a conversation with a visitor whom the site knows stands what
 // they have talked about before.
 func TestEarlierChats(t *testing.T) {
