@@ -28,10 +28,11 @@ type line struct {
 	node     redisdb.Node
 
 	// guarded by topics.mu
-	online bool     // there is a connection
-	todo   []*topic // topics that may need a command on the connection
-	asked  bool     // subscriptions have been requested since one was refused
-	rounds int      // see idle
+	online bool      // there is a connection
+	count  int       // topics on the line
+	todo   []*topic  // topics that may need a command on the connection
+	asked  bool      // subscriptions have been requested since one was refused
+	empty  time.Time // since when the line was seen without topics; see idle
 }
 
 func newLine(ts *topics, parent context.Context) line {
@@ -121,7 +122,7 @@ func (l *line) disconnected() {
 func (ts *topics) turnOff(t *topic) {
 	t.state = off
 	if len(t.subs) == 0 {
-		delete(ts.byName, t.name)
+		ts.remove(t)
 	}
 }
 

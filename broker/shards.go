@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// placeEvery is how often every topic is compared with the map of the Cluster.
-	placeEvery = time.Second
 	// placePause is the time between rounds for topics that were not where the map says. It doubles
 	// up to maxPlacePause while servers refuse subscriptions. placeTimeout bounds a round.
 	placePause    = 25 * time.Millisecond
 	maxPlacePause = 400 * time.Millisecond
 	placeTimeout  = 2 * time.Second
-	// maxIdle is for how many rounds of placeEvery a connection without topics is kept.
-	maxIdle = 60
+	// maxIdle is how long a connection without topics is kept, at least, and idleEvery how often such
+	// connections are looked for.
+	maxIdle   = time.Minute
+	idleEvery = 20 * time.Second
 )
 
 // shards says which topics still have to find the shard of a Redis Cluster that they live in. It is
@@ -45,7 +45,8 @@ func (s *shards) rouse() {
 // unplace takes t off its line, so that it finds its shard anew. The caller holds ts.mu.
 func (ts *topics) unplace(t *topic) {
 	ts.turnOff(t)
-	t.line, t.queued = nil, false
+	ts.assign(t, nil)
+	t.queued = false
 	ts.shards.stale = true
 	if len(t.subs) > 0 {
 		ts.attend(t)
@@ -143,27 +144,30 @@ func (ts *topics) move(t *topic, to *line) {
 		if t.line == nil && !t.queued {
 			t.queued = true
 			ts.shards.todo = append(ts.shards.todo, t)
+			ts.shards.stale = true
+			ts.shards.rouse()
 		}
 		return
 	}
-	t.line, t.queued = to, false
+	ts.assign(t, to)
+	t.queued = false
 	if ts.turnOff(t); len(t.subs) > 0 {
 		ts.attend(t)
 	}
 }
 
-// idle counts the rounds since the line had topics, and reports whether it is no longer needed.
-func (l *line) idle() bool {
+// idle reports whether the line has had no topics for so long that it is no longer needed.
+func (l *line) idle(now time.Time) bool {
 	l.topics.mu.Lock()
 	defer l.topics.mu.Unlock()
-	for _, t := range l.topics.byName {
-		if t.line == l {
-			l.rounds = 0
-			return false
-		}
+	switch {
+	case l.count > 0:
+		l.empty = time.Time{}
+		return false
+	case l.empty.IsZero():
+		l.empty = now
 	}
-	l.rounds++
-	return l.rounds > maxIdle || l.topics.failing[l] != nil
+	return now.Sub(l.empty) > maxIdle || l.topics.failing[l] != nil
 }
 
 // end forgets a line that is no longer needed.
@@ -204,24 +208,33 @@ func (s *sharding) name(channel string) string {
 	return s.stem + channel[len(s.stem)+1:len(channel)-1]
 }
 
-// place finds the lines of topics until the broker is closed.
+// place finds the lines of topics until the broker is closed. What can be is done when there is a reason: a
+// topic without a line, or another map.
 func (s *sharding) place() {
-	tick := time.NewTicker(placeEvery)
-	defer tick.Stop()
+	look := time.NewTimer(0)
+	look.Stop()
+	defer look.Stop()
 	pause := placePause
+	moved := s.b.db.Moved()
 	for {
 		sweep := false
 		select {
 		case <-s.ts.ctx.Done():
 			return
 		case <-s.ts.shards.wake:
-		case <-tick.C:
+		case <-moved:
+			moved = s.b.db.Moved()
 			sweep = true
+		case <-look.C:
 		}
 		if !s.b.db.Cluster() {
 			continue
 		}
-		switch h := s.round(sweep); {
+		h := s.round(sweep)
+		if s.endIdle(time.Now()) {
+			look.Reset(idleEvery)
+		}
+		switch {
 		case !h.stale:
 			continue
 		case h.refused:
@@ -241,27 +254,31 @@ func (s *sharding) round(sweep bool) haste {
 	ctx, cancel := context.WithTimeout(s.ts.ctx, placeTimeout)
 	defer cancel()
 	todo, h := s.ts.unplaced(sweep)
-	if h.stale {
+	if h.stale || h.sweep {
 		s.b.db.Reload(ctx)
 	}
 	for _, p := range todo {
 		node, err := s.b.db.Home(ctx, s.channel(p.topic.name))
 		switch {
 		case err != nil:
+			h.stale = true
 			s.ts.move(p.topic, nil)
 		case p.line == nil || p.line != s.lines[node]:
 			s.ts.move(p.topic, s.line(node))
 		}
 	}
-	if h.sweep {
-		for node, l := range s.lines {
-			if l.idle() {
-				l.cancel()
-				delete(s.lines, node)
-			}
+	return h
+}
+
+// endIdle ends the lines that are no longer needed, and reports whether there are lines left that may become so.
+func (s *sharding) endIdle(now time.Time) bool {
+	for node, l := range s.lines {
+		if l.idle(now) {
+			l.cancel()
+			delete(s.lines, node)
 		}
 	}
-	return h
+	return len(s.lines) > 0
 }
 
 // line returns the line to a node.

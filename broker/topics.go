@@ -145,7 +145,7 @@ func (ts *topics) add(name string, h Handler) *subscription {
 	if t == nil {
 		t = &topic{name: name}
 		if ts.sharded == nil || !ts.sharded(name) {
-			t.line = &ts.line
+			ts.assign(t, &ts.line)
 		}
 		ts.byName[name] = t
 	}
@@ -167,9 +167,27 @@ func (ts *topics) leave(s *subscription) {
 	switch {
 	case len(t.subs) > 0:
 	case t.state == off:
-		delete(ts.byName, t.name)
+		ts.remove(t)
 	default:
 		ts.attend(t)
+	}
+}
+
+// assign puts t on a line, or on none. The caller holds ts.mu.
+func (ts *topics) assign(t *topic, l *line) {
+	if t.line != nil {
+		t.line.count--
+	}
+	if t.line = l; l != nil {
+		l.count++
+	}
+}
+
+// remove forgets a topic without subscriptions. The caller holds ts.mu.
+func (ts *topics) remove(t *topic) {
+	if ts.byName[t.name] == t {
+		delete(ts.byName, t.name)
+		ts.assign(t, nil)
 	}
 }
 

@@ -103,9 +103,15 @@ type RedisCluster struct {
 // divides the slots among them.
 func StartRedisCluster(t testing.TB) *RedisCluster {
 	t.Helper()
+	return StartRedisClusterOf(t, 3)
+}
+
+// StartRedisClusterOf is StartRedisCluster with so many nodes.
+func StartRedisClusterOf(t testing.TB, masters int) *RedisCluster {
+	t.Helper()
 	c := &RedisCluster{t: t}
 	create := []string{"--cluster", "create"}
-	for range 3 {
+	for range masters {
 		create = append(create, c.start().addr)
 	}
 	c.cli(create...)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -30,6 +32,57 @@ func (db *DB) Home(ctx context.Context, channel string) (Node, error) {
 		return Node{}, unavailable(err)
 	}
 	return Node{client}, nil
+}
+
+// Moved returns a channel that is closed when the map of the Cluster has changed: another master has some
+// of the slots. The map that Home uses may be the former one for another moment; Reload makes it the new one.
+func (db *DB) Moved() <-chan struct{} { return db.slots.moved.next() }
+
+// slotMap is the hook that sees the map of a Cluster whenever go-redis reads it from a node.
+type slotMap struct {
+	sum   atomic.Uint64 // of the latest map
+	moved occasion
+}
+
+// watchMap puts the hook into a client that is not used yet.
+func (db *DB) watchMap(client redis.UniversalClient) {
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(&db.slots) })
+	}
+}
+
+// DialHook implements redis.Hook.
+func (m *slotMap) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (m *slotMap) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (m *slotMap) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if slots, ok := cmd.(*redis.ClusterSlotsCmd); ok && err == nil {
+			if sum := sumOf(slots.Val()); m.sum.Swap(sum) != sum {
+				m.moved.happens()
+			}
+		}
+		return err
+	}
+}
+
+// sumOf is different for different maps, but not for the orders in which nodes tell the same one.
+func sumOf(slots []redis.ClusterSlot) (sum uint64) {
+	for _, s := range slots {
+		h := fnv.New64a()
+		_, _ = fmt.Fprint(h, s.Start, s.End) // never fails
+		if len(s.Nodes) > 0 {
+			_, _ = h.Write([]byte(s.Nodes[0].Addr))
+		}
+		sum += h.Sum64()
+	}
+	return sum
 }
 
 var errNoCluster = errors.New("redis: not a Cluster")

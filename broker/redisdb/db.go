@@ -71,6 +71,7 @@ type DB struct {
 	trips   trips
 
 	histories histories
+	slots     slotMap
 
 	down   atomic.Pointer[error] // nil if ready
 	offset atomic.Int64          // store clock minus local clock, ns
@@ -185,6 +186,7 @@ func (db *DB) Client() redis.UniversalClient { return *db.client.Load() }
 
 func (db *DB) setClient(client redis.UniversalClient) {
 	db.awaitReplicas(client)
+	db.watchMap(client)
 	db.client.Store(&client)
 }
 

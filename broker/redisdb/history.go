@@ -13,24 +13,38 @@ import (
 // confirmed: a replica has taken over, or a server has come back with the data that it had saved. Redis
 // gives its data a new name then, the replication id, which the monitor reads once a second. Where it
 // cannot be read, every lost connection counts.
-func (db *DB) Replaced() <-chan struct{} { return db.histories.next() }
+func (db *DB) Replaced() <-chan struct{} { return db.histories.replaced.next() }
 
-// histories are the replication ids of the servers in charge.
+// histories are the replication ids of the servers in charge. Only the monitor uses them.
 type histories struct {
-	known []string // used by the monitor only
-	begun bool
-
-	mu       sync.Mutex
-	replaced chan struct{} // nil before the first next
+	known    []string
+	begun    bool
+	replaced occasion
 }
 
-func (h *histories) next() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.replaced == nil {
-		h.replaced = make(chan struct{})
+// occasion is something that happens now and then, and that many wait for.
+type occasion struct {
+	mu   sync.Mutex
+	come chan struct{} // nil before the first next
+}
+
+// next returns a channel that is closed when it happens.
+func (o *occasion) next() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.come == nil {
+		o.come = make(chan struct{})
 	}
-	return h.replaced
+	return o.come
+}
+
+func (o *occasion) happens() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.come != nil {
+		close(o.come)
+		o.come = nil
+	}
 }
 
 // follow takes the ids as they are now. returned says that the store was away before.
@@ -41,14 +55,8 @@ func (h *histories) follow(ids []string, returned bool) {
 	}
 	first := !h.begun
 	h.known, h.begun = ids, true
-	if first || !fresh {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.replaced != nil {
-		close(h.replaced)
-		h.replaced = nil
+	if fresh && !first {
+		h.replaced.happens()
 	}
 }
 
