@@ -110,6 +110,9 @@ func (a *assembly) openStore(context.Context) (err error) {
 	if a.cfg.follows() {
 		options = append(options, redisdb.WithTrial(follow.Trial))
 	}
+	if a.cfg.hasFiles() {
+		options = append(options, redisdb.WithTrial(files.Trial))
+	}
 	if a.db, err = redisdb.Open(a.cfg.RedisURL, a.log, options...); err != nil {
 		return usage(a.cfg.name("REDIS_URL"), a.cfg.RedisURL, err.Error())
 	}

@@ -2,8 +2,10 @@ package backend_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -154,8 +156,10 @@ func TestScenarioLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := place{split: true, open: at("redis://livesupport:s3cret@" + server.Addr())}
+	folder := t.TempDir()
 	w.deployment = p.start(t, func(c *backend.Config) {
 		c.ChatTTL = slowness * 5 * time.Second
+		c.FilesURL = "file://" + filepath.ToSlash(folder)
 		archiveIn(t, c)
 	})
 	agents := w.agents(2)
@@ -169,6 +173,7 @@ func TestScenarioLeastRights(t *testing.T) {
 	late := w.chatAt(w.chats[0], v)
 	late.rejoins("User")
 	late.expectHistory(said...)
+	w.uploaded(v, "a.txt", "text/plain", "hello") // no message will carry it
 
 	each(append(agents, user, support, late), (*client).ignoreRest) // the chat ends
 	_, user, support = w.liveCouple("receipts", "presence", "typing", "close")
@@ -186,4 +191,11 @@ func TestScenarioLeastRights(t *testing.T) {
 		_, err := archive.Entries(context.Background(), v.chatID)
 		return err == nil
 	})
+	w.within(10*time.Second, "the file is gone with its chat", func() bool {
+		left, err := filepath.Glob(filepath.Join(folder, "*", "*"))
+		return err == nil && len(left) == 0
+	})
+	if refused := admin.Do(context.Background(), "ACL", "LOG").Val(); fmt.Sprint(refused) != "[]" {
+		t.Errorf("refused: %v", refused)
+	}
 }
