@@ -69,28 +69,33 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 // one, such as "max number of clients reached" instead of a broken pipe.
 type farewell struct {
 	net.Conn
-	addr  string // as it was dialled
-	heard bool   // something was read; used only by the reading goroutine
-	full  atomic.Bool
+	addr    string // as it was dialled
+	heard   bool   // something was read; used only by the reading goroutine
+	refused atomic.Pointer[string]
 }
 
-const tooMany = "ERR max number of clients reached"
+// refusals are what Redis says to a connection before it hangs up.
+var refusals = []string{"ERR max number of clients reached", "DENIED Redis is running in protected mode"}
 
-// Read records whether the server is full, because go-redis takes that message for an answer to its
-// HELLO and goes on.
+// Read records whether the server refuses the connection, because go-redis takes that message for
+// an answer to its HELLO and goes on.
 func (c *farewell) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if !c.heard && n > 0 {
 		c.heard = true
-		c.full.Store(bytes.HasPrefix(b[:n], []byte("-"+tooMany)))
+		for _, refusal := range refusals {
+			if bytes.HasPrefix(b[:n], []byte("-"+refusal)) {
+				c.refused.Store(&refusal)
+			}
+		}
 	}
 	return n, c.told(err)
 }
 
 // told returns err, or the reason that the server has sent before it hung up.
 func (c *farewell) told(err error) error {
-	if err != nil && c.full.Load() {
-		return fmt.Errorf("the server hung up: %s", tooMany)
+	if refusal := c.refused.Load(); err != nil && refusal != nil {
+		return fmt.Errorf("the server hung up: %s", *refusal)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -93,4 +94,30 @@ func TestTooManyClients(t *testing.T) {
 	}
 	limit("1000")
 	eventually(t, "Ready", func() bool { return db.Ready() == nil })
+}
+
+// TestProtectedMode: a Redis in protected mode says why it hangs up on other machines. The test
+// puts a server in its place, because this machine is not another one.
+func TestProtectedMode(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			_, _ = conn.Write([]byte("-DENIED Redis is running in protected mode because protected mode is enabled and no password is set\r\n"))
+			_ = conn.Close()
+		}
+	}()
+	db, log := openLogged(t, "redis://"+listener.Addr().String())
+	const said = "DENIED Redis is running in protected mode"
+	eventually(t, "Ready tells it", func() bool { err := db.Ready(); return err != nil && strings.Contains(err.Error(), said) })
+	if !strings.Contains(log.String(), said) {
+		t.Errorf("log: %s", log)
+	}
 }
