@@ -37,11 +37,12 @@ func engine(t *testing.T) []string {
 		t.Skip("LIVESUPPORT_REQUIRE_DOCKER=1 starts the compose files on the local engine")
 	}
 	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
-		if exec.Command(compose[0], append(compose[1:], "version")...).Run() == nil {
+		version, err := exec.Command(compose[0], append(compose[1:], "version", "--short")...).Output()
+		if err == nil && !strings.HasPrefix(string(version), "1.") { // that one cannot read the files
 			return compose
 		}
 	}
-	t.Fatal("no compose")
+	t.Fatal("no docker compose of version 2 or later")
 	return nil
 }
 
