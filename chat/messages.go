@@ -37,6 +37,9 @@ type joinArgs struct {
 	Heartbeat       wire.Heartbeat `json:"heartbeat"`
 }
 
+// first reports whether somebody joins who does not come back.
+func (a *joinArgs) first() bool { return a.SupportID == "" || a.From == log.RoleObserver }
+
 type messageArgs struct {
 	UserID    string   `json:"userId"`
 	SupportID string   `json:"supportId"` // ignored: the chat's supportId is used

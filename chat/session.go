@@ -264,38 +264,9 @@ func (s *Session) receiveJoin(args jsontext.Value, readable time.Time) {
 
 // join checks the args and enters the room.
 func (s *Session) join(raw jsontext.Value, readable time.Time) error {
-	var args joinArgs
-	if err := wire.DecodeArgs(raw, &args); err != nil {
+	args, err := s.checkJoin(raw)
+	if err != nil {
 		return err
-	}
-	first := args.SupportID == "" || args.From == log.RoleObserver
-	name, nameOK := wire.Name(args.SupportUserName)
-	agent := args.From == log.RoleSupport || args.From == log.RoleObserver
-	if agent && s.service.cfg.AgentsNeedToken && s.room == nil {
-		if s.agent == nil {
-			return errNoToken
-		}
-		if args.From == log.RoleObserver && !s.agent.Supervisor {
-			return errNoSupervisor
-		}
-		if args.SupportUserName != "" && name != s.agent.Name {
-			return wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token. You can leave it out.`)
-		}
-		args.SupportUserName, name, nameOK = s.agent.Name, s.agent.Name, true
-	}
-	switch {
-	case s.room != nil:
-		return wire.NewError(wire.BadRequest, "This socket has already joined.")
-	case args.From == "":
-		return wire.Missing("from")
-	case !args.From.Valid() && args.From != log.RoleObserver:
-		return wire.NewError(wire.BadRequest, `The field "from" must be "User", "Support" or "Observer".`)
-	case args.UserID == "":
-		return wire.Missing("userId")
-	case agent && first && args.SupportUserName == "":
-		return wire.Missing("supportUserName")
-	case agent && first && !nameOK:
-		return wire.NewError(wire.BadRequest, `The field "supportUserName" must have `+wire.NameWanted+".")
 	}
 	s.role = args.From
 	s.features = parseFeatures(args.Features, s.role)
@@ -310,19 +281,20 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 	}
 	ctx, span := s.service.tracer.Begin(ctx, spanReceive, trace.SpanKindServer)
 	s.show(span, kindJoin)
+	first := args.first()
 	done, err := r.open(ctx, args.UserID, s, first && s.role == log.RoleSupport)
 	if err == nil {
 		switch {
 		case s.role == log.RoleUser:
 			err = r.joinUser(ctx, s, args.SupportID, done.queued)
 		case s.role == log.RoleObserver:
-			s.name = name
+			s.name = args.SupportUserName
 			err = r.joinObserver(s)
 		case first:
 			if s.supportID == "" {
 				s.supportID = wire.NewID()
 			}
-			err = r.joinSupport(ctx, deadline, s, name, done.trusted)
+			err = r.joinSupport(ctx, deadline, s, args.SupportUserName, done.trusted)
 		default:
 			err = r.rejoinSupport(ctx, deadline, s, args.SupportID)
 		}
@@ -338,6 +310,45 @@ func (s *Session) join(raw jsontext.Value, readable time.Time) error {
 		s.peer.Heartbeat(time.Duration(args.Heartbeat))
 	}
 	return nil
+}
+
+// checkJoin decodes and checks the args of a Join. Where agents need tokens, the name is the
+// token's.
+func (s *Session) checkJoin(raw jsontext.Value) (joinArgs, error) {
+	var args joinArgs
+	if err := wire.DecodeArgs(raw, &args); err != nil {
+		return args, err
+	}
+	name, nameOK := wire.Name(args.SupportUserName)
+	agent := args.From == log.RoleSupport || args.From == log.RoleObserver
+	if agent && s.service.cfg.AgentsNeedToken && s.room == nil {
+		if s.agent == nil {
+			return args, errNoToken
+		}
+		if args.From == log.RoleObserver && !s.agent.Supervisor {
+			return args, errNoSupervisor
+		}
+		if args.SupportUserName != "" && name != s.agent.Name {
+			return args, wire.NewError(wire.Forbidden, `The field "supportUserName" is not the name in your token. You can leave it out.`)
+		}
+		args.SupportUserName, name, nameOK = s.agent.Name, s.agent.Name, true
+	}
+	switch {
+	case s.room != nil:
+		return args, wire.NewError(wire.BadRequest, "This socket has already joined.")
+	case args.From == "":
+		return args, wire.Missing("from")
+	case !args.From.Valid() && args.From != log.RoleObserver:
+		return args, wire.NewError(wire.BadRequest, `The field "from" must be "User", "Support" or "Observer".`)
+	case args.UserID == "":
+		return args, wire.Missing("userId")
+	case agent && args.first() && args.SupportUserName == "":
+		return args, wire.Missing("supportUserName")
+	case agent && args.first() && !nameOK:
+		return args, wire.NewError(wire.BadRequest, `The field "supportUserName" must have `+wire.NameWanted+".")
+	}
+	args.SupportUserName = name
+	return args, nil
 }
 
 // subject returns the token subject of this session's agent, empty if agents need no token.
