@@ -21,50 +21,51 @@ var (
 	Transcribe = transcript
 )
 
+// onConn calls f with a connection to a database.
+func onConn(t testing.TB, url string, limit time.Duration, f func(context.Context, *conn) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	s, err := parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.open(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := f(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Execute changes a database as its owner can.
 func Execute(t testing.TB, url, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	s, err := parse(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.open(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	if _, err := c.write.ExecContext(ctx, statement); err != nil {
-		t.Fatal(err)
-	}
+	onConn(t, url, 5*time.Minute, func(ctx context.Context, c *conn) error {
+		_, err := c.write.ExecContext(ctx, statement)
+		return err
+	})
 }
 
-// Count is how many rows tables have together.
+// Count returns how many rows some tables have together.
 func Count(t testing.TB, url string, tables ...string) (n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	s, err := parse(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.open(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	for _, table := range tables {
-		var rows int
-		if err := c.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&rows); err != nil {
-			t.Fatal(err)
+	onConn(t, url, 10*time.Second, func(ctx context.Context, c *conn) error {
+		for _, table := range tables {
+			var rows int
+			if err := c.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&rows); err != nil {
+				return err
+			}
+			n += rows
 		}
-		n += rows
-	}
+		return nil
+	})
 	return n
 }
 
-// Rows are what stands in tables, each row as text, in order.
+// Rows returns what is in tables, each row as text, sorted.
 func Rows(t *testing.T, url string, tables ...string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -76,7 +77,7 @@ func Rows(t *testing.T, url string, tables ...string) map[string][]string {
 	return all
 }
 
-// Schema are a database's columns and indexes.
+// Schema returns a database's columns and indexes.
 func Schema(t *testing.T, url string) []string {
 	t.Helper()
 	return texts(t, url, map[dialect]string{
@@ -86,36 +87,24 @@ func Schema(t *testing.T, url string) []string {
 	})
 }
 
-// texts are the rows that a statement gives, in order.
+// texts returns the rows that a statement gives, as text, sorted.
 func texts(t *testing.T, url string, statements map[dialect]string) (all []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	s, err := parse(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.open(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	err = query(ctx, c.read, func(rows *sql.Rows) error {
-		columns, err := rows.Columns()
-		if err != nil {
+	onConn(t, url, time.Minute, func(ctx context.Context, c *conn) error {
+		return query(ctx, c.read, func(rows *sql.Rows) error {
+			columns, err := rows.Columns()
+			if err != nil {
+				return err
+			}
+			values, into := make([]any, len(columns)), make([]any, len(columns))
+			for i := range values {
+				into[i] = &values[i]
+			}
+			err = rows.Scan(into...)
+			all = append(all, fmt.Sprintf("%#v", values))
 			return err
-		}
-		values, into := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		err = rows.Scan(into...)
-		all = append(all, fmt.Sprintf("%#v", values))
-		return err
-	}, statements[s.dialect])
-	if err != nil {
-		t.Fatal(err)
-	}
+		}, statements[c.dialect])
+	})
 	slices.Sort(all)
 	return all
 }

@@ -25,10 +25,13 @@ func plain(chat, lobby string) *site {
 	return &site{chat, lobby, &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
-// ready reports whether both servers answer that they are.
-func (s *site) ready() bool {
+// ready reports whether both servers say that they are ready.
+func (s *site) ready() bool { return s.answers("/readyz") }
+
+// answers reports whether both servers answer a path with 200.
+func (s *site) answers(path string) bool {
 	for _, base := range []string{s.chat, s.lobby} {
-		res, err := s.client.Get(base + "/readyz")
+		res, err := s.client.Get(base + path)
 		if err != nil {
 			return false
 		}
