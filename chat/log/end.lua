@@ -1,8 +1,8 @@
 -- Ends a chat whose time is over (see End in ending.go).
--- KEYS: the log, and where it is once it has ended.
+-- KEYS: the log, and the key to which it moves when the chat has ended.
 -- ARGV: grace and time to live in milliseconds, the time in microseconds, and "now" to
--- end the chat whatever its time.
--- Returns for how many milliseconds the chat still lives, 0 if it has ended or is gone.
+-- end the chat even if its time is not over.
+-- Returns how many milliseconds the chat still lives; 0 if it has ended or is gone.
 local grace, ttl = tonumber(ARGV[1]), tonumber(ARGV[2])
 local rest = redis.call('pttl', KEYS[1])
 if rest == -2 then return 0 end
@@ -14,7 +14,7 @@ if ARGV[4] ~= 'now' then
   end
   if rest > grace then return rest - grace end
   if rest <= ttl and 10 * ttl <= grace then
-    -- Renewed by a server that knows nothing of the grace, while servers are replaced.
+    -- An older server, which knows nothing of the grace, has renewed the chat.
     redis.call('pexpire', KEYS[1], rest + grace)
     return math.max(rest, 1)
   end

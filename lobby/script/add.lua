@@ -1,5 +1,6 @@
--- add chatId userId user number record since team: waits, at the end; once. since (us)
--- is when the wait began, 0 for now. Result: 1 if the user was not there.
+-- add chatId userId user number record since team puts a user at the end of the queue,
+-- unless they are in it. since (us) is when the wait began, 0 for now. Result: 1 if the
+-- user was not in the queue.
 local function add(chat, id, user, number, record, since, team)
   sweep()
   if since == '0' then since = now_us end

@@ -1,30 +1,31 @@
--- Agents, what is offered to them, and the chats that they have. Who wants none of
--- it finds none of these keys, and has alone.lua instead:
+-- Agents, what is offered to them, and the chats that they have. A deployment without
+-- agents has none of these keys, and its scripts have alone.lua instead of this file:
 --
 --   staff     hash  born (which generation of these keys this is), stirs (number of
---                   changes), floor (changes up to it are forgotten), watched (until
---                   when (ms) somebody wants to know of agents and chats), seen,
---                   turn, assign (the policy, '' for off) and offer (its time, ms)
---   desks     zset  lobby server (16 bytes) by the time (ms) at which it is dead
+--                   changes), floor (changes up to this number are forgotten), watched
+--                   (until when (ms) somebody wants to hear of agents and chats), seen,
+--                   turn, assign (the policy, '' for off), and offer (how long an
+--                   offer lasts, ms)
+--   desks     zset  lobby server (16 bytes) by the time (ms) at which it counts as dead
 --   seats     hash  server .. agent -> loaded at (us) .. ' ' .. whether offers can be
---                   shown (0, 1) .. ' ' .. how many bytes the teams are, each between
---                   line feeds .. ' ' .. teams .. what the server tells of the agent
+--                   shown (0, 1) .. ' ' .. length of the teams in bytes .. ' ' ..
+--                   teams, each between line feeds .. what the server tells of the agent
 --   statuses  hash  agent -> said at (us) .. ' ' .. 'online' or 'away' .. ' ' .. capacity
---   turns     hash  agent -> when they were last offered somebody, or came (us)
---   ready     zset  turn (16 digits) .. agent, of those who can be offered somebody,
---                   by how busy they are where that counts
---   offered   hash  chatId -> agent, as in index, then until when (ms) .. ' ' .. what
---                   the offer says
---   offers    zset  chatId by the same time
---   held      zset  chatId by the time (ms) at which it counts as nobody's unless
---                   renewed; 'x' .. chatId .. supportId of one that is over, so that
---                   who renews it late does not bring it back
+--   turns     hash  agent -> when they were last offered a user, or when they came (us)
+--   ready     zset  turn (16 digits) .. agent, for agents who can be offered a user, by
+--                   how busy they are if the policy asks for that
+--   offered   hash  chatId -> agent, as in index, then the offer's end (ms) .. ' ' ..
+--                   what the offer says
+--   offers    zset  chatId by the offer's end
+--   held      zset  chatId by the time (ms) at which the chat has no support any more
+--                   unless renewed; 'x' .. chatId .. supportId if that is over, so that
+--                   a late renewal does not bring it back
 --   chats     hash  chatId -> agent, as in index, then supportId .. ' ' .. record
---   index     zset  all by score 0: kind .. length of the agent .. ':' .. agent ..
---                   id, for the kinds h (has this chat), c (has claimed it), o (is
---                   offered it), s (is at this server); 'd' .. server .. agent
---   stirred   zset  what has changed by the number of its last change: 'a' .. agent,
---                   'o' .. chatId, 'h' .. chatId
+--   index     zset  kind .. length of the agent .. ':' .. agent .. id, for the kinds
+--                   h (has this chat), c (has claimed it), o (is offered it) and s (is
+--                   at this server); and 'd' .. server .. agent. All scores are 0
+--   stirred   zset  'a' .. agent, 'o' .. chatId or 'h' .. chatId by the number of its
+--                   last change
 local agents = true
 local staff, desks, seats, statuses, turns, ready, offered, offers, held, chats, index, stirred = unpack(KEYS, 12, 23)
 local born, stirs, floor, watched, staff_seen, policy, offer_time = unpack(redis.call('HMGET', staff, 'born', 'stirs', 'floor', 'watched', 'seen', 'assign', 'offer'))
@@ -32,14 +33,14 @@ stirs, floor = tonumber(stirs or 0), tonumber(floor or 0)
 local watching = watched and tonumber(watched) > now
 local assigning = policy and policy ~= ''
 local desk_lease, held_lease, stirred_kept = 15000, 20000, 20000
-local touched = false  -- these keys need their time to live
+local touched = false  -- these keys need their time to live renewed
 local restless = {}    -- agents whose readiness may have changed
 local was_ready = {}   -- agents who were ready when this call began to offer them somebody
-local reseated = {}    -- agents of whom a server has told something new
+local reseated = {}    -- agents about whom a server has told something new
 
 local function entry(kind, agent, id) return kind .. #agent .. ':' .. agent .. id end
 
--- 'g' comes after every hex digit.
+-- Ids are hex digits, which all come before 'g'.
 local function count(kind, agent)
   return redis.call('ZLEXCOUNT', index, '[' .. entry(kind, agent, ''), '(' .. entry(kind, agent, 'g'))
 end
@@ -71,7 +72,8 @@ local function changed(agent)
   stir('a' .. agent)
 end
 
--- What is offered to an agent, or claimed by them, and then that it is not.
+-- take_up notes that a chat is offered to an agent, or claimed by them (see the kinds of
+-- index); put_down notes that it is not any more.
 local function take_up(kind, agent, chat)
   redis.call('ZADD', index, 0, entry(kind, agent, chat))
   touched = true
@@ -82,14 +84,14 @@ local function put_down(kind, agent, chat)
   if redis.call('ZREM', index, entry(kind, agent, chat)) == 1 then changed(agent) end
 end
 
--- after_agent takes a value apart that begins with an agent.
+-- after_agent splits a value that begins with an agent: into the agent and the rest.
 local function after_agent(value)
   local length, rest = string.match(value, '^(%d+):(.*)$')
   length = tonumber(length)
   return string.sub(rest, 1, length), string.sub(rest, length + 1)
 end
 
--- unoffer ends the offer of a chat, if there is one. why is what has become of it.
+-- unoffer ends the offer of a chat, if there is one. why says how it ended.
 local function unoffer(chat, why)
   if redis.call('ZREM', offers, chat) == 0 then return end
   counts = counts or {0, 0, 0, 0, 0}

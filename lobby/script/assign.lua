@@ -1,9 +1,9 @@
--- Assignment: who waits is offered to one agent after the other, each once. Of a user
--- who is pending for all it holds that no agent who is ready can be asked any more: so
--- only agents who become ready, and users who become nobody's, have to be looked at.
+-- Assignment: a waiting user is offered to one agent after the other, to each once. A user
+-- is shown to everybody only when no ready agent is left to ask. So only agents who become
+-- ready, and users whom nobody has any more, have to be looked at.
 local team_of = {} -- agents' teams in this call
 
--- ready_now is whether an agent can be offered somebody, and in which place.
+-- ready_now returns whether an agent can be offered a user, and the agent's rank.
 local function ready_now(agent)
   local shows, its_teams = at_seats(agent)
   team_of[agent] = its_teams
@@ -15,8 +15,8 @@ local function ready_now(agent)
   return true, (capacity > 0 and math.floor(busy / capacity * 1000000) * 1000 or 0) + busy
 end
 
--- rank gives an agent their place among those who are ready, and returns whether they
--- are, and whether they were not before.
+-- rank gives an agent their place among those who are ready. It returns whether they are
+-- ready, and whether they have become so just now.
 local function rank(agent)
   restless[agent] = nil
   local turn = redis.call('HGET', turns, agent)
@@ -33,7 +33,8 @@ local function rank(agent)
   return can, can and not before
 end
 
--- may reports whether an agent can be asked about a user of this team.
+-- may reports whether a user of this team can be offered to an agent. past has the agents
+-- to whom the user has been offered.
 local function may(agent, team, past)
   if past and string.find(past, '\n' .. agent .. '\n', 1, true) then return false end
   if not team then return true end
@@ -44,8 +45,8 @@ local function may(agent, team, past)
   return team_of[agent] == '' or string.find(team_of[agent], '\n' .. team .. '\n', 1, true)
 end
 
--- seek offers a chat to the first agent who can be asked, and returns them and whether
--- they are still ready then; nil if there is none.
+-- seek offers a chat to the first agent who can take it. It returns the agent, and whether
+-- they are still ready after it; nil if there is no such agent.
 local function seek(chat)
   local team, past = redis.call('HGET', teams, chat), redis.call('HGET', asked, chat)
   for from = 0, 1000000, 20 do
@@ -61,8 +62,8 @@ local function seek(chat)
   end
 end
 
--- serve offers users, the oldest first, to agents who have become ready: those who are
--- pending for all, and those in fresh_ones, who are not announced yet.
+-- serve offers users, longest waiting first, to agents who have become ready: users who are
+-- shown to everybody, and those in fresh_ones, who have not been announced yet.
 local function serve(risen, fresh_ones)
   for from = 0, 1000000, 200 do
     local some = redis.call('ZRANGE', places, from, from + 199)
@@ -81,7 +82,7 @@ local function serve(risen, fresh_ones)
   end
 end
 
--- assign finds agents for those who are nobody's.
+-- assign looks for agents for the users whom nobody has.
 local function assign()
   local risen = {}
   for agent in pairs(restless) do

@@ -1,5 +1,5 @@
--- change (chatId number record)...: what is known of users has changed, unless it
--- is older than what is there.
+-- change (chatId number record)... replaces what is known of users, unless the queue has
+-- something newer.
 local function change(...)
   local args = {...}
   for i = 1, #args, 3 do

@@ -1,4 +1,4 @@
--- offer holds an unclaimed chat for an agent. text is what the offer says.
+-- offer reserves an unclaimed chat for an agent. text is what the offer says.
 local function offer(chat, agent, time, text)
   redis.call('ZADD', claims, int(now + time), chat)
   redis.call('HSET', holders, chat, agent)
@@ -9,7 +9,7 @@ local function offer(chat, agent, time, text)
   counts = counts or {0, 0, 0, 0, 0}
   counts[made] = counts[made] + 1
   local turn = redis.call('HGET', turns, agent)
-  if turn then -- it is now the turn of all others
+  if turn then -- all others come first now
     was_ready[agent] = redis.call('ZREM', ready, turn .. agent) == 1 or was_ready[agent]
     turn = math.max(tonumber(now_us), tonumber(redis.call('HGET', staff, 'turn') or 0) + 1)
     redis.call('HSET', staff, 'turn', int(turn))
@@ -19,7 +19,7 @@ local function offer(chat, agent, time, text)
   stir('o' .. chat)
 end
 
--- holding is who holds a chat: agent and supportId, nil if nobody does.
+-- holding returns the agent and the supportId that have a chat; nil if nobody does.
 local function holding(chat)
   local before = redis.call('HGET', chats, chat)
   if not before then return nil end
@@ -42,7 +42,8 @@ local function hold_chat(chat, support, agent, record)
   touched = true
 end
 
--- unhold_chat ends that somebody has a chat; over says that this support will not again.
+-- unhold_chat notes that nobody has a chat any more. over says that this support will not
+-- have it again.
 local function unhold_chat(chat, over)
   local agent, support = holding(chat)
   redis.call('ZREM', held, chat)

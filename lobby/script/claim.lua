@@ -1,5 +1,6 @@
--- claim chatId userId holder time teams: teams are those of whose users the holder is
--- told, '' for all. Result: 'won', 'again', 'lost' to another holder, or 'absent'.
+-- claim chatId userId holder time teams claims a user for a time (ms). The holder is told
+-- of users of these teams, '' for all. Result: 'won', 'again' if the holder had the claim,
+-- 'accepted' if the user was offered to the holder, 'lost' to another holder, or 'absent'.
 local function claim(chat, id, holder, time, its_teams)
   sweep()
   local user = redis.call('HGET', users, chat)

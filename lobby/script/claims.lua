@@ -1,5 +1,5 @@
--- unclaim ends the claim of a chat, and returns whose it was; nil if there is none. why
--- is what has become of it if it was an offer.
+-- unclaim ends the claim of a chat, and returns its holder; nil if there is no claim. If
+-- the claim was an offer, why says how it ended.
 local function unclaim(chat, why)
   if redis.call('ZREM', claims, chat) == 0 then return nil end
   local holder = redis.call('HGET', holders, chat) or ''

@@ -1,4 +1,4 @@
--- decline chatId userId agent: does not want to have who is offered to them.
+-- decline chatId userId agent: the agent does not take a user who is offered to them.
 local function decline(chat, id, agent)
   sweep()
   local user = redis.call('HGET', users, chat)

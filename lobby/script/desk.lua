@@ -1,6 +1,6 @@
--- desk server watch policy time (agent at flags teams about status)...: the server
--- lives, and its agents have changed; at is '' for one who is not there any more.
--- Result: 1 if the server was known, 0 if it has to tell of all its agents.
+-- desk server watch policy time (agent at flags teams about status)...: a server is alive,
+-- and these agents of it have changed. at is '' for an agent who is not there any more.
+-- Result: 1 if the server was known, 0 if it has to tell about all its agents.
 local function desk(server, watch_time, its_policy, time, ...)
   sweep()
   watch(watch_time)

@@ -1,9 +1,9 @@
--- What each call ends with.
+-- Each call ends here.
 if assigning or #freed > 0 then settle() end
 local waiting = redis.call('ZCARD', places)
 
--- Nothing here outlives its chats for long, even if every server dies. The keys
--- of a queue that was empty till now have little time left.
+-- None of the keys outlives its chats for long, even if every server dies. The keys of a
+-- queue that has been empty have little time left.
 if operation ~= 'sync' or #events > 0 or fresh then
   local left, records_left = redis.call('PTTL', meta), redis.call('PTTL', records)
   local enough = left > ttl and (records_left > ttl or records_left == -2)

@@ -1,5 +1,5 @@
--- hold (chatId supportId agent record)...: these chats have these supports. Result:
--- until when (ms) somebody wants to know, 0 if nobody does, and in which generation.
+-- hold (chatId supportId agent record)...: these chats have these supports. Result: {until
+-- when (ms) somebody wants to hear of chats, 0 for nobody; the generation of the keys}.
 local function hold(...)
   local args = {...}
   if not watching then return {0, born or ''} end

@@ -1,5 +1,5 @@
--- agent_news, offer_news and chat_news are what a lobby is told of one of them: no
--- more than the name where it is gone.
+-- agent_news, offer_news and chat_news return what a lobby is told about one agent, offer
+-- or chat; if it is gone, only its name.
 local function agent_news(agent)
   local shows, _, all = at_seats(agent)
   if shows == nil then return {'a' .. agent} end
@@ -22,8 +22,8 @@ end
 
 local teller = {a = agent_news, o = offer_news, h = chat_news}
 
--- staff_news is what has changed since then of the kinds that are wanted. Result:
--- {born, stirs, whether somebody wants to know, whether this is all there is, news...}.
+-- staff_news returns what has changed since change its_stirs, for the kinds in wants:
+-- {born, stirs, whether somebody wants to know, whether this is everything, news...}.
 local function staff_news(its_born, its_stirs, wants)
   local result = {born or '', stirs, watching and 1 or 0, 0}
   if wants == '' then return result end

@@ -1,5 +1,6 @@
--- overview time: for this time somebody wants to know. Result: {whether somebody did
--- before, mean interval between takes, the agents, how many users wait}.
+-- overview time: somebody wants to hear of agents and chats for this time (ms). Result:
+-- {whether somebody did before, mean interval between takes, the agents, how many users
+-- wait}.
 local function overview(time)
   sweep()
   local before = watching and 1 or 0

@@ -14,7 +14,7 @@ local function put(chat, id, user, since, number, record, team, place)
   if not seen then redis.call('HSET', meta, 'seen', int(now)) end
 end
 
--- renewed says that a user is there.
+-- renewed notes that a user is present.
 local function renewed(chat)
   redis.call('ZADD', present, int(now + lease), chat)
   if redis.call('ZCARD', places) == 1 then fresh = true end -- the last one may just have been swept

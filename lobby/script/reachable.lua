@@ -1,4 +1,4 @@
--- reachable agent. Result: 1 if there is a socket that shows offers.
+-- reachable agent. Result: 1 if the agent has a socket that shows offers.
 local function reachable(agent)
   sweep()
   return at_seats(agent) and 1 or 0

@@ -1,6 +1,7 @@
--- release chatId userId user number record since team agent time text holder hold_time: waits
--- again, in the old place, and is nobody's; once. To an agent who is there it is offered
--- first; from assignment it is kept for holder, if there is one, for this time (ms).
+-- release chatId userId user number record since team agent time text holder hold_time puts
+-- a user back into the queue, in their old place, unless they are in it. If the agent is
+-- there, the chat is offered to them first. Otherwise, with assignment, it is kept for the
+-- holder, if one is given, for hold_time (ms).
 local function release(chat, id, user, number, record, since, team, agent, time, text, holder, hold_time)
   sweep()
   if redis.call('HEXISTS', users, chat) == 0 then

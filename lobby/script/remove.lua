@@ -1,4 +1,4 @@
--- remove chatId: waits no more.
+-- remove chatId: the user does not wait any more.
 local function remove(chat)
   drop(chat)
 end

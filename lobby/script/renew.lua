@@ -1,4 +1,4 @@
--- renew chatId...: still there. Result: those that are not in the queue.
+-- renew chatId...: these users are still there. Result: those who are not in the queue.
 local function renew(...)
   local missing = {}
   for _, chat in ipairs({...}) do

@@ -1,5 +1,5 @@
--- at_seats is what the servers tell of an agent: whether offers can be shown, the
--- teams, and all of it; nil where there is none.
+-- at_seats returns what the servers tell about an agent: whether offers can be shown, the
+-- teams, and the whole seats; nil if the agent is at no server.
 local function at_seats(agent)
   local shows, its_teams, all = false, '', {}
   for i, server in ipairs(ids('s', agent)) do
@@ -15,13 +15,14 @@ local function at_seats(agent)
   return shows, its_teams, all
 end
 
--- standing is an agent's status, capacity, and how many chats count for it.
+-- standing returns an agent's status and capacity, and how many chats they have, have
+-- claimed and are offered.
 local function standing(agent)
   local _, status, capacity = string.match(redis.call('HGET', statuses, agent) or '0 online 0', '^(%d+) (%a+) (%d+)$')
   return status, tonumber(capacity), count('h', agent), count('c', agent), count('o', agent)
 end
 
--- seat says that an agent is at a server. What they have said of themselves last counts.
+-- seat notes that an agent is at a server. The status that they have set last counts.
 local function seat(server, agent, at, flags, its_teams, about, status)
   local value = at .. ' ' .. flags .. ' ' .. #its_teams .. ' ' .. its_teams .. about
   local before = redis.call('HGET', seats, server .. agent)
@@ -33,7 +34,7 @@ local function seat(server, agent, at, flags, its_teams, about, status)
   if not before then
     redis.call('ZADD', index, 0, entry('s', agent, server))
     redis.call('ZADD', index, 0, 'd' .. server .. agent)
-    -- Servers' clocks differ a little: of those who come now the store's counts.
+    -- Servers' clocks differ a little. For agents who come now the store's clock counts.
     local turn = tonumber(at)
     if turn > tonumber(now_us) - 1000000 then turn = tonumber(now_us) end
     redis.call('HSETNX', turns, agent, string.format('%016.0f', turn))
@@ -46,7 +47,7 @@ local function seat(server, agent, at, flags, its_teams, about, status)
   end
 end
 
--- vacate takes an agent from a server. Who is nowhere any more is gone.
+-- vacate takes an agent from a server. An agent who is at no server any more is forgotten.
 local function vacate(server, agent)
   redis.call('HDEL', seats, server .. agent)
   redis.call('ZREM', index, 'd' .. server .. agent)
@@ -70,7 +71,7 @@ local function close_desk(server)
   end
 end
 
--- While the store was away nobody could renew: see forgive.
+-- While the store was away, nobody could renew anything: see begin.lua.
 local function forgive_staff()
   local before = tonumber(staff_seen or now)
   if staff_seen and now - before <= 1000 then return end
@@ -86,7 +87,7 @@ local function forgive_staff()
 end
 
 local function sweep_staff()
-  -- A server that knows no offers may have ended the claim.
+  -- An older server, which knows no offers, may have ended the claim.
   for _, chat in ipairs(redis.call('ZRANGEBYSCORE', offers, '-inf', int(now), 'LIMIT', 0, chunk)) do
     unoffer(chat, expired)
   end

@@ -1,6 +1,6 @@
--- stand chatId...: how users stand. Result: {mean interval between the takes (ms) or -1
--- if there are too few, positions, how many wait}: 1 is next, 0 is claimed, -1 not
--- there. Who is offered to somebody waits as before.
+-- stand chatId... returns users' positions: {mean interval between takes (ms), or -1 if
+-- there are too few; positions; how many wait}. Position 1 is next, 0 is claimed, and -1
+-- is not in the queue. A user who is offered to an agent still waits.
 local function stand(...)
   if epoch ~= '' then redis.call('HSET', meta, 'asked', 1) end
   keep_takes(takes_kept_for)

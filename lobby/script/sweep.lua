@@ -1,4 +1,4 @@
--- settle ends a change: those who are nobody's are offered to agents, or announced.
+-- settle ends a change: users whom nobody has are offered to agents, or announced.
 local function settle()
   if assigning then assign() end
   local announced = freed
@@ -8,7 +8,7 @@ local function settle()
   end
 end
 
--- drop removes a user from the queue, and returns who had claimed them.
+-- drop removes a user from the queue, and returns the agent who had claimed them.
 local function drop(chat, user)
   user = user or redis.call('HGET', users, chat)
   redis.call('HDEL', users, chat)
@@ -17,12 +17,12 @@ local function drop(chat, user)
   redis.call('ZREM', places, chat)
   redis.call('ZREM', present, chat)
   if born then redis.call('HDEL', asked, chat) end
-  local holder = unclaim(chat, gone) -- a claim has removed the user from the lists already
+  local holder = unclaim(chat, gone) -- a claim has already removed the user from the lists
   if not holder and user then emit_removed(user) end
   return holder
 end
 
--- sweep removes what has run out.
+-- sweep removes users and claims whose time is over.
 local function sweep()
   for _, chat in ipairs(redis.call('ZRANGEBYSCORE', present, '-inf', int(now), 'LIMIT', 0, chunk)) do
     drop(chat)

@@ -1,15 +1,16 @@
--- sync epoch version born stirs wants: what has changed since. Result: {'events', log
--- entries, for each the record of a user who has joined or changed, news}, or {'all',
--- log tail, queue in the log's form, with records, news} where the log does not tell.
+-- sync epoch version born stirs wants returns what has changed since then: {'events', log
+-- entries, for each of them the record of a user who has joined or changed, news}. If the
+-- log does not reach back so far: {'all', the log's end, the queue in the log's form with
+-- records, news}.
 local function sync(its_epoch, its_version, its_born, its_stirs, wants)
-  -- What is known of a user: a record, or '' for users of a former server.
+  -- What is known of the user at a place: a record, or '' if an older server has added them.
   local function record_at(place)
     local chat = redis.call('ZRANGEBYSCORE', places, place, place)[1]
     return chat and redis.call('HGET', records, chat) or ''
   end
 
   sweep()
-  local news = {'', 0, 0, wants == '' and 0 or 1} -- all there is where there are no agents
+  local news = {'', 0, 0, wants == '' and 0 or 1} -- this is everything if there are no agents
   if agents then news = staff_news(its_born, tonumber(its_stirs), wants) end
   local missed = version - its_version
   if epoch == its_epoch and missed >= 0 and missed <= redis.call('LLEN', log) then

@@ -1,5 +1,5 @@
--- take_back chatId supportId: the former support again, unless somebody has claimed
--- the user. Result: 1 if so.
+-- take_back chatId supportId gives the chat back to its former support, unless somebody
+-- has claimed the user. Result: 1 if it did.
 local function take_back(chat, support)
   sweep()
   if redis.call('ZSCORE', claims, chat) then return 0 end

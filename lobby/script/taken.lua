@@ -1,5 +1,5 @@
--- taken chatId supportId agent record: the same, because a support has joined. Whoever
--- has claimed the user is the agent where none is given. Result: who had claimed them.
+-- taken chatId supportId agent record removes a user because a support has joined. If no
+-- agent is given, it is the one who has claimed the user. Result: that one, or ''.
 local function taken(chat, support, agent, record)
   local user = redis.call('HGET', users, chat)
   if user then

@@ -1,4 +1,4 @@
--- undesk server: the server ends.
+-- undesk server: the server shuts down.
 local function undesk(server)
   close_desk(server)
 end
