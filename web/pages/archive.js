@@ -38,7 +38,7 @@ export const transcriptOf = (asking, chatId) => send(asking, `/chats/${chatId}/t
 /** Deletes a chat for good: for supervisors. */
 export const deleteChat = (asking, chatId) => send(asking, `/chats/${chatId}`, {}, () => {}, "DELETE");
 
-/** Deletes everything of a verified visitor for good: for supervisors. */
+/** Deletes everything about a verified visitor for good: for supervisors. */
 export const deleteVisitor = (asking, sub) => send(asking, `/users/${encodeURIComponent(sub)}`, {}, () => {}, "DELETE");
 
 const get = (asking, path, wanted = {}) => send(asking, path, wanted, (response) => response.json());

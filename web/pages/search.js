@@ -195,7 +195,7 @@ export class Search {
     this.#without((one) => one.chatId === chatId);
   }
 
-  /** Deletes everything of a verified visitor for good. @param {string} sub @throws {import("./refusal.js").Refusal} */
+  /** Deletes everything about a verified visitor for good. @param {string} sub @throws {import("./refusal.js").Refusal} */
   async deleteVisitor(sub) {
     await deleteVisitor(this.#ask(), sub);
     this.#without((one) => one.sub === sub);

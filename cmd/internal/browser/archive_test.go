@@ -145,11 +145,11 @@ func TestArchiveByTokens(t *testing.T) {
 
 	// Everything of a visitor whom the site knows, asked once.
 	boss.click(".record > header .tool:last-child")
-	boss.shows("dialog[open]", "Delete everything of this visitor")
+	boss.shows("dialog[open]", "Delete everything about this visitor")
 	boss.accessible("asked what to delete")
 	boss.shot("archive-delete-visitor")
 	boss.click(`dialog[open] button[value="all"]`)
-	boss.shows(".notice", "You deleted everything of Nika.")
+	boss.shows(".notice", "You deleted everything about Nika.")
 	boss.until("both of their chats are gone, and no other", names+` === "Dodo,مريم,Ana María"`)
 	boss.click(".found li:first-child a")
 	boss.until("a chat is read", `shown($(".record")) && $(".record h2").textContent === "Dodo"`)

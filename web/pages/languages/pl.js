@@ -18,7 +18,7 @@ export default {
   connecting: "Łączenie…",
   waiting: "Konsultant odezwie się za chwilę. Możesz już teraz dodać więcej szczegółów.",
   connectedWith: "Rozmawiasz z: {name}",
-  offline: "Utracono połączenie. Łączenie ponowne…",
+  offline: "Utracono połączenie. Ponowne łączenie…",
   ended: "Ten czat zakończył się, bo nie było nowych wiadomości. W każdej chwili możesz rozpocząć nowy.",
   closed: "Ten czat nie jest już dostępny.",
   tooManyTabs: "Ten czat jest otwarty w zbyt wielu kartach. Zamknij kilka z nich, aby kontynuować tutaj.",
