@@ -18,8 +18,7 @@ import (
 	"livesupport/broker/brokertest"
 )
 
-// startGuardedNATS starts a server that does not let everybody in, and returns its
-// host:port.
+// startGuardedNATS starts a server that asks for credentials, and returns its host:port.
 func startGuardedNATS(t *testing.T, guard func(*server.Options)) string {
 	t.Helper()
 	o := &server.Options{
@@ -52,7 +51,7 @@ func TestNATSAuthentication(t *testing.T) {
 	stranger := brokertest.NewPKI(t)
 	for name, test := range map[string]struct {
 		cfg     broker.NATSConfig
-		refused string // what is wrong, if it is
+		refused string // what is wrong; empty if nothing is
 	}{
 		"password":             {cfg: broker.NATSConfig{URLs: "nats://livesupport:s3cret%21@" + password}},
 		"wrong password":       {broker.NATSConfig{URLs: "nats://livesupport:s3cret@" + password}, "Authorization"},
@@ -109,7 +108,7 @@ func TestNATSAuthentication(t *testing.T) {
 	}
 }
 
-// TestNewNATSRefuses checks what is no question of whether the server is there.
+// TestNewNATSRefuses checks the mistakes that can be found without the server.
 func TestNewNATSRefuses(t *testing.T) {
 	pki := brokertest.NewPKI(t)
 	for name, cfg := range map[string]broker.NATSConfig{

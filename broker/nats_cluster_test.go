@@ -19,8 +19,8 @@ func TestNATSCluster(t *testing.T) {
 	})
 }
 
-// TestNATSServerLoss stops each server of a cluster in turn, in the middle of
-// traffic: what was acknowledged has to arrive, or a gap in its place.
+// TestNATSServerLoss stops each server of a cluster in turn, in the middle of traffic. Each
+// publication that was acknowledged has to arrive, or a gap in its place.
 func TestNATSServerLoss(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 30 s")

@@ -15,8 +15,8 @@ import (
 	"livesupport/broker/embedded"
 )
 
-// TestNATSDiskFull: a stream that could not write does not come back by itself, even
-// with room again. Both sides get what is published after that, and know of a gap.
+// TestNATSDiskFull: a stream that could not write does not recover by itself, even when there is
+// room again. Both sides get what is published afterwards, and are told of a gap.
 func TestNATSDiskFull(t *testing.T) {
 	t.Parallel()
 	disk := t.TempDir()

@@ -71,8 +71,8 @@ func newTestNATS(t *testing.T, url string) *NATS {
 	return b
 }
 
-// TestNATSSlowConsumer holds the dispatching goroutine up until the connection's
-// channel overflows: what was dropped shows as a gap, wherever it was.
+// TestNATSSlowConsumer holds up the dispatching goroutine until the connection's channel overflows.
+// Whatever was dropped, and wherever, shows as a gap.
 func TestNATSSlowConsumer(t *testing.T) {
 	t.Parallel()
 	server, err := embedded.StartNATS(t.TempDir())
@@ -143,7 +143,7 @@ func TestNATSSlowConsumer(t *testing.T) {
 	}
 }
 
-// TestTopicsArrived checks what the numbers of a topic's messages tell.
+// TestTopicsArrived checks what is concluded from the numbers of a topic's messages.
 func TestTopicsArrived(t *testing.T) {
 	ts := newTopics()
 	defer ts.close()

@@ -39,7 +39,7 @@ func leastRights(t *testing.T) *server.Permissions {
 	return o.Users[0].Permissions
 }
 
-// without are the rights but for one, which must be among them.
+// without returns the rights except for one, which must be among them.
 func without(t *testing.T, rights *server.Permissions, subject string) *server.Permissions {
 	t.Helper()
 	left := *rights
@@ -61,8 +61,8 @@ func without(t *testing.T, rights *server.Permissions, subject string) *server.P
 	return &left
 }
 
-// TestNATSLeastRights: the rights of that page are enough, also after a lost
-// connection, and what is missing of them is named.
+// TestNATSLeastRights: the rights on that page are enough, also after a lost connection. If one of
+// them is missing, it is named.
 func TestNATSLeastRights(t *testing.T) {
 	rights := leastRights(t)
 	for name, test := range map[string]struct {

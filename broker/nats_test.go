@@ -32,7 +32,7 @@ func TestNATSMemory(t *testing.T) {
 // natsHarness makes brokers on the NATS servers of its configuration.
 type natsHarness struct{ cfg broker.NATSConfig }
 
-// newNATSHarness sees to it that the stream exists: its goroutines are the servers'.
+// newNATSHarness makes sure that the stream exists, because its goroutines belong to the servers.
 func newNATSHarness(t testing.TB, cfg broker.NATSConfig) natsHarness {
 	t.Helper()
 	b, err := broker.NewNATS(cfg)
@@ -153,8 +153,8 @@ func client(t testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// TestNATSReplays checks that who was cut off gets what was published meanwhile,
-// with few topics and with many, and that no consumer is left.
+// TestNATSReplays checks that a subscriber who was cut off gets what was published meanwhile, with
+// few topics and with many, and that no consumer is left.
 func TestNATSReplays(t *testing.T) {
 	for name, others := range map[string]int{"few topics": 0, "many topics": 100} {
 		t.Run(name, func(t *testing.T) {
@@ -214,8 +214,8 @@ func TestNATSReplays(t *testing.T) {
 	}
 }
 
-// TestNATSGap checks that subscribers are told where the stream cannot make whole
-// what they missed.
+// TestNATSGap checks that subscribers are told of a gap if the stream no longer has what they
+// missed.
 func TestNATSGap(t *testing.T) {
 	for name, meddle := range map[string]func(context.Context, jetstream.JetStream) error{
 		"purged": func(ctx context.Context, js jetstream.JetStream) error {
@@ -234,7 +234,7 @@ func TestNATSGap(t *testing.T) {
 				return err
 			}
 			cfg := stream.CachedInfo().Config
-			for end := time.Now().Add(5 * time.Second); ; { // the server may be removing files still
+			for end := time.Now().Add(5 * time.Second); ; { // the server may still be removing files
 				if _, err = js.CreateStream(ctx, cfg); err == nil {
 					break
 				}
@@ -304,7 +304,7 @@ func TestNATSGap(t *testing.T) {
 	})
 }
 
-// TestNATSStockTools checks that plain clients see, and may publish, what goes on.
+// TestNATSStockTools checks that ordinary clients see what is published, and may publish.
 func TestNATSStockTools(t *testing.T) {
 	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 	b := h.Broker(t)
@@ -357,7 +357,7 @@ func awaitSignal(t *testing.T, from, to broker.Broker) {
 	})
 }
 
-// TestNATSStoresNoSignals checks that signals pass the stream by.
+// TestNATSStoresNoSignals checks that the stream keeps no signals.
 func TestNATSStoresNoSignals(t *testing.T) {
 	h := newNATSHarness(t, broker.NATSConfig{URLs: brokertest.StartEmbeddedNATS(t).URL()})
 	a, b := h.Broker(t), h.Broker(t)
@@ -377,7 +377,7 @@ func TestNATSStoresNoSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for subject, n := range info.State.Subjects {
-		if subject == "chat.one" && n == 1 || strings.HasPrefix(subject, "chat.%%") { // our own marks
+		if subject == "chat.one" && n == 1 || strings.HasPrefix(subject, "chat.%%") { // marks of this server
 			continue
 		}
 		t.Errorf("the stream has %d messages of %s", n, subject)

@@ -7,7 +7,7 @@ import (
 	"livesupport/broker/brokertest"
 )
 
-// prefixes are such as make names alike.
+// prefixes are easily mixed up.
 var prefixes = []string{"", "a", "a-a", "users", "livesupport", "A", "x_1"}
 
 func TestPrefixesRedis(t *testing.T) {
@@ -22,7 +22,7 @@ func TestPrefixesRedis(t *testing.T) {
 func TestPrefixesNATS(t *testing.T) {
 	url := brokertest.StartEmbeddedNATS(t).URL()
 	var apart []brokertest.Harness
-	for _, prefix := range prefixes[:4] { // each has the whole size of a stream for itself
+	for _, prefix := range prefixes[:4] { // each has a stream of its own, of full size
 		apart = append(apart, newNATSHarness(t, broker.NATSConfig{URLs: url, Prefix: prefix}))
 	}
 	brokertest.RunApart(t, apart...)

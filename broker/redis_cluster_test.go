@@ -35,8 +35,9 @@ func (h clusterHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) 
 	return redisHarness{url: proxy.URL()}.Broker(t), proxy
 }
 
-// TestRedisClusterSlotMoves: topics whose slots go from master to master lose nothing without a gap. The
-// third master, which neither gives nor takes a slot, hears of it later than those who may ask it.
+// TestRedisClusterSlotMoves: when slots go from master to master, their topics lose nothing without
+// a gap. The third master neither gives nor takes a slot, so it hears of the move later than the
+// two that do.
 func TestRedisClusterSlotMoves(t *testing.T) {
 	cluster := clusterHarness{brokertest.StartRedisCluster(t)}
 	publisher, subscriber := cluster.Broker(t), cluster.Broker(t)
@@ -59,7 +60,7 @@ func TestRedisClusterSlotMoves(t *testing.T) {
 	})
 }
 
-// master is one of a Cluster.
+// A master of the Cluster.
 type master struct {
 	*redis.Client
 	id string
@@ -83,7 +84,7 @@ func clusterMasters(t *testing.T, admin *redis.ClusterClient) (masters []master)
 	return masters
 }
 
-// moveSlot moves the slot of a key, without any keys, to the master after the one that has it.
+// moveSlot moves the slot of a key, without its keys, from the master that has it to the next one.
 func moveSlot(t *testing.T, admin *redis.ClusterClient, masters []master, key string) {
 	t.Helper()
 	slot, err := admin.ClusterKeySlot(t.Context(), key).Result()
@@ -114,8 +115,8 @@ func moveSlot(t *testing.T, admin *redis.ClusterClient, masters []master, key st
 	}
 }
 
-// TestRedisClusterPublishesInShards: of what is published to a chat only one node hears, and signals
-// leave no trace either.
+// TestRedisClusterPublishesInShards: only one node hears what is published to a chat, and the same
+// holds for signals.
 func TestRedisClusterPublishesInShards(t *testing.T) {
 	cluster := clusterHarness{brokertest.StartRedisCluster(t)}
 	db, err := redisdb.Open(cluster.Node(), nil)

@@ -55,8 +55,8 @@ func (h redisHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
 	return redisHarness{"redis://" + proxy.Addr(), h.prefix}.Broker(t), proxy
 }
 
-// TestRedisSilentConnection checks that the subscriptions' own connection is
-// given up when it dies without a word, whatever the DB's connections do.
+// TestRedisSilentConnection checks that the subscriptions' own connection is given up when it dies
+// silently, even if the connections of the DB are fine.
 func TestRedisSilentConnection(t *testing.T) {
 	t.Parallel()
 	proxy := brokertest.StartProxy(t, strings.TrimPrefix(brokertest.StartEmbeddedRedis(t).URL(), "redis://"))
@@ -77,7 +77,7 @@ func TestRedisSilentConnection(t *testing.T) {
 	lost.await(t, "no answer on the subscriptions' connection", 5*time.Second)
 }
 
-// logged is what is being logged.
+// logged is a log that can be read while it is written.
 type logged chan string
 
 func (l logged) Write(line []byte) (int, error) {
@@ -113,8 +113,8 @@ func (l logged) never(t *testing.T, text string, within time.Duration) {
 	}
 }
 
-// TestRedisStoresNoSignals checks that signals leave no key behind, and that
-// nothing is connected for them before somebody listens.
+// TestRedisStoresNoSignals checks that signals leave no key behind, and that nothing connects for
+// them before somebody listens.
 func TestRedisStoresNoSignals(t *testing.T) {
 	server := brokertest.StartRedisServer(t)
 	db, err := redisdb.Open(server.URL(), nil)
@@ -151,7 +151,8 @@ func TestRedisStoresNoSignals(t *testing.T) {
 	}
 }
 
-// TestRedisPrefixOfSignals checks the same of two deployments on one Redis.
+// TestRedisPrefixOfSignals checks that two deployments on one Redis do not hear each other's
+// signals.
 func TestRedisPrefixOfSignals(t *testing.T) {
 	server := brokertest.StartRedisServer(t)
 	signalsKeepTheirDeployment(t, func(prefix string) broker.Broker {

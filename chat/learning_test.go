@@ -8,8 +8,8 @@ import (
 	"livesupport/chat/log/logtest"
 )
 
-// A client may know from another server what this one has not been told yet. It is not
-// refused for that, only for what the log does not have.
+// A client may have learned something from another server that this server has not been told yet.
+// The client is not refused for that, but only for what the log does not have.
 func TestWhatOtherServersKnow(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 1, time.Minute, 1)
@@ -17,7 +17,7 @@ func TestWhatOtherServersKnow(t *testing.T) {
 	user := d.services[0].connect(u.ChatID).joinUserWith(u, allFeatures)
 	observer := d.services[0].connect(u.ChatID)
 	observer.send(`{"type":"Join","args":{"userId":%q,"from":"Observer","supportUserName":"Ona"}}`, u.UserID)
-	// tries sends a frame and says with which code it is refused, "" for not at all.
+	// tries sends a frame and returns the code of its refusal, "" if it is accepted.
 	tries := func(who *peer, frame string) string {
 		before := len(who.frames(`{"type":"Error"`))
 		who.send("%s", frame)

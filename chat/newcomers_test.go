@@ -24,8 +24,8 @@ func (p *peer) joinAgent(u lobby.User) *peer {
 	return p
 }
 
-// TestNewcomerWhoIsGone: a chat that was registered here and is not in the store any more
-// is gone for whoever comes first, and nobody has seen its user wait.
+// TestNewcomerWhoIsGone: if a chat was registered here and is no longer in the store, the first one
+// to join is told that it is gone, and nobody has seen its user wait.
 func TestNewcomerWhoIsGone(t *testing.T) {
 	for _, role := range []string{"User", "Support", "Observer"} {
 		t.Run(role, func(t *testing.T) {
@@ -49,8 +49,8 @@ func TestNewcomerWhoIsGone(t *testing.T) {
 	}
 }
 
-// TestNewcomerElsewhere: a server that has registered a chat need not know what has become
-// of it on another one, which tells nobody.
+// TestNewcomerElsewhere: the server that has registered a chat does not always know what has
+// happened to it on another server, because that one tells nobody.
 func TestNewcomerElsewhere(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	here, there := d.services[0], d.services[1]
@@ -94,7 +94,7 @@ func TestNewcomerElsewhere(t *testing.T) {
 	}
 }
 
-// TestStrangerToANewcomer learns and changes nothing.
+// TestStrangerToANewcomer: a stranger learns nothing and changes nothing.
 func TestStrangerToANewcomer(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 1)
 	u := d.register()
@@ -113,8 +113,8 @@ func TestStrangerToANewcomer(t *testing.T) {
 	}
 }
 
-// TestJoiningUntold: a support comes to a server that has not heard what has happened to a
-// chat that was free when it heard of it last.
+// TestJoiningUntold: a support joins at a server that has not heard what has happened to the chat.
+// When it last heard of the chat, nobody had it.
 func TestJoiningUntold(t *testing.T) {
 	joined := func(support, agent string) log.Event {
 		return log.Event{Kind: log.SupportJoined, ID: "e-" + support, SupportID: support, SupportName: agent, Agent: agent, Server: "other"}

@@ -12,8 +12,8 @@ import (
 	"livesupport/chat/log/logtest"
 )
 
-// TestLogThatLostItsEnd: a store that comes back without its latest entries
-// does not make servers overlook what is written from then on.
+// TestLogThatLostItsEnd: if a store comes back without its latest entries, servers do not overlook
+// what is written from then on.
 func TestLogThatLostItsEnd(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	u := d.register()
@@ -40,8 +40,8 @@ func TestLogThatLostItsEnd(t *testing.T) {
 	}
 }
 
-// TestBrokerAway: while nothing can be published, the store has what is written,
-// and afterwards the other server's side gets it.
+// TestBrokerAway: while nothing can be published, messages are stored. The side on the other server
+// gets them afterwards.
 func TestBrokerAway(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	u := d.register()
@@ -59,8 +59,8 @@ func TestBrokerAway(t *testing.T) {
 	})
 }
 
-// TestMakingUp: what could not be published is made up for by its position
-// alone, without a Gap.
+// TestMakingUp: for what could not be published, its position alone is published later, without a
+// Gap.
 func TestMakingUp(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.reliable = true })
@@ -76,8 +76,8 @@ func TestMakingUp(t *testing.T) {
 	eventually(t, "the support has the second", func() bool { return len(support.messages()) == 2 })
 }
 
-// TestNewsDuringAGap: an entry that is heard of while the log is read because of
-// a Gap, and that the reading came too early for, is not forgotten.
+// TestNewsDuringAGap: the log is read because of a Gap. An entry whose news comes meanwhile, and
+// that the reading was too early for, is not forgotten.
 func TestNewsDuringAGap(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.reliable = true })
@@ -99,9 +99,8 @@ func TestNewsDuringAGap(t *testing.T) {
 	}
 }
 
-// TestStoredButNotReadable: a message that is in the log, behind entries that
-// cannot be read, keeps its sender waiting no longer than one that is not, and is
-// applied in its turn.
+// TestStoredButNotReadable: a message is in the log, behind entries that cannot be read. Its sender
+// waits no longer than usual, and it is applied in its turn.
 func TestStoredButNotReadable(t *testing.T) {
 	service := &Service{metrics: newMetrics(), closed: true, logger: slog.New(slog.DiscardHandler), frame: bytes.Clone, logs: log.NewStore(nil, time.Minute, 0)}
 	r := &room{service: service, chatID: "c"}
@@ -119,8 +118,8 @@ func TestStoredButNotReadable(t *testing.T) {
 	}
 }
 
-// TestJoiningWhileTheBrokerIsAway: who comes then is let in, and gets what the
-// other server's side has written as soon as the broker is back.
+// TestJoiningWhileTheBrokerIsAway: a client who joins then is let in. It gets what the side on the
+// other server has written as soon as the broker is back.
 func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.down = true })
@@ -139,8 +138,8 @@ func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
 	eventually(t, "the user learns of the support", func() bool { return len(user.frames(`{"type":"SupportJoinedUser"`)) == 1 })
 }
 
-// TestStallWithinFiveSeconds: whenever broker and store stop answering, a client
-// that writes on without waiting has every answer within five seconds.
+// TestStallWithinFiveSeconds: whenever broker and store stop answering, a client that goes on
+// writing has every answer within five seconds.
 func TestStallWithinFiveSeconds(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	u := d.register()
@@ -169,8 +168,8 @@ func TestStallWithinFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestWaitedBehindOthers: the time of a message counts from when it could be read,
-// and one that has used it up is refused alone.
+// TestWaitedBehindOthers: the time of a message counts from the moment when it could be read. A
+// message that has used up its time is refused alone.
 func TestWaitedBehindOthers(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 1)
 	u := d.register()
@@ -206,8 +205,8 @@ func TestWaitedBehindOthers(t *testing.T) {
 	eventually(t, "the outage is over", func() bool { return d.services[0].outages.count.Load() == 0 })
 }
 
-// TestFarBroker: whoever writes does not wait for the broker, and what is not told
-// yet stays in order and bounded.
+// TestFarBroker: a sender does not wait for the broker. What is not published yet stays in order,
+// and is bounded.
 func TestFarBroker(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.reliable = true })

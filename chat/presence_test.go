@@ -40,9 +40,9 @@ func (p *peer) lastState() string {
 	return ""
 }
 
-// Sockets of both sides come, go, and say that they are away, on three servers whose
-// signals are lost one time in five: soon afterwards everybody has the truth, and
-// nobody was told a state twice in a row.
+// Sockets of both sides come, go, and say that they are away, on three servers whose signals are
+// lost one time in five. Soon afterwards everybody knows the truth, and nobody was told a state
+// twice in a row.
 func TestPresenceConverges(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 3, time.Minute, 1)
@@ -121,7 +121,7 @@ func TestPresenceOfADeadServer(t *testing.T) {
 	}
 	room.mu.Unlock()
 	room.bury(&servers{})
-	// It was only slow: its lease is there, so it is asked anew.
+	// It was only slow. Its lease is still there, so it is asked again.
 	want := []string{online.String(), offline.String(), online.String()}
 	eventually(t, "the user is gone, and is back", func() bool { return slices.Equal(support.states(), want) })
 }

@@ -30,8 +30,8 @@ func (p *peer) awaitStanding(t *testing.T, want string) {
 	})
 }
 
-// TestStanding: users who have asked are told how they stand, on each server, as long
-// as they wait; others are not.
+// TestStanding: users who have asked are told their positions, on each server, as long as they
+// wait. Others are not.
 func TestStanding(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	users := []lobby.User{d.register(), d.register(), d.register()}
@@ -65,8 +65,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestStandingCostsNothing: while nobody has asked, or nobody any more, the queue is
-// not looked at.
+// TestStandingCostsNothing: while nobody asks, the queue is not looked at.
 func TestStandingCostsNothing(t *testing.T) {
 	d := deploy(t, 1, time.Minute, 1)
 	s := d.services[0]
@@ -95,8 +94,8 @@ func TestStandingCostsNothing(t *testing.T) {
 	}
 }
 
-// TestWritten: the queue is told of what a waiting user writes, in the end of the
-// last, and not of what is said once a support is there.
+// TestWritten: the queue is told what a waiting user writes, the last message in the end, and
+// nothing of what is said once a support is there.
 func TestWritten(t *testing.T) {
 	d := deploy(t, 2, time.Minute, 1)
 	l := lobby.New(lobby.Config{

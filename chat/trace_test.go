@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// News of an entry whose predecessors must be read first keeps its trace.
+// If an entry's predecessors must be read before it, its trace is kept.
 func TestTraceOfLateDelivery(t *testing.T) {
 	made := tracetest.NewSpanRecorder()
 	tracer := wire.Tracer{Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(made)).Tracer("")}
@@ -45,7 +45,7 @@ func TestTraceOfLateDelivery(t *testing.T) {
 	}
 }
 
-// Who does not trace, and whose span is not sampled, tells others nothing.
+// A server that does not trace, or whose span is not sampled, tells others nothing.
 func TestTraceparent(t *testing.T) {
 	for name, tracer := range map[string]wire.Tracer{
 		"off":         {},

@@ -34,7 +34,7 @@ func (p *peer) closedWith() int {
 	return p.code
 }
 
-// logOf is a chat's log in the store.
+// logOf reads a chat's log from the store.
 func (d *deployment) logOf(u lobby.User) (entries []log.Event) {
 	d.t.Helper()
 	list, err := d.client.LRange(d.t.Context(), "chat:{"+u.ChatID+"}", 0, -1).Result()
@@ -47,7 +47,7 @@ func (d *deployment) logOf(u lobby.User) (entries []log.Event) {
 	return entries
 }
 
-// write puts an entry into a chat's log as another server would, which tells nobody.
+// write appends an entry to a chat's log as another server would that tells nobody.
 func (d *deployment) write(u lobby.User, e log.Event) {
 	d.t.Helper()
 	if err := d.client.RPush(d.t.Context(), "chat:{"+u.ChatID+"}", e.Encode()).Err(); err != nil {
@@ -65,11 +65,11 @@ func (d *deployment) queued(u lobby.User) bool {
 	return s.Positions[0] >= 0
 }
 
-// TestHandingOver lets users and supports come and go on three servers, who give the
-// chat on, lose it and take it back, whatever they have been told, through a broker
-// that loses, doubles and reorders. Nobody gets a message of a support who did not
-// have the chat at its place in the log; every server comes to the log's state; and
-// the user is in the queue exactly while they are there and nobody has the chat.
+// TestHandingOver lets users and supports come and go on three servers. Supports give the chat
+// away, lose it and take it back, whatever they have been told, through a broker that loses,
+// doubles and reorders. Nobody gets a message of a support who did not have the chat at that place
+// in the log; every server arrives at the log's state; and the user is in the queue exactly while
+// they are there and nobody has the chat.
 func TestHandingOver(t *testing.T) {
 	for seed := range int64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -230,8 +230,8 @@ func TestOrphanOfADeadServer(t *testing.T) {
 	}
 }
 
-// A support who is back by the log has not lost the chat, whatever the one who would
-// release it has heard by then.
+// A support who is back, according to the log, has not lost the chat, whatever the server that
+// would release it has heard by then.
 func TestOrphanWhoIsBackByTheLog(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 1, time.Minute, 1, graceOf(150*time.Millisecond))
@@ -249,7 +249,7 @@ func TestOrphanWhoIsBackByTheLog(t *testing.T) {
 	eventually(t, "lost", func() bool { return user.last(`{"type":"SupportLeft"`) != "" })
 }
 
-// Reloads are not in the log, and what is told is not told again.
+// Reloads are not in the log, and what was told is not told again.
 func TestLogOfComingAndGoing(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1, graceOf(2*time.Second))
@@ -284,8 +284,7 @@ func TestLogOfComingAndGoing(t *testing.T) {
 	eventually(t, "lost", func() bool { return user.last(`{"type":"SupportLeft"`) != "" })
 }
 
-// A server from before there were releases attends the chat: it would go on with the
-// support.
+// A server that knows no releases attends the chat. It would go on with the support.
 func TestTransferBesideAnOldServer(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 1, time.Minute, 1, graceOf(100*time.Millisecond))
@@ -304,7 +303,7 @@ func TestTransferBesideAnOldServer(t *testing.T) {
 	}
 }
 
-// A chat that takes no more notes is given on without one, or not at all.
+// If a chat takes no more notes, it is given away without one, or not at all.
 func TestTransferWithOneNoteTooMany(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 1, time.Minute, 1)
@@ -324,7 +323,7 @@ func TestTransferWithOneNoteTooMany(t *testing.T) {
 	}
 }
 
-// The queue may still have to be told of a support who has the chat no more.
+// The queue may still have to be told of a support who no longer has the chat.
 func TestReleaseForgetsThatItWasTaken(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 1, time.Minute, 1)
@@ -344,8 +343,8 @@ func TestReleaseForgetsThatItWasTaken(t *testing.T) {
 	_ = user
 }
 
-// The queue is told who has which chat once somebody wants to know, though nobody did
-// when the support joined, and that they have it no more.
+// The queue is told who has which chat as soon as somebody wants to know, even if nobody did when
+// the support joined; and it is told that they no longer have it.
 func TestHolding(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1, func(cfg *Config) { cfg.AgentsNeedToken = true })

@@ -26,8 +26,8 @@ func opened(t *testing.T, options client.Options) (*client.Chat, *server) {
 	return chat, s
 }
 
-// TestBehind: who does not read the events gets an error instead of waiting for ever,
-// nothing is lost, and all goes on once they are read.
+// TestBehind: a program that does not read the events gets an error instead of waiting for ever.
+// Nothing is lost, and everything goes on once the events are read.
 func TestBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestBehind(t *testing.T) {
 	})
 }
 
-// TestContexts: a call waits no longer than its context, what has not been sent yet is
+// TestContexts: a call waits no longer than its context, a message that has not been sent yet is
 // taken back, and everything ends with the context of the chat.
 func TestContexts(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestContexts(t *testing.T) {
 	})
 }
 
-// TestFreshToken: a refusal is final only for the token that was shown.
+// TestFreshToken: a refusal is final only for the token that was refused.
 func TestFreshToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -135,8 +135,8 @@ func TestFreshToken(t *testing.T) {
 	})
 }
 
-// TestFrames: a message may come in parts, with a ping between them, and what is no frame
-// of a server ends the connection.
+// TestFrames: a message may come in parts, with a ping between them. A frame that no server sends
+// ends the connection.
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

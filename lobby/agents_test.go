@@ -92,8 +92,8 @@ func identity(name string, teams ...string) *wire.Identity {
 	return &wire.Identity{Subject: strings.ToLower(name), Name: name, Teams: teams}
 }
 
-// TestAgents: everybody who lists it is told of all agents, of whatever lobby, what
-// they say of themselves and how many chats they have, until they are gone.
+// TestAgents: a socket that lists it is told of all agents, at whatever lobby: their status and how
+// many chats they have, until they are gone.
 func TestAgents(t *testing.T) {
 	d := deploy(t, silent{}, 2, slow)
 	vika := d.lobbies[0].sitDown(t, identity("Vika", "billing"), `{"features":["agents"]}`)
@@ -129,7 +129,7 @@ func TestAgents(t *testing.T) {
 	last.shows("Vika online 1/0")
 }
 
-// TestAgentsWithoutTokens: each socket is an agent, who has what it has claimed.
+// TestAgentsWithoutTokens: each socket is an agent, who has the chats that the socket has claimed.
 func TestAgentsWithoutTokens(t *testing.T) {
 	d := deploy(t, silent{}, 2, slow)
 	if err := d.queue.Add(t.Context(), user(1)); err != nil {
@@ -150,7 +150,7 @@ func TestAgentsWithoutTokens(t *testing.T) {
 	second.shows("Nino online 0/0, Nino online 0/0")
 }
 
-// TestStatusRefused: a Status that is wrong changes nothing.
+// TestStatusRefused: an invalid Status changes nothing.
 func TestStatusRefused(t *testing.T) {
 	d := deploy(t, silent{}, 1, slow)
 	vika := d.lobbies[0].sitDown(t, nil, `{"features":["agents"],"supportUserName":"Vika"}`)
@@ -181,7 +181,7 @@ func TestStatusRefused(t *testing.T) {
 	vika.shows("Dodo online 0/0, Vika away 0/100")
 }
 
-// TestOffers: an agent's sockets that list it are told of an offer, and that it is over.
+// TestOffers: an agent's sockets that list offers are told of an offer and of its end.
 func TestOffers(t *testing.T) {
 	cfg := slow
 	cfg.OfferTTL = 3 * time.Second
@@ -233,7 +233,8 @@ func TestOffers(t *testing.T) {
 	}
 	watcher.await("RemoveUser", 1)
 
-	// Accepted: who takes the user gets RemoveUser, the others that it is over.
+	// Accepted: the agent who takes the user gets RemoveUser, the others are told that the offer is
+	// over.
 	release()
 	late.await("Offer", 2)
 	vika.await("Offer", 2)
@@ -359,8 +360,7 @@ func TestTeams(t *testing.T) {
 	}
 }
 
-// TestChats: supervisors, or anyone where there are no tokens, are told which chats have
-// a support.
+// TestChats: supervisors, or everybody if there are no tokens, are told which chats have a support.
 func TestChats(t *testing.T) {
 	d := deploy(t, silent{}, 2, slow)
 	ctx := t.Context()

@@ -37,8 +37,7 @@ func (b *awayBroker) Listen(string, func([]byte), func()) broker.Subscription { 
 func (b *awayBroker) Ready() error                                            { return errors.New("away") }
 func (b *awayBroker) Close() error                                            { return nil }
 
-// TestAnnouncementsWaitForTheBroker up to the bound, in order; nobody waits for
-// those beyond it.
+// TestAnnouncementsWaitForTheBroker up to the bound, in order. Nobody waits for those beyond it.
 func TestAnnouncementsWaitForTheBroker(t *testing.T) {
 	b := &awayBroker{}
 	a := newAnnouncer(b, slog.New(slog.DiscardHandler))
@@ -81,8 +80,8 @@ func TestAnnouncementsWaitForTheBroker(t *testing.T) {
 	}
 }
 
-// TestAnnouncedByTheStore: where the broker is the store's own, an event is
-// published by the step that causes it, whoever takes it.
+// TestAnnouncedByTheStore: if the broker is the store itself, the step that causes an event also
+// publishes it.
 func TestAnnouncedByTheStore(t *testing.T) {
 	b := &awayBroker{back: true}
 	d := deploy(t, b, 0, QueueConfig{ChatTTL: time.Minute, ClaimTTL: 50 * time.Millisecond, LeaveGrace: time.Second, BrokerInStore: true})

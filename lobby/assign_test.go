@@ -26,8 +26,8 @@ func at(order, capacity int, teams ...string) func(*seat) {
 	}
 }
 
-// TestRoundRobin: whoever has not been offered anybody for longest is next, at first who
-// came first; nobody over their limit, of another team, away, or who has been asked.
+// TestRoundRobin: the next agent is the one who has waited longest for an offer, at first the one
+// who came first. Agents who are full, away, of another team, or were asked before are left out.
 func TestRoundRobin(t *testing.T) {
 	onEachStore(t, assigning(AssignRoundRobin), func(t *testing.T, q *Queue, _ redis.UniversalClient) {
 		ctx := t.Context()
@@ -62,7 +62,7 @@ func TestRoundRobin(t *testing.T) {
 		add(5, "sales") // a and b are full, c is of another team
 		want("user 1 to b, user 2 to a, user 3 to c, user 4 to a", 5)
 
-		// Who declines has room, and is not asked again.
+		// An agent who declines has room, and is not asked again.
 		decline(1, "b")
 		want("user 1 to c, user 2 to a, user 3 to c, user 4 to a, user 5 to b")
 		decline(5, "b")
@@ -115,7 +115,8 @@ func TestRoundRobin(t *testing.T) {
 	})
 }
 
-// TestLeastBusy: the fewest chats for their capacity; offers and claims count.
+// TestLeastBusy: the agent with the fewest chats for their capacity comes first. Offers and claims
+// count.
 func TestLeastBusy(t *testing.T) {
 	onEachStore(t, assigning(AssignLeastBusy), func(t *testing.T, q *Queue, _ redis.UniversalClient) {
 		ctx := t.Context()
@@ -147,8 +148,8 @@ func TestLeastBusy(t *testing.T) {
 	})
 }
 
-// TestOfferRunsOut: whoever does not answer loses the offer to the next, and so does who
-// accepts and does not join.
+// TestOfferRunsOut: an agent who does not answer loses the offer to the next one, and so does one
+// who accepts and does not join.
 func TestOfferRunsOut(t *testing.T) {
 	cfg := assigning(AssignRoundRobin)
 	cfg.OfferTTL, cfg.ClaimTTL = 300*time.Millisecond, 300*time.Millisecond
@@ -184,9 +185,9 @@ func TestOfferRunsOut(t *testing.T) {
 	})
 }
 
-// TestOldestFirst: over many arrivals and departures of agents and users, whoever is
-// offered to an agent has waited longest of those the agent could be asked about, and in
-// the end everybody has been served or is in the list.
+// TestOldestFirst: over many arrivals and departures of agents and users, the user who is offered
+// to an agent has waited longest of those whom the agent could be asked about. In the end everybody
+// has been served or is in the list.
 func TestOldestFirst(t *testing.T) {
 	cfg := assigning(AssignRoundRobin)
 	onEachStore(t, cfg, func(t *testing.T, q *Queue, _ redis.UniversalClient) {

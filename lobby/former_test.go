@@ -35,8 +35,8 @@ func (f *former) add(u User) {
 	f.run("add", u.ChatID, u.UserID, text, 0, text)
 }
 
-// TestFormerScript: while servers are replaced, old ones and new ones share a queue. An
-// offer is a claim to the old ones; their users are assigned as any.
+// TestFormerScript: during an upgrade, old and new servers share a queue. To the old ones an offer
+// is a claim, and their users are assigned like any others.
 func TestFormerScript(t *testing.T) {
 	cfg := assigning(AssignRoundRobin)
 	onEachStore(t, cfg, func(t *testing.T, q *Queue, store redis.UniversalClient) {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// waiting are the users who are in the queue and nobody's, in order.
+// waiting returns the users who are in the queue and whom nobody has, in order.
 func waiting(t *testing.T, q *Queue) (names []string) {
 	t.Helper()
 	c, err := q.since(t.Context(), "other", 0, newsWanted{})
@@ -85,7 +85,7 @@ func load(t *testing.T, q *Queue, agent string) (held, claimed, offered int64) {
 	return
 }
 
-// TestPlaces: whoever comes is last, whoever is released has the old place.
+// TestPlaces: whoever comes is last, and whoever is released has the old place.
 func TestPlaces(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, _ redis.UniversalClient) {
 		ctx := t.Context()
@@ -127,7 +127,8 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// TestRelease: a user who is given to an agent is theirs alone until the offer is over.
+// TestRelease: a user who is given to an agent is shown to that agent alone until the offer is
+// over.
 func TestRelease(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, store redis.UniversalClient) {
 		ctx := t.Context()
@@ -211,8 +212,8 @@ func TestRelease(t *testing.T) {
 	})
 }
 
-// TestHold: chats count for their agents while somebody wants to know, from when they
-// are taken or held till they are dropped, released, or not renewed.
+// TestHold: chats count for their agents while somebody wants to know: from when they are taken or
+// held until they are dropped, released, or not renewed.
 func TestHold(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, store redis.UniversalClient) {
 		ctx := t.Context()
@@ -300,7 +301,7 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// TestOverview counts those who could take somebody.
+// TestOverview counts the agents who could take somebody.
 func TestOverview(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, _ redis.UniversalClient) {
 		ctx := t.Context()

@@ -17,8 +17,7 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// silent is a broker that brings nothing: lobbies must find everything in the
-// queue's log by themselves.
+// silent is a broker that delivers nothing, so lobbies must find everything in the queue's log.
 type silent struct{}
 
 func (silent) Publish(context.Context, string, []byte) error { return nil }
@@ -126,8 +125,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestEveryKeyExpires: whatever was done last, nothing stays in the store if every
-// server dies then.
+// TestEveryKeyExpires: whatever was done last, nothing stays in the store if every server dies
+// then.
 func TestEveryKeyExpires(t *testing.T) {
 	d := deploy(t, silent{}, 0, QueueConfig{ChatTTL: time.Minute, ClaimTTL: time.Minute, LeaveGrace: time.Millisecond})
 	random := rand.New(rand.NewSource(1))
@@ -182,9 +181,9 @@ func TestEveryKeyExpires(t *testing.T) {
 	}
 }
 
-// TestViewsAgree changes the queue from many sides at once, without a broker:
-// no agent is told of a user twice or of one they do not have, and in the end
-// every page shows the queue.
+// TestViewsAgree changes the queue from many sides at once, without a broker. No agent is told of a
+// user twice, or of the removal of a user whom they do not have. In the end every page shows the
+// queue.
 func TestViewsAgree(t *testing.T) {
 	d := deploy(t, silent{}, 3, QueueConfig{ChatTTL: time.Minute, ClaimTTL: 200 * time.Millisecond, LeaveGrace: 200 * time.Millisecond})
 	var views []*view
@@ -270,8 +269,8 @@ func TestStoreForgets(t *testing.T) {
 	}
 }
 
-// TestTimeStandsStill: users whose chat servers could not reach the store for
-// long are still there when it is back; those who do not renew then leave.
+// TestTimeStandsStill: users whose chat servers could not reach the store for long are still there
+// when it is back. Those who do not renew then leave.
 func TestTimeStandsStill(t *testing.T) {
 	d := deploy(t, silent{}, 0, QueueConfig{ChatTTL: time.Minute, ClaimTTL: time.Second, LeaveGrace: time.Second})
 	if err := d.queue.Add(t.Context(), user(1)); err != nil {

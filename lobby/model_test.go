@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// model is the queue as plain Go, without a thought for speed. Times are in ms.
+// model is the queue in plain Go, without any thought of speed. Times are in ms.
 type model struct {
 	how       Assignment
 	now       int64
@@ -55,7 +55,7 @@ func newModel(how Assignment) *model {
 	}
 }
 
-// order is who waits, the first in the queue first.
+// order returns the users who wait, in the order of the queue.
 func (m *model) order() []int {
 	return slices.SortedFunc(maps.Keys(m.users), func(a, b int) int { return cmp.Compare(m.users[a].place, m.users[b].place) })
 }
@@ -100,7 +100,7 @@ func (m *model) shows(agent string) bool {
 	return false
 }
 
-// ready are those who can be offered somebody, the next first.
+// ready returns the agents who can be offered somebody, the next one first.
 func (m *model) ready() []string {
 	type place struct {
 		agent string
@@ -152,7 +152,7 @@ func (m *model) offer(n int, agent string, ttl int64) {
 
 const modelOffer = 12_000
 
-// settle offers whom it can, the oldest first.
+// settle offers whom it can, the longest waiting first.
 func (m *model) settle() {
 	if m.how == AssignOff {
 		return
@@ -168,7 +168,7 @@ func (m *model) settle() {
 	}
 }
 
-// gone takes a user out of the queue.
+// gone removes a user from the queue.
 func (m *model) gone(n int) {
 	if u := m.users[n]; u != nil && u.offered {
 		m.counts["gone"]++
@@ -176,7 +176,7 @@ func (m *model) gone(n int) {
 	delete(m.users, n)
 }
 
-// free ends a claim, or an offer, of which the given has become.
+// free ends a claim or an offer; the argument says how it ended.
 func (m *model) free(n int, what string) {
 	u := m.users[n]
 	if u.offered {
@@ -378,7 +378,7 @@ func (m *model) desk(server string, seats ...seat) {
 	m.settle()
 }
 
-// text is all that can be seen of the model, to be compared.
+// text is everything that can be seen of the model, for comparison.
 func (m *model) text() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "pending", m.pending())

@@ -134,8 +134,8 @@ func counted(t *testing.T, q *Queue) iter.Seq2[string, int] {
 	}
 }
 
-// TestModel does random things to the queue and to a plain model of it: they agree after
-// each, and so does what a lobby is told bit by bit. In process, time passes, too.
+// TestModel does random things to the queue and to a plain model of it. They agree after each step,
+// and so does what a lobby is told bit by bit. With the Redis in process, time passes, too.
 func TestModel(t *testing.T) {
 	for _, how := range []Assignment{AssignOff, AssignRoundRobin, AssignLeastBusy} {
 		for _, place := range []string{"in process", "redis-server"} {

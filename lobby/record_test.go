@@ -88,8 +88,8 @@ func changes(t *testing.T, q *Queue, epoch string, version int64) (change, []eve
 	return c, events
 }
 
-// TestRecord: a queue keeps all that is known of a user, tells it in the log and in
-// the snapshot, and publishes three fields.
+// TestRecord: a queue keeps all that is known of a user, tells it in the log and in the snapshot,
+// and publishes three fields.
 func TestRecord(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, store redis.UniversalClient) {
 		ctx := t.Context()
@@ -112,14 +112,14 @@ func TestRecord(t *testing.T) {
 			t.Errorf("published %s", c.events[0].payload)
 		}
 
-		// The newest counts, by its number, whichever comes last.
+		// The newest counts, by its number, whatever comes last.
 		check(q.Change(ctx, []User{told(1, 4), user(2), told(1, 3), told(1, 4)}))
 		c, events = changes(t, q, c.epoch, c.version)
 		if len(events) != 1 || events[0].Kind != kindUserChanged || events[0].Since != since || withoutSince(t, events[0].User) != told(1, 4) {
 			t.Fatalf("told %+v", events)
 		}
 
-		// Who is claimed changes silently, and comes back with it.
+		// A claimed user changes silently, and comes back with the change.
 		if won, _, err := q.Claim(ctx, told(1, 0).ChatID, told(1, 0).UserID, "somebody"); err != nil || !won {
 			t.Fatal(won, err)
 		}
@@ -140,7 +140,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("in the snapshot: %+v", u)
 		}
 
-		// Who is gone leaves nothing.
+		// A user who is gone leaves nothing behind.
 		check(q.Remove(ctx, told(1, 0).ChatID))
 		check(q.Change(ctx, []User{told(1, 6)}))
 		check(q.Remove(ctx, user(9).ChatID))
@@ -154,8 +154,8 @@ func TestRecord(t *testing.T) {
 	})
 }
 
-// TestFormerServers: users whom a server has added that knows no records are shown
-// with what it has told, for as long as such a server runs.
+// TestFormerServers: a server that knows no records has added users. They are shown with what that
+// server has told, for as long as such a server runs.
 func TestFormerServers(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, store redis.UniversalClient) {
 		ctx := t.Context()
@@ -201,7 +201,7 @@ func TestFormerServers(t *testing.T) {
 	})
 }
 
-// TestStand compares with a plain model what the script tells of users' places.
+// TestStand compares the positions that the script returns with a plain model.
 func TestStand(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, _ redis.UniversalClient) {
 		random := rand.New(rand.NewSource(1))
@@ -249,8 +249,8 @@ func TestStand(t *testing.T) {
 	})
 }
 
-// TestTakes: a take counts once, and only of who was there; from three on they give
-// an interval, until they are too old.
+// TestTakes: a take counts once, and only for a user who was there. Three or more give an interval,
+// until they are too old.
 func TestTakes(t *testing.T) {
 	onEachStore(t, slow, func(t *testing.T, q *Queue, store redis.UniversalClient) {
 		ctx := t.Context()
@@ -334,9 +334,9 @@ func TestTakes(t *testing.T) {
 	})
 }
 
-// TestEstimate lives through a day: users come, more of them towards noon, and five
-// agents take them one by one. What they are told when they come is right within a
-// factor of two for nine in ten.
+// TestEstimate lives through a day: users come, more of them towards noon, and five agents take
+// them one by one. Nine of ten estimates that users get when they come are right within a factor of
+// two.
 func TestEstimate(t *testing.T) {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
@@ -445,8 +445,8 @@ func (p *page) got() []string {
 	return slices.Clone(p.frames)
 }
 
-// TestAudiences: each agent gets what they have asked for, of users who come and of
-// users who change; changes come once a second at most, and the last one comes.
+// TestAudiences: each agent gets what they have asked for, of users who come and of users who
+// change. Changes come once a second at most, and the last one comes.
 func TestAudiences(t *testing.T) {
 	d := deploy(t, silent{}, 1, slow)
 	pages := map[audience]*page{}

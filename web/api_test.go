@@ -44,8 +44,9 @@ func from(address, method, path string, headers ...string) *fasthttp.RequestCtx 
 	return c
 }
 
-// TestAPIIsForAgents: the routes for agents answer their tokens or, where none count,
-// this machine; and no page of another origin, whatever origins are allowed.
+// TestAPIIsForAgents: the routes for agents answer requests with an agent's token or, without
+// tokens, from this machine. No page of another origin gets an answer, whatever origins are
+// allowed.
 func TestAPIIsForAgents(t *testing.T) {
 	good, err := Token{Subject: "vika", Name: "Vika"}.Sign(testSecret, time.Hour)
 	require.NoError(t, err)

@@ -2,8 +2,8 @@ package web
 
 import "testing"
 
-// TestBurst: memory is returned once after each burst of connects, and only when most sockets
-// that it has brought are parked.
+// TestBurst: memory is returned once after each burst of connects, and only when most of its
+// sockets are parked.
 func TestBurst(t *testing.T) {
 	var b burst
 	for i, second := range []struct {

@@ -51,8 +51,8 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestFlood: whatever the frames are, who sends too many is told so and closed
-// with 1008; who sends as many as allowed is not.
+// TestFlood: whatever the frames are, a client that sends too many is told so and closed with 1008.
+// A client that sends as many as allowed is not.
 func TestFlood(t *testing.T) {
 	inEachWay(t, testFlood)
 }

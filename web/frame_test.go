@@ -208,8 +208,8 @@ func ended(t *testing.T, h *hub) *hub {
 	return h
 }
 
-// TestSlowClient: pieces wait for a client that does not read, up to the bound;
-// then it is closed with 1013, at a frame's end, and nobody is held up.
+// TestSlowClient: frames wait for a client that does not read, up to the bound. Then the client is
+// closed with 1013, at the end of a frame, and nobody else is held up.
 func TestSlowClient(t *testing.T) {
 	inEachWay(t, testSlowClient)
 }

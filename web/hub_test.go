@@ -29,8 +29,8 @@ func beats(b *heartbeat, ticks int64) (pings map[*Socket][]int64, looks map[*Soc
 	return pings, looks
 }
 
-// TestChosenHeartbeat: a socket is pinged as often as it has chosen, from then on; the
-// others are pinged as before, and everybody is looked at each second.
+// TestChosenHeartbeat: a socket is pinged as often as it has chosen, from then on. The others are
+// pinged as before, and each socket is checked every second.
 func TestChosenHeartbeat(t *testing.T) {
 	for _, interval := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond, time.Second, 1500 * time.Millisecond, 40 * time.Second, 1000 * time.Hour} {
 		t.Run(interval.String(), func(t *testing.T) {
@@ -71,8 +71,8 @@ func TestChosenHeartbeat(t *testing.T) {
 	}
 }
 
-// TestChoosingAgainDelaysNothing: who sends the same choice again and again gets the
-// ping that is due.
+// TestChoosingAgainDelaysNothing: a client that sends the same choice again and again gets the ping
+// that is due.
 func TestChoosingAgainDelaysNothing(t *testing.T) {
 	b := newHeartbeat(time.Second)
 	s := &Socket{}
@@ -137,8 +137,8 @@ func TestHeartbeatLosesNobody(t *testing.T) {
 	}
 }
 
-// TestIdleWithChosenHeartbeat: who answers the pings that it has chosen is not cut,
-// however short the idle time is; who leaves two unanswered is.
+// TestIdleWithChosenHeartbeat: a client that answers the pings that it has chosen is not cut,
+// however short the idle time is. One that leaves two unanswered is.
 func TestIdleWithChosenHeartbeat(t *testing.T) {
 	h := newTestHub(t, time.Hour, 2*time.Second)
 	_, s, _ := connection(t, h)
@@ -196,8 +196,8 @@ func testIdleSocketIsClosed(t *testing.T, way way) {
 	<-e.closed
 }
 
-// TestAnyLifeKeepsASocket: not only pongs count, and a socket that lives for
-// many times the idle time is not cut.
+// TestAnyLifeKeepsASocket: not only pongs count, and a socket that lives for many times the idle
+// time is not cut.
 func TestAnyLifeKeepsASocket(t *testing.T) {
 	inEachWay(t, testAnyLifeKeepsASocket)
 }
@@ -299,8 +299,8 @@ func testShutdown(t *testing.T, way way) {
 	}
 }
 
-// TestShutdownIsSpread: sockets are closed one after the other, and those whose
-// turn has not come are served until then.
+// TestShutdownIsSpread: sockets are closed one after the other, and are served until their turn
+// comes.
 func TestShutdownIsSpread(t *testing.T) {
 	h := newHub(20*time.Millisecond, time.Hour, 10, 0, 0)
 	h.spread = 400 * time.Millisecond

@@ -102,8 +102,8 @@ func TestKeysRotate(t *testing.T) {
 	require.ErrorIs(t, err, jwt.ErrTokenUnverifiable, "a key that was withdrawn")
 }
 
-// TestUnknownKeysDoNotFetch: who makes up names of keys costs the provider one
-// fetch in a while, and waits for nothing.
+// TestUnknownKeysDoNotFetch: clients that make up names of keys cost the provider one fetch in a
+// while, and wait for nothing.
 func TestUnknownKeysDoNotFetch(t *testing.T) {
 	p := newProvider(t)
 	p.rotate("first")
@@ -120,8 +120,8 @@ func TestUnknownKeysDoNotFetch(t *testing.T) {
 	require.Less(t, time.Since(started), keysTimeout)
 }
 
-// TestKeysCannotBeFetched: keys that are known go on counting; without any,
-// nobody is told that their token is wrong.
+// TestKeysCannotBeFetched: known keys go on counting. Without any key, nobody is told that their
+// token is wrong.
 func TestKeysCannotBeFetched(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"an error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },

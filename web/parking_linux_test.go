@@ -70,8 +70,8 @@ func TestPongsKeepASocketParked(t *testing.T) {
 	}
 }
 
-// TestParkedSocketReceives: a message that the session takes at once does not wake its
-// socket; a second one behind it does, lest one client keep the others waiting.
+// TestParkedSocketReceives: a message that the session handles at once does not wake its socket. A
+// second one right behind it does, so that one client cannot keep the others waiting.
 func TestParkedSocketReceives(t *testing.T) {
 	w := way{"parked", 1}
 	client, s, _ := w.connection(t, w.hub(t, time.Hour, time.Hour, 10))
@@ -92,8 +92,8 @@ func TestParkedSocketReceives(t *testing.T) {
 	s.awaitParked(t)
 }
 
-// TestWokenWhileReceiving: a parked socket that is woken while its session receives goes
-// on behind the message that was received, or with the one that was not.
+// TestWokenWhileReceiving: a parked socket is woken while its session receives a message. It goes
+// on with the next message, or with this one if the session did not handle it.
 func TestWokenWhileReceiving(t *testing.T) {
 	text := func(text string) []byte { return masked(ws.NewTextFrame([]byte(text))) }
 	for _, received := range []bool{true, false} {
@@ -142,8 +142,8 @@ func TestWokenWhileReceiving(t *testing.T) {
 	}
 }
 
-// TestParkedFrames: what a client sends is the same for the session, in whatever pieces
-// it comes to a socket that is parked whenever there is nothing to read.
+// TestParkedFrames: the session gets the same frames, in whatever pieces they come to a socket that
+// is parked whenever there is nothing to read.
 func TestParkedFrames(t *testing.T) {
 	w := way{"parked", 1}
 	h := w.hub(t, time.Hour, time.Hour, 10)
@@ -189,7 +189,7 @@ func TestParkedFrames(t *testing.T) {
 	<-e.closed
 }
 
-// TestParkedSocketEnds: whoever ends it, however, the session learns of it.
+// TestParkedSocketEnds: whoever ends the socket, and however, the session is told.
 func TestParkedSocketEnds(t *testing.T) {
 	pong := masked(ws.NewTextFrame([]byte("pong:user")))
 	for name, end := range map[string]func(*net.TCPConn, *Socket){
@@ -216,8 +216,8 @@ func TestParkedSocketEnds(t *testing.T) {
 	}
 }
 
-// TestParkingStorm: sockets come, go, sleep and wake on few descriptors, which are
-// used again at once; nobody gets what was another's.
+// TestParkingStorm: sockets come, go, sleep and wake on few descriptors, which are used again at
+// once. Nobody gets what belongs to another socket.
 func TestParkingStorm(t *testing.T) {
 	w := way{"parked", 1}
 	h := w.hub(t, 2*time.Millisecond, time.Hour, 1000)
@@ -281,8 +281,7 @@ func TestParkingStorm(t *testing.T) {
 	}
 }
 
-// TestParkingIsFull: a socket for which there is no place keeps its goroutine, and its
-// connection.
+// TestParkingIsFull: a socket for which there is no place keeps its goroutine and its connection.
 func TestParkingIsFull(t *testing.T) {
 	w := way{"parked", 1}
 	h := w.hub(t, time.Hour, time.Hour, 10)
@@ -313,7 +312,7 @@ func TestRemoteAddr(t *testing.T) {
 	}
 }
 
-// TestWriteNow: what the system does not take stays.
+// TestWriteNow: what the system does not take is kept.
 func TestWriteNow(t *testing.T) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {

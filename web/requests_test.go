@@ -13,8 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// TestCutRequest: a request that is being handled when the server ends is cut, and
-// the process lives.
+// TestCutRequest: a request in progress is cut when the server ends, and the process survives that.
 func TestCutRequest(t *testing.T) {
 	r := requests{open: map[net.Conn]struct{}{}}
 	entered, proceed := make(chan struct{}), make(chan struct{})

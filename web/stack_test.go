@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// TestIdleSocketIsSmall: the runtime starts goroutines with as much stack as
-// those that are there use on average. Idle sockets are most of them, and must
-// leave that at the smallest size.
+// TestIdleSocketIsSmall: the runtime starts goroutines with the average stack of those that exist.
+// Most of them are idle sockets, and these must keep it at the smallest size.
 func TestIdleSocketIsSmall(t *testing.T) {
 	h := newTestHub(t, time.Hour, time.Hour)
 	for range 300 {

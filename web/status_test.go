@@ -20,8 +20,8 @@ import (
 	"livesupport/lobby/settings"
 )
 
-// TestDeskIsLookedAtOnce: many who ask cause one look a second, and wait for none
-// while something is known.
+// TestDeskIsLookedAtOnce: many requests cause one look a second, and none of them waits as long as
+// an answer is known.
 func TestDeskIsLookedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int64
@@ -60,8 +60,8 @@ func TestDeskIsLookedAtOnce(t *testing.T) {
 	})
 }
 
-// TestDeskOutOfSight: what is known serves for three seconds; then there is an error,
-// at once, and one look a second.
+// TestDeskOutOfSight: a known answer serves for three seconds. After that there is an error, at
+// once, and one look a second.
 func TestDeskOutOfSight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away, looks := false, 0

@@ -7,8 +7,8 @@ import (
 	"livesupport/broker/brokertest"
 )
 
-// TestFarStore: what is submitted while a pipeline is under way to a store far away
-// does not wait for that one's round trip.
+// TestFarStore: a call that is submitted while a pipeline is on its way to a distant store does not
+// wait until that pipeline is back.
 func TestFarStore(t *testing.T) {
 	const oneWay = 400 * time.Millisecond
 	server := startRedis(t)

@@ -85,7 +85,7 @@ func TestStoreComesLater(t *testing.T) {
 		err := db.Ready()
 		return err != nil && strings.Contains(err.Error(), addr) && strings.Contains(err.Error(), "refused")
 	})
-	// More failures than go-redis's pool bears without a pause.
+	// More failures in a row than go-redis's pool takes without a pause.
 	for range 40 {
 		_ = db.Client().Ping(within(t, time.Second)).Err()
 	}
@@ -106,8 +106,8 @@ func TestStoreComesLater(t *testing.T) {
 	}
 }
 
-// TestUnreachableStoreIsLogged once, with the reason: a server waits for its store
-// in silence otherwise.
+// TestUnreachableStoreIsLogged once, with the reason. Otherwise a server would wait for its store
+// in silence.
 func TestUnreachableStoreIsLogged(t *testing.T) {
 	var log bytes.Buffer // read after Close
 	db, err := redisdb.Open("redis://:s3cret@"+brokertest.FreeAddr(t), slog.New(slog.NewTextHandler(&log, nil)))
@@ -187,8 +187,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// TestRefusals checks that a store which answers that it cannot work now counts
-// as unavailable, and that calls wait for it until their deadline.
+// TestRefusals: if a store answers that it cannot work now, it counts as unavailable, and calls
+// wait for it until their deadline.
 func TestRefusals(t *testing.T) {
 	for _, refusal := range []string{
 		"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
@@ -248,8 +248,8 @@ func TestWrongPassword(t *testing.T) {
 	openReady(t, "redis://:right@"+server.Addr())
 }
 
-// TestOutage takes the store away while calls are made: all that are settled with
-// nil have been executed, in their order, and none waits past its deadline.
+// TestOutage takes the store away while calls are made. Every call that succeeds has been executed,
+// all are in order, and none waits past its deadline.
 func TestOutage(t *testing.T) {
 	for name, harm := range map[string]func(brokertest.Fault){
 		"cut": brokertest.Fault.Cut, "stall": brokertest.Fault.Stall, "reset": brokertest.Fault.Reset,
@@ -464,7 +464,7 @@ func TestListenerNeverReconnects(t *testing.T) {
 	eventually(t, "no subscriber is left", func() bool { return server.PubSubNumSub("a")["a"] == 0 })
 }
 
-// TestRealRedis loses a real Redis by kill -9 and gets it back.
+// TestRealRedis kills a real Redis (kill -9) and starts it again.
 func TestRealRedis(t *testing.T) {
 	server := brokertest.StartRedisServer(t)
 	db := openReady(t, server.URL())

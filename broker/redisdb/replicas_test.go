@@ -13,8 +13,8 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-// Where replicas have to confirm, nothing succeeds that none has: neither a write nor the
-// reading of what somebody else has written. It is executed once all the same.
+// If replicas have to confirm, nothing succeeds that no replica has: neither a write, nor the
+// reading of what somebody else has written. It is still executed only once.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	primary := brokertest.StartRedisServer(t, "--repl-diskless-sync-delay", "0")
@@ -92,8 +92,8 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// In a Cluster each node waits for its own replicas, and a call that is sent on to another
-// node waits there.
+// In a Cluster each node waits for its own replicas. A call that is redirected waits at the node
+// that executes it.
 func TestReplicasOfCluster(t *testing.T) {
 	t.Parallel()
 	cluster := brokertest.StartReplicatedCluster(t, 3)

@@ -13,8 +13,8 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-// The text of a script goes to the store when that does not know it, and then no more;
-// what stands beside it in a call is executed once.
+// The text of a script is sent to the store once, when the store does not know it. Whatever else is
+// in the same call is executed once.
 func TestScript(t *testing.T) {
 	server := brokertest.StartRedisServer(t)
 	db := openReady(t, server.URL())
@@ -62,7 +62,7 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// calls is how often the store has executed a command.
+// calls returns how often the store has executed a command.
 func calls(t *testing.T, client *redis.Client, command string) (n int) {
 	t.Helper()
 	stats, err := client.Info(context.Background(), "commandstats").Result()

@@ -9,7 +9,8 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-// TestTLS: a Redis with a private authority that wants a client's certificate.
+// TestTLS: a Redis whose certificate is from a private authority, and which asks for a client's
+// certificate.
 func TestTLS(t *testing.T) {
 	pki, stranger := brokertest.NewPKI(t), brokertest.NewPKI(t)
 	addr := brokertest.FreeAddr(t)
@@ -19,7 +20,7 @@ func TestTLS(t *testing.T) {
 	for name, test := range map[string]struct {
 		url   string
 		files redisdb.TLS
-		said  string // why it is not ready; empty if it is
+		said  string // why it is not ready; empty if it is ready
 	}{
 		"all files":            {"rediss://" + addr, whole, ""},
 		"the scheme is redis":  {"redis://" + addr, whole, ""},

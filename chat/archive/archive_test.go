@@ -19,10 +19,10 @@ import (
 	"livesupport/chat/log"
 )
 
-// noon is when the chats of these tests happen.
+// noon is the time of the chats in these tests.
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// at is so many seconds after noon, in microseconds.
+// at returns the time that many seconds after noon, in microseconds.
 func at(seconds float64) int64 {
 	return noon.Add(time.Duration(seconds * float64(time.Second))).UnixMicro()
 }
@@ -44,7 +44,7 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, db database)) {
 	})
 }
 
-// open opens an archive for the length of a test.
+// open opens an archive until the end of the test.
 func open(t *testing.T, cfg archive.Config) *archive.Archive {
 	t.Helper()
 	a := launch(t, cfg)
@@ -82,7 +82,7 @@ type talk struct {
 	number  int
 }
 
-// begin is a chat whose user comes so many seconds after noon.
+// begin starts a chat whose user comes that many seconds after noon.
 func begin(name string, seconds float64) *talk {
 	c := &talk{id: chatID(name)}
 	return c.add(log.Event{Kind: log.Registered, At: at(seconds), UserID: chatID("u" + name), Username: "Nika", ChatID: c.id})
@@ -135,7 +135,7 @@ func (c *talk) ends(seconds float64) follow.Log {
 	return follow.Log{ChatID: c.id, Entries: c.entries}
 }
 
-// as makes the user one with a token.
+// as gives the user a token.
 func (c *talk) as(sub, username, team string) *talk {
 	e := log.Decode([]byte(c.entries[0]))
 	e.Verified, e.Agent, e.Username, e.Team = true, sub, username, team
@@ -143,7 +143,7 @@ func (c *talk) as(sub, username, team string) *talk {
 	return c
 }
 
-// found are the chats that a search finds, by the end of their ids.
+// found returns the chats that a search finds, by the ends of their ids.
 func found(t *testing.T, a *archive.Archive, text string, f archive.Filter) []string {
 	t.Helper()
 	chats, _, err := a.Search(t.Context(), text, f, "", 100)
@@ -170,7 +170,8 @@ func TestEachChatOnce(t *testing.T) {
 		one, two := open(t, archive.Config{URL: url}), open(t, archive.Config{URL: url})
 		var logs []follow.Log
 		for i := range 90 {
-			// All end in the same microsecond, as they never do. So some have one number.
+			// All of them end in the same microsecond, which never happens in practice. So some
+			// share a number.
 			logs = append(logs, begin(fmt.Sprint("c", i), 0).waits(1).joins(2, "Vika", fmt.Sprint("agent", i)).user(3, "hello").ends(100))
 		}
 		logs = append(logs, begin("empty", 0).waits(1).ends(120), begin("never", 0).ends(120))
@@ -253,7 +254,7 @@ func TestSearch(t *testing.T) {
 	})
 }
 
-// Pages are the same while chats are added.
+// Pages stay the same while chats are added.
 func TestPages(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		a := open(t, archive.Config{URL: db.url(t)})
@@ -307,7 +308,7 @@ func TestSchemas(t *testing.T) {
 	})
 }
 
-// The archive goes and comes back.
+// The archive goes away and comes back.
 func TestAway(t *testing.T) {
 	chat := func(name string) follow.Log { return begin(name, 0).waits(1).user(2, "x").ends(100) }
 	t.Run("SQLite", func(t *testing.T) {

@@ -39,8 +39,8 @@ var vocabulary = func() []string {
 	return all
 }()
 
-// spoken is the nth of many chats that end one after the other, over a year: eight
-// messages of twelve words, which are as frequent as in a language.
+// spoken returns the nth of many chats that end one after the other, over a year. Each has eight
+// messages of twelve words, which are as frequent as in a real language.
 func spoken(n int) follow.Log {
 	r := rand.New(rand.NewPCG(3, uint64(n)))
 	zipf := rand.NewZipf(r, 1.1, 4, uint64(len(vocabulary)-1))
@@ -64,8 +64,8 @@ func spoken(n int) follow.Log {
 	return c.ends(from + 200)
 }
 
-// BenchmarkSearch is how long a page of a search takes in many chats, and a report on them.
-// -chats=1000000 is what is promised, and takes its time to be made.
+// BenchmarkSearch measures how long a page of a search, and a report, take in many chats. The
+// promise is for -chats=1000000, which takes a while to create.
 func BenchmarkSearch(b *testing.B) {
 	databases := map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(b.TempDir(), "archive.db") },

@@ -12,7 +12,7 @@ import (
 	"livesupport/chat/follow"
 )
 
-// BenchmarkTake is how fast chats of twenty messages are taken, a hundred at a time.
+// BenchmarkTake measures how fast chats of twenty messages are archived, a hundred at a time.
 func BenchmarkTake(b *testing.B) {
 	for name, url := range map[string]func() string{
 		"SQLite":     func() string { return "sqlite:" + filepath.Join(b.TempDir(), "archive.db") },

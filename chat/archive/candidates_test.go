@@ -10,8 +10,8 @@ import (
 	"livesupport/chat/follow"
 )
 
-// What is found does not depend on how many chats have words that begin alike, nor on how
-// long logs are.
+// The results do not depend on how many chats have words with the same beginning, nor on the
+// lengths of logs.
 func TestSearchAmongMany(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		a := open(t, archive.Config{URL: db.url(t)})
@@ -71,7 +71,7 @@ func TestSearchAmongMany(t *testing.T) {
 	})
 }
 
-// TestSearchOfAnAgent finds words in the chats of an agent who has few among many.
+// TestSearchOfAnAgent finds words in the chats of an agent who has few of many chats.
 func TestSearchOfAnAgent(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		a := open(t, archive.Config{URL: db.url(t)})

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What has been deleted does not come back, whoever brings it.
+// What has been deleted does not come back, whoever sends it again.
 func TestDeletion(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		url := db.url(t)
@@ -63,8 +63,8 @@ func TestDeletion(t *testing.T) {
 	})
 }
 
-// Deletions and archiving run at the same time: whatever the order, a chat that was
-// deleted is not there in the end.
+// Deletions and archiving run at the same time. Whatever the order, a deleted chat is not there in
+// the end.
 func TestDeletionBesideArchiving(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		url := db.url(t)
@@ -135,7 +135,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// blobs are files: which chats' are kept, and which have been deleted.
+// blobs records which chats' files are kept, and which have been deleted.
 type blobs struct {
 	mu      sync.Mutex
 	kept    map[string][]string
@@ -219,7 +219,7 @@ func TestFiles(t *testing.T) {
 	})
 }
 
-// Messages to which nobody has seen are counted.
+// Messages that nobody has dealt with are counted.
 func TestOpenMessages(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		now := noon

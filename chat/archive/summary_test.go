@@ -11,7 +11,7 @@ import (
 	"livesupport/chat/log"
 )
 
-// released is a support's giving a chat to somebody else, or that they are lost.
+// released is an event by which a support gives the chat away, or is lost.
 func (c *talk) released(seconds float64, name string, lost bool, note string) *talk {
 	e := log.Event{Kind: log.Released, At: at(seconds), From: log.RoleSupport, SupportID: chatID("s" + name), SupportName: name, Content: note, Lost: lost}
 	if lost {
@@ -21,7 +21,7 @@ func (c *talk) released(seconds float64, name string, lost bool, note string) *t
 	return c.add(e)
 }
 
-// moves is how often supports have come and gone in a log.
+// moves returns how often supports have come and gone in a log.
 func moves(entries []string) int64 {
 	var s log.State
 	for _, entry := range entries {
@@ -30,7 +30,7 @@ func moves(entries []string) int64 {
 	return s.Moves
 }
 
-// The figures are computed by hand.
+// The expected figures were computed by hand.
 func TestSummaries(t *testing.T) {
 	const second = 1_000_000
 	for name, test := range map[string]struct {
@@ -95,7 +95,7 @@ func TestSummaries(t *testing.T) {
 	}
 }
 
-// FuzzSummarize: nothing that a log may hold breaks what is made of it.
+// FuzzSummarize: nothing that a log may hold breaks its summary.
 func FuzzSummarize(f *testing.F) {
 	f.Add(strings.Join(begin("a", 0).waits(1).joins(2, "Vika", "").user(3, "x").closes(4, log.RoleSupport, "Vika").ends(5).Entries, "\n"))
 	f.Add(strings.Join(begin("d", 0).waits(10).joins(20, "Vika", "").released(120, "Vika", false, "note").ends(380).Entries, "\n"))
@@ -116,7 +116,7 @@ func FuzzSummarize(f *testing.F) {
 	})
 }
 
-// What is written for agents alone is in what they get, and in no transcript.
+// What is written for agents alone is in what agents get, and in no transcript.
 func TestNotesAreInNoTranscript(t *testing.T) {
 	entries := begin("a", 0).waits(1).joins(2, "Vika", "").note(3, "Vika", "canary").user(4, "hello\nthere").released(5, "Vika", false, "canary").
 		closes(6, log.RoleUser, "").ends(7).Entries
@@ -137,7 +137,7 @@ func TestNotesAreInNoTranscript(t *testing.T) {
 	}
 }
 
-// After a definition has changed, everything beside the logs is computed again.
+// After a definition has changed, everything besides the logs is computed again.
 func TestRecompute(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		url := db.url(t)
@@ -167,7 +167,7 @@ func TestRecompute(t *testing.T) {
 	})
 }
 
-// The figures of a span are computed by hand.
+// The expected figures of a period were computed by hand.
 func TestReport(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, db database) {
 		a := open(t, archive.Config{URL: db.url(t)})

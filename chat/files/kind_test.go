@@ -19,12 +19,12 @@ const (
 	pdf = "%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"
 )
 
-// What a file is, its content tells: nothing hostile passes for something that is taken.
+// A file's content decides its type, so nothing hostile passes for an accepted type.
 func TestTypeOfHostileFiles(t *testing.T) {
 	taken := []string{"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"}
 	for name, test := range map[string]struct {
 		content string
-		want    string // "" for none that is taken by default
+		want    string // "" if it is of no type that is accepted by default
 	}{
 		"png":                         {png, "image/png"},
 		"jpeg":                        {"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "image/jpeg"},

@@ -21,7 +21,7 @@ import (
 	"livesupport/lobby/wire"
 )
 
-// chats are those of a test: which live, and which files their messages carry.
+// chats holds the chats of a test: which are alive, and which files their messages carry.
 type chats struct {
 	mu      sync.Mutex
 	living  map[string]bool
@@ -59,7 +59,7 @@ func (c *chats) begin() (chatID string) {
 	return chatID
 }
 
-// a desk is a Service with what is around it.
+// A desk is a Service with everything that it needs.
 type desk struct {
 	*files.Service
 	*testing.T
@@ -118,7 +118,7 @@ func (d *desk) eventually(holds func() bool) {
 	require.Eventually(d, holds, 20*time.Second, 20*time.Millisecond)
 }
 
-// leases counts what is still looked at.
+// leases returns how many leases there are.
 func (d *desk) leases() int64 {
 	d.Helper()
 	n, err := d.redis.ZCard(d.Context(), "{files}:leases").Result()
@@ -139,7 +139,7 @@ func TestWhatNoMessageCarriesGoes(t *testing.T) {
 	_, err := d.Find(t.Context(), carried.ID)
 	require.NoError(t, err)
 
-	// While the store of chats is away nothing is decided.
+	// While the store of chats is away, nothing is decided.
 	later := d.receive(chatID)
 	d.chats.set(func() { d.chats.err = errors.New("away") })
 	time.Sleep(1500 * time.Millisecond)
@@ -156,7 +156,7 @@ func TestFilesGoWithTheirChat(t *testing.T) {
 	ended, kept := d.chats.begin(), d.chats.begin()
 	one, two, three := d.receive(ended), d.receive(ended), d.receive(kept)
 	uncarried := d.receive(kept)
-	// A server was killed while it wrote.
+	// A server was killed while it wrote a file.
 	half := filepath.Join(d.folder, ended[:2], ended+"-"+wire.NewID()+".18c3.tmp")
 	require.NoError(t, os.WriteFile(half, []byte("half"), 0o600))
 	require.NoError(t, d.store.Keep(t.Context(), kept, []string{three.ID}))
@@ -218,7 +218,7 @@ func TestTidy(t *testing.T) {
 	require.Equal(t, 2+3+1, count(t, d.folder))
 }
 
-// What comes and goes meanwhile does not keep a store from being looked through.
+// The store is looked through to its end although files come and go meanwhile.
 func TestTidyWhileFilesGo(t *testing.T) {
 	t.Parallel()
 	d := open(t, time.Hour)

@@ -135,7 +135,8 @@ func TestStore(t *testing.T) {
 			_, err = store.Find(ctx, wire.NewID())
 			require.ErrorIs(t, err, files.ErrNotFound)
 
-			// A failed one can not be found, and leaves nothing once it is deleted.
+			// A write that fails leaves a file that cannot be found, and nothing once that is
+			// deleted.
 			before := objects()
 			broken := errors.New("broken")
 			for want, body := range map[error]io.Reader{
@@ -182,8 +183,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A store that is away says so in time, whether it refuses connections or swallows what
-// comes.
+// A store that is away is reported in time, whether it refuses connections or never answers.
 func TestStoreAway(t *testing.T) {
 	refusing, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -129,7 +129,7 @@ func (s *store) eventually(what string, holds func() bool) {
 	}
 }
 
-// create begins a chat with so many messages.
+// create makes a chat with that many messages.
 func (s *store) create(id string, messages int) {
 	s.Helper()
 	if err := s.logs.Create(s.Context(), log.Event{Kind: log.Registered, At: 1, UserID: "u", Username: "Nika", ChatID: id}); err != nil {
@@ -140,7 +140,7 @@ func (s *store) create(id string, messages int) {
 	}
 }
 
-// append returns the position of an entry, 0 if the chat is gone.
+// append appends an entry and returns its position; 0 if the chat is gone.
 func (s *store) append(id string, e log.Event) int64 {
 	s.Helper()
 	result := make(chan int64, 1)
@@ -153,7 +153,7 @@ func (s *store) append(id string, e log.Event) int64 {
 	return <-result
 }
 
-// keys are those that name a chat.
+// keys returns the keys that name a chat.
 func (s *store) keys(id string) []string {
 	s.Helper()
 	keys, err := s.client.Keys(s.Context(), "*"+id+"*").Result()
@@ -206,7 +206,7 @@ func TestEnd(t *testing.T) {
 			s.Fatal(life)
 		}
 
-		// While servers are replaced, one that knows nothing of the grace renews a chat.
+		// During an upgrade, a server that knows nothing of the grace renews a chat.
 		s.create("mixed", 1)
 		if err := s.client.PExpire(s.Context(), s.logs.Key("mixed"), ttl).Err(); err != nil {
 			s.Fatal(err)
@@ -221,8 +221,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// Nobody says that these chats have ended; they are handed over all the same, and are
-// gone from the store.
+// No server reports the end of these chats. They are handed over all the same, and disappear from
+// the store.
 func TestChatsThatNobodyEnds(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		r := newReceiver("archive")

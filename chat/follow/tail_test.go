@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// listener takes an event for every message, and one for the end.
+// listener takes one event for each message, and one for the end.
 type listener struct {
 	name string
 
@@ -79,7 +79,7 @@ func (l *listener) set(f func()) {
 	f()
 }
 
-// of are the distinct events of a chat, in the order in which they came first.
+// of returns the distinct events of a chat, in the order in which they first came.
 func (l *listener) of(chat string) (ids []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,14 +121,14 @@ func expected(chat string, messages int) (ids []string) {
 	return ids
 }
 
-// longLived are chats that do not end by themselves in a test.
+// longLived makes chats that do not end by themselves during a test.
 func (s *store) longLived() log.Store {
 	s.logs = log.NewStore(s.db, time.Minute, grace)
 	return s.logs
 }
 
-// Several processes follow chats that are appended to by all of them, for listeners of
-// which one fails at random: each event comes at least once, in order, and one at a time.
+// Several processes append to chats and follow them, for listeners that fail at random. Each event
+// comes at least once, in order, and one at a time.
 func TestListeners(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		const chats, messages = 30, 20
@@ -176,7 +176,7 @@ func TestListeners(t *testing.T) {
 	})
 }
 
-// Nobody tells of these entries.
+// No server reports these entries.
 func TestListenersLook(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		logs := s.longLived()
@@ -196,7 +196,7 @@ func TestListenersLook(t *testing.T) {
 	})
 }
 
-// The end of a chat is told, and its log deleted when everybody has it.
+// The end of a chat is reported, and its log is deleted when everybody has it.
 func TestListenerAndReceiver(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l, r := newListener("webhook"), newReceiver("archive")
@@ -218,7 +218,8 @@ func TestListenerAndReceiver(t *testing.T) {
 	})
 }
 
-// What is not taken is tried again, later and later, and holds up its own chat alone.
+// An event that is not accepted is tried again after longer and longer pauses. It holds up only its
+// own chat.
 func TestListenerFails(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l := newListener("webhook")
@@ -252,8 +253,8 @@ func TestListenerFails(t *testing.T) {
 	})
 }
 
-// What is too old to be tried again is dropped and counted, and what comes behind it is
-// not held up.
+// An event that is too old to be tried again is dropped and counted, and the events behind it go
+// on.
 func TestListenerGivesUp(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l := newListener("webhook")
@@ -277,7 +278,7 @@ func TestListenerGivesUp(t *testing.T) {
 	})
 }
 
-// A log that will be gone before the next try is worked off now.
+// A log that will be gone before the next try is finished now.
 func TestListenerOfALogThatEnds(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		s.logs = log.NewStore(s.db, ttl, 12*time.Second)
@@ -291,7 +292,7 @@ func TestListenerOfALogThatEnds(t *testing.T) {
 	})
 }
 
-// A listener that asks for a pause has one, whatever the chat.
+// If a listener asks for a pause, it gets one for all chats.
 func TestListenerIsBusy(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l := newListener("webhook")
@@ -313,7 +314,7 @@ func TestListenerIsBusy(t *testing.T) {
 	})
 }
 
-// A listener that wants nothing any more is left alone by this process.
+// If a listener wants no more events, this process leaves it alone.
 func TestListenerStops(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l, other := newListener("webhook"), newListener("other")
@@ -338,8 +339,8 @@ func TestListenerStops(t *testing.T) {
 	})
 }
 
-// A message that is left is told of when it has been kept, and only then; also if whoever
-// has kept it died before it could say so.
+// A message that was left is reported when it has been stored, and only then; also if the process
+// that stored it died before it could report it.
 func TestListenersHearOfLeftMessages(t *testing.T) {
 	onEachStore(t, func(s *store) {
 		l, r := newListener("webhook"), newReceiver("archive")
@@ -372,7 +373,7 @@ func TestListenersHearOfLeftMessages(t *testing.T) {
 	})
 }
 
-// counted is the value of a counter or gauge.
+// counted returns the value of a counter or gauge.
 func counted(s *store, f *follow.Follower, name string) float64 {
 	s.Helper()
 	registry := prometheus.NewRegistry()

@@ -136,7 +136,7 @@ func TestFoldOfAReleasedChat(t *testing.T) {
 	}
 }
 
-// A chat that takes no more notes is not given on with one: not without it, either.
+// If a chat takes no more notes, a transfer with a note is refused as a whole.
 func TestFoldGivesOnWithTheNoteOrNotAtAll(t *testing.T) {
 	var s log.State
 	s.Apply(logtest.Registered)
@@ -190,8 +190,8 @@ func TestEventsSurviveTheLog(t *testing.T) {
 	}
 }
 
-// FuzzFold applies any events of a small world in any order: what the fold tells
-// keeps its promises, and whoever folds the same log comes to the same state.
+// FuzzFold applies any events of a small world in any order. The state keeps its promises, and
+// everybody who folds the same log gets the same state.
 func FuzzFold(f *testing.F) {
 	f.Add([]byte{0, 1, 3, 19, 29, 39, 4, 69, 6, 49, 3})
 	f.Add([]byte{0, 1, 10, 20, 21, 30, 30, 11, 42})
@@ -263,7 +263,7 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// An old server has a fold of version 0 or 1, and does not know the kinds that came
+// An old server has a fold of version 0 or 1, and does not know the kinds of events that came
 // later. It asks nobody before it appends.
 type oldFold struct {
 	version uint8
@@ -287,8 +287,8 @@ func (f *oldFold) apply(e log.Event) {
 	f.state.Apply(e)
 }
 
-// While old and new servers serve one chat, in whatever order they come to it, what
-// each of them shows is the same, or the chat is gone for the old one.
+// While old and new servers serve one chat, in whatever order they come to it, all of them show the
+// same; or the old one says that the chat is gone.
 func TestTwoFoldsOfOneLog(t *testing.T) {
 	for seed := range int64(600) {
 		random := rand.New(rand.NewSource(seed))

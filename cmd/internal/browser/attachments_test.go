@@ -27,7 +27,7 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// inFolder has files kept in a folder of the test's own.
+// inFolder keeps a site's files in a folder of the test.
 func inFolder(t *testing.T) func(*backend.Config) {
 	t.Helper()
 	folder := filepath.ToSlash(t.TempDir())
@@ -45,7 +45,7 @@ func (f sent) js() string {
 		base64.StdEncoding.EncodeToString(f.content), f.name, f.kind)
 }
 
-// gives lets a page have files as a person gives them: picked, dropped or pasted.
+// gives hands files to a page as a person does: picked, dropped or pasted.
 func (w *window) gives(how string, files ...sent) {
 	w.Helper()
 	items := ""
@@ -63,8 +63,8 @@ func (w *window) gives(how string, files ...sent) {
 	get[any](w, `(() => { const data = new DataTransfer();`+items+does+`})()`)
 }
 
-// paste is JavaScript that pastes what is in data, and is false if a page takes it for
-// itself. In Firefox nobody can make such an event with something in it.
+// paste is JavaScript that pastes what is in data, and returns false if the page handles it. In
+// Firefox no script can make such an event with content.
 func paste(field string) string {
 	return fmt.Sprintf(`$(%q).dispatchEvent(Object.defineProperty(new ClipboardEvent("paste", { bubbles: true, composed: true, cancelable: true }), "clipboardData", { value: data }))`, field)
 }
@@ -75,7 +75,7 @@ func (w *window) takesFiles() {
 	w.until("files can be sent", `shown($(".attach"))`)
 }
 
-// ready waits until so many files are ready to go with a message.
+// ready waits until that many files are ready to go with a message.
 func (w *window) ready(count int) {
 	w.Helper()
 	w.until(fmt.Sprintf("%d files are ready", count), fmt.Sprintf(`$$(".tray li").length === %d && $$(".tray li").every((one) => one.dataset.state === "there")`, count))
@@ -100,8 +100,8 @@ func painted(width, height int, c color.Color) image.Image {
 
 const place = "52.5163 N 13.3777 E"
 
-// photograph is a JPEG as a phone makes it that is held upright: it lies on its side,
-// and says so, and where it was taken.
+// photograph is a JPEG as from a phone that was held upright: the picture lies on its side, and the
+// file says so, and where it was taken.
 func photograph(width, height int) []byte {
 	var plain bytes.Buffer
 	if err := jpeg.Encode(&plain, painted(width, height, color.RGBA{200, 80, 40, 255}), nil); err != nil {
@@ -116,7 +116,7 @@ func photograph(width, height int) []byte {
 	return append(b, "\xff\xd8 a film of "+place...)
 }
 
-// download is what there is at a link's or a picture's address.
+// download fetches what is at a link's or a picture's address.
 func (w *window) download(expression string) (content []byte, kind string) {
 	w.Helper()
 	response, err := http.Get(get[string](w, expression))
@@ -130,15 +130,15 @@ func (w *window) download(expression string) (content []byte, kind string) {
 	return content, response.Header.Get("Content-Type")
 }
 
-// loaded waits until the pictures of the conversation are shown, so many of them.
+// loaded waits until the conversation shows that many pictures.
 func (w *window) loaded(count int) {
 	w.Helper()
 	w.until(fmt.Sprintf("%d pictures are shown", count),
 		fmt.Sprintf(`$$(".messages .picture img").length === %d && $$(".messages .picture img").every((one) => one.complete && one.naturalWidth > 0)`, count))
 }
 
-// TestAttachments: what is pasted in one window appears in the other, on another pair
-// of servers that share the store.
+// TestAttachments: what is pasted in one window appears in the other one, which is at another pair
+// of servers with the same store.
 func TestAttachments(t *testing.T) {
 	t.Parallel()
 	files := inFolder(t)
@@ -237,8 +237,7 @@ func decoded(t *testing.T, content []byte) image.Image {
 	return p
 }
 
-// TestPhotographs: a photograph comes without where it was taken, and
-// the right way up.
+// TestPhotographs: a photograph arrives without the place where it was taken, and the right way up.
 func TestPhotographs(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, inFolder(t))
@@ -286,8 +285,8 @@ func TestPhotographs(t *testing.T) {
 	}
 }
 
-// TestPicker: the button opens the browser's own picker, and what is picked there is
-// sent, from the keyboard alone.
+// TestPicker: the button opens the browser's own picker, and the picked file is sent, by keyboard
+// alone.
 func TestPicker(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, inFolder(t))
@@ -331,8 +330,8 @@ func (w *window) picks(path string, open func()) {
 	}
 }
 
-// TestUploadsOnABadNetwork: a slow upload shows how far it is and can be cancelled, one
-// that fails can be sent again, and a message waits for its files.
+// TestUploadsOnABadNetwork: a slow upload shows its progress and can be cancelled, a failed one can
+// be sent again, and a message waits for its files.
 func TestUploadsOnABadNetwork(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, inFolder(t))
@@ -396,8 +395,8 @@ func TestUploadsOnABadNetwork(t *testing.T) {
 	agent.shows(".messages .document", "small.txt")
 }
 
-// TestWhatCannotBeSent is told before an upload begins, and what only the server knows
-// with the file.
+// TestWhatCannotBeSent: some files are refused before the upload begins, and others by the server,
+// which knows their content.
 func TestWhatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	folder := inFolder(t)
@@ -440,7 +439,7 @@ func TestWhatCannotBeSent(t *testing.T) {
 	visitor.shows(".tray .fate", "This chat can’t take any more files.")
 }
 
-// TestNoFilesNoButton: where the server takes no files nothing of them is seen.
+// TestNoFilesNoButton: if the server takes no files, the pages show nothing of them.
 func TestNoFilesNoButton(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -452,7 +451,7 @@ func TestNoFilesNoButton(t *testing.T) {
 	}
 }
 
-// TestNamesOfFiles: whatever a file is called is shown as that, and does nothing.
+// TestNamesOfFiles: any name of a file is shown as it is, and does nothing.
 func TestNamesOfFiles(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, inFolder(t))
@@ -504,8 +503,8 @@ func TestNamesOfFiles(t *testing.T) {
 	}
 }
 
-// TestPasteOfWords: what has words and a picture of them, as spreadsheets give it, is
-// pasted as words, and nothing pasted into a note goes to the visitor.
+// TestPasteOfWords: if words are pasted together with a picture of them, as spreadsheets do it, the
+// words count. Nothing that is pasted into a note goes to the visitor.
 func TestPasteOfWords(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, inFolder(t))

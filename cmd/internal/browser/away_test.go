@@ -46,7 +46,7 @@ func (s *site) left() []map[string]any {
 	return answer.Messages
 }
 
-// staffed waits until the site says that somebody is there, which pages ask once.
+// staffed waits until the site says that somebody is there; pages ask for that only once.
 func (s *site) staffed() {
 	s.Helper()
 	there := func() bool {
@@ -68,7 +68,7 @@ func (s *site) staffed() {
 	}
 }
 
-// TestAwayWords: what is said in the four states, at several times of a day.
+// TestAwayWords: the texts of the four states, at several times of the day.
 func TestAwayWords(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -109,8 +109,8 @@ func TestAwayWords(t *testing.T) {
 	}
 }
 
-// TestLeaveMessage: at night a visitor learns when somebody will be there, and leaves a
-// message. Nothing of it is lost while it cannot be taken.
+// TestLeaveMessage: at night a visitor learns when somebody will be there, and leaves a message.
+// Nothing of it is lost while the server cannot take it.
 func TestLeaveMessage(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, keeps(t, `{"hours":`+closedUntil(3)+`}`))
@@ -173,8 +173,8 @@ func TestLeaveMessage(t *testing.T) {
 	visitor.until("for another one", `$("#first").value === "" && $("#email").value === "nika@example.com" && shown($("#first"))`)
 }
 
-// TestAwayWaits: while it is open and nobody is there a visitor may wait, or leave a
-// message; what is written goes from one to the other.
+// TestAwayWaits: while the site is open and nobody is there, a visitor may wait or leave a message.
+// What they have written is kept when they change their mind.
 func TestAwayWaits(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, keeps(t, `{"away":{"en":"We are at lunch."}}`))
@@ -204,7 +204,7 @@ func TestAwayWaits(t *testing.T) {
 	agent.shows(".queue .name", "Nika")
 }
 
-// TestWhenAway has what a site may want while nobody is there.
+// TestWhenAway tries each value of data-when-away.
 func TestWhenAway(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, keeps(t, `{"hours":`+closedUntil(1)+`}`))
@@ -229,7 +229,7 @@ func TestWhenAway(t *testing.T) {
 	w.until("the button is there", `shown($(".launcher"))`)
 }
 
-// asking are settings with every kind of question, and something to agree to.
+// asking has settings with every kind of question, and a consent.
 const asking = `{"form":[
 	{"id":"email","label":{"en":"Email","de":"E-Mail"},"kind":"email"},
 	{"id":"topic","label":{"en":"What is it about?"},"kind":"select","required":true,"options":["Order","Delivery"]},
@@ -295,8 +295,8 @@ func TestQuestionsInArabic(t *testing.T) {
 	visitor.shot("questions-arabic")
 }
 
-// TestMessages: what was left at night is in the console in the morning, by team, until
-// somebody has seen to it.
+// TestMessages: what was left at night is in the console in the morning, by team, until somebody
+// marks it as done.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, keeps(t, `{"teams":[{"id":"billing","name":"Billing"},{"id":"sales","name":"Sales"}]}`))
@@ -352,7 +352,7 @@ func TestMessages(t *testing.T) {
 	small.shot("agent-messages-phone")
 }
 
-// TestStatusThatDoesNotCome keeps nobody from a chat.
+// TestStatusThatDoesNotCome: without an answer from /status a visitor can still chat.
 func TestStatusThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

@@ -17,8 +17,7 @@ import (
 	"livesupport/web"
 )
 
-// aDay is a site with the example of the settings, whose hours go by a clock of its
-// own, in a town where the clocks show what the example's do.
+// aDay is a site with the example settings and a clock of its own, in the time zone of the example.
 type aDay struct {
 	*site
 	ahead atomic.Int64 // of the system's clock, a time.Duration
@@ -87,9 +86,9 @@ func (day *aDay) comes(w *window, language string) {
 	w.click(".launcher")
 }
 
-// TestDay is a Friday with the example of the settings: what visitors read when it is
-// closed, open with nobody there, open, and full; and the message that is left at
-// night is found on Monday, by a server that has been started again.
+// TestDay is a Friday with the example settings: what visitors read while the site is closed, open
+// with nobody there, open, and full. The message that is left at night is found on Monday, at a
+// server that was restarted.
 func TestDay(t *testing.T) {
 	t.Parallel()
 	day := startDay(t)

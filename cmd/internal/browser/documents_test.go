@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPagesOfOneDocument are the ways in which a site goes from page to page without
-// loading one: the button is on each, once, open or closed as it was.
+// TestPagesOfOneDocument tries the ways in which a site goes from page to page without loading one.
+// The button is on each page, once, open or closed as it was.
 func TestPagesOfOneDocument(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -52,8 +52,8 @@ func TestPagesOfOneDocument(t *testing.T) {
 	}
 }
 
-// TestPageThatRemovesTheButton does so each time: it is left alone, and the chat
-// goes on without this page.
+// TestPageThatRemovesTheButton: if a page removes the button again and again, the page wins, and
+// the chat goes on elsewhere.
 func TestPageThatRemovesTheButton(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -67,7 +67,7 @@ func TestPageThatRemovesTheButton(t *testing.T) {
 	w.until("no button", `!document.querySelector("livesupport-chat")`)
 }
 
-// TestHiddenByThePage: a page may hide the chat where it is not wanted.
+// TestHiddenByThePage: a page may hide the chat.
 func TestHiddenByThePage(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

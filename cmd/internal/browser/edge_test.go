@@ -7,8 +7,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// TestKeysStayInside: what is typed into the chat is not a page's shortcut, however
-// the page listens.
+// TestKeysStayInside: typing in the chat triggers no shortcut of the page, however the page
+// listens.
 func TestKeysStayInside(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -59,8 +59,8 @@ func TestKeysStayInside(t *testing.T) {
 	w.until("the page has seen it", `seen[0] === "keydown k"`)
 }
 
-// TestModalsThatKeepTheFocus are dialogs of pages, as scripts make them: they take
-// the focus back, and swallow clicks beside them.
+// TestModalsThatKeepTheFocus tries dialogs that scripts of the page have made: they take the focus
+// back, and swallow clicks beside them.
 func TestModalsThatKeepTheFocus(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -87,7 +87,7 @@ func TestModalsThatKeepTheFocus(t *testing.T) {
 	w.until("the focus is the chat's", `document.activeElement.tagName === "LIVESUPPORT-CHAT"`)
 }
 
-// TestClicksCountOnce: what the browser does after a click it does once.
+// TestClicksCountOnce: whatever the browser does after a click happens once.
 func TestClicksCountOnce(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -110,8 +110,8 @@ func TestClicksCountOnce(t *testing.T) {
 	}
 }
 
-// TestCorner: whatever a page does to its body or root, the button is in the corner
-// of the window, in its own size, and stays there.
+// TestCorner: whatever a page does to its body or root, the button stays in the corner of the
+// window, in its own size.
 func TestCorner(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

@@ -9,8 +9,8 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// TestFocusStays: wherever what has the focus goes away, the focus goes to where the
-// work does, and never to the body, nor to another visitor's message field.
+// TestFocusStays: when the element with the focus goes away, the focus moves to where the work goes
+// on, and never to the body or to another visitor's message field.
 func TestFocusStays(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -31,7 +31,7 @@ func TestFocusStays(t *testing.T) {
 	agent.shows(".notice", "Nika")
 	agent.until("at the list", `document.activeElement === $(".waiting")`)
 
-	// A notice goes with the next thing that is done.
+	// A notice disappears with the next action.
 	dodo.asks("Dodo", "two")
 	agent.takes("Dodo")
 	agent.until("in the message field", `document.activeElement === $("#message")`)
@@ -40,7 +40,8 @@ func TestFocusStays(t *testing.T) {
 	rival.click("dialog[open] [value=leave]")
 	rival.until("at the list", `document.activeElement === $(".waiting")`)
 
-	// After a question that is answered with no, where it was; a conversation that is closed.
+	// After a question is answered with no, the focus is back where it was. Then a conversation is
+	// closed.
 	agent.reload()
 	agent.connected()
 	agent.until("in the message field after a reload", `document.activeElement === $("#message")`)
@@ -52,7 +53,7 @@ func TestFocusStays(t *testing.T) {
 	agent.until("no conversation, and at the list", `$$(".tab").length === 0 && document.activeElement === $(".waiting")`)
 }
 
-// TestNoticesGo: also when nothing is done, and by hand.
+// TestNoticesGo: notices disappear by themselves, too, and can be dismissed.
 func TestNoticesGo(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -69,8 +70,8 @@ func TestNoticesGo(t *testing.T) {
 	agent.until("gone by itself", `$(".notice p").textContent === ""`)
 }
 
-// TestEndedWhileWriting: a text that cannot be sent any more can still be read, also
-// after a reload, and the next keystroke closes nothing.
+// TestEndedWhileWriting: a text that can no longer be sent can still be read, also after a reload,
+// and the next key closes nothing.
 func TestEndedWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.ChatTTL = 4 * time.Second })
@@ -92,8 +93,7 @@ func TestEndedWhileWriting(t *testing.T) {
 	agent.until("nothing is left of it", `!Object.keys(localStorage).some((key) => key.includes("draft."))`)
 }
 
-// TestRepliesDraft: a list of replies that is half written outlives what takes the
-// dialog away.
+// TestRepliesDraft: a half-written list of replies survives when its dialog is taken away.
 func TestRepliesDraft(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -125,8 +125,8 @@ func TestRepliesDraft(t *testing.T) {
 	agent.until("an empty list can be edited", `document.activeElement.textContent === "Edit replies"`)
 }
 
-// TestPhoneCountsOthers: in a conversation a phone shows nothing of the lists but how
-// many wait there, or have written.
+// TestPhoneCountsOthers: in a conversation a phone shows of the lists only how many visitors wait
+// or have written.
 func TestPhoneCountsOthers(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

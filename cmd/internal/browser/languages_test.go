@@ -31,13 +31,13 @@ func languages(t *testing.T) []string {
 	return names
 }
 
-// words are the files of words that a page has got, without English.
+// words returns the files of words that a page has loaded, apart from English.
 func (w *window) words() []string {
 	w.Helper()
 	return get[[]string](w, `performance.getEntriesByType("resource").map(({ name }) => name.split("/languages/")[1]).filter((name) => name && !name.endsWith("en.js")).sort()`)
 }
 
-// speaks compares what stands in a page with a language's words.
+// speaks compares the texts of a page with a language's words.
 func (w *window) speaks(language, selector, key string) {
 	w.Helper()
 	w.until(language+" "+key, fmt.Sprintf(`$(%q) && import(performance.getEntriesByType("resource").find(({ name }) => name.endsWith("languages/en.js") && !name.includes("console")).name.replace("/en.js", "/%s.js")).then(({ default: words }) => $(%[1]q).textContent === words[%[3]q])`, selector, language, key))
@@ -50,15 +50,15 @@ func direction(language string) string {
 	return "ltr"
 }
 
-// cutOff are the buttons and labels whose words do not fit, or that reach out of the
+// cutOff returns the buttons and labels whose words do not fit, or that are partly outside of the
 // window.
 const cutOff = `$$("button, h2, label, summary").filter(shown).filter((one) => !one.closest(".unseen, .log")).filter((one) => {
 	const { left, right } = one.getBoundingClientRect();
 	return one.scrollWidth > one.clientWidth + 1 && one.clientWidth || left < -0.5 || right > innerWidth + 0.5;
 }).map((one) => one.textContent || one.getAttribute("aria-label"))`
 
-// TestLanguages: both pages in each language. Of the others no word is loaded, and
-// all of it has its place.
+// TestLanguages shows both pages in each language. No words of other languages are loaded, and no
+// text is cut off.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, keeps(t, `{"form":[{"id":"order","label":{"en":"Order number"},"kind":"text","required":true}]}`))
@@ -118,8 +118,8 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// TestLanguageOfTheBrowser: what is asked for first and is there is spoken, the
-// page's before the browser's.
+// TestLanguageOfTheBrowser: the first language that is asked for and exists counts, the page's
+// before the browser's.
 func TestLanguageOfTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -148,7 +148,7 @@ func TestLanguageOfTheBrowser(t *testing.T) {
 	w.until("the next page's", `$(".livesupport")?.lang === "ka" && document.querySelectorAll("livesupport-chat").length === 1`)
 }
 
-// TestWordsThatCannotBeHad: without its language's file a page speaks English.
+// TestWordsThatCannotBeHad: if the file of its language cannot be loaded, a page speaks English.
 func TestWordsThatCannotBeHad(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

@@ -22,14 +22,14 @@ func (s *site) takesOne(as look) (visitor end, agent *window) {
 	return visitor, agent
 }
 
-// fate waits for what stands below the agent's last message, and nowhere else.
+// fate waits for the text below the agent's last message, which must stand nowhere else.
 func (w *window) fate(words string) {
 	w.Helper()
 	w.until("below the last own message stands "+words,
 		fmt.Sprintf(`$$(".fate").filter(shown).map((one) => one.textContent).join() === %q && $$(".message.own").at(-1).contains($$(".fate").find(shown))`, words))
 }
 
-// TestConsoleReceipts: how far the agent's last message has come.
+// TestConsoleReceipts: the console shows how far the agent's last message has come.
 func TestConsoleReceipts(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -57,7 +57,7 @@ func TestConsoleReceipts(t *testing.T) {
 	agent.fate("Delivered")
 }
 
-// TestConsoleReads: what the agent has not in view, in a visible tab, is not read.
+// TestConsoleReads: a message that is not in view, in a visible tab, is not read.
 func TestConsoleReads(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -120,8 +120,8 @@ func TestConsoleReads(t *testing.T) {
 	unread("")
 }
 
-// TestConsoleUnreadEverywhere: an agent with two machines. What is read on one of
-// them is read on the other.
+// TestConsoleUnreadEverywhere: an agent has two machines. What is read on one of them is read on
+// the other.
 func TestConsoleUnreadEverywhere(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
@@ -170,8 +170,8 @@ func TestConsoleUnreadEverywhere(t *testing.T) {
 	second.accessible("read elsewhere")
 }
 
-// TestConsolePresence: whether the visitor is there, and what they do, beside their
-// name wherever it stands.
+// TestConsolePresence: beside a visitor's name the console shows whether they are there and what
+// they do, wherever the name stands.
 func TestConsolePresence(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.TypingPreview = true })
@@ -343,8 +343,7 @@ func TestVisitorCloses(t *testing.T) {
 	agent.until("nothing of it", `$$(".tab").length === 0 && !Object.keys(localStorage).some((key) => key.includes("desk."))`)
 }
 
-// TestConsoleEndsOffline: what the agent has asked for is done once there is a
-// connection.
+// TestConsoleEndsOffline: what the agent has asked for is done as soon as there is a connection.
 func TestConsoleEndsOffline(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -360,7 +359,7 @@ func TestConsoleEndsOffline(t *testing.T) {
 	visitor.until("ended", `chat.state === "ended" && chat.ended.from === "Support"`)
 }
 
-// TestConsoleOnPhone has all of it on a narrow screen, in the dark, from right to left.
+// TestConsoleOnPhone tries all of it on a narrow screen, in the dark, from right to left.
 func TestConsoleOnPhone(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.TypingPreview = true })

@@ -10,8 +10,8 @@ import (
 	"livesupport/web"
 )
 
-// TestWhoseChat is one computer and several people: a chat is shown to the one who
-// has begun it.
+// TestWhoseChat: several people use one computer. A chat is shown only to the person who has
+// started it.
 func TestWhoseChat(t *testing.T) {
 	t.Parallel()
 	const secret = "the visitors' secret has 33 bytes"
@@ -42,7 +42,7 @@ func TestWhoseChat(t *testing.T) {
 		w.until("open", `shown($(".panel"))`)
 	}
 
-	// Somebody who has not signed in yet goes on after they have.
+	// Somebody who was not signed in goes on after they have signed in.
 	w.visit(shop + "/out")
 	w.asks("Somebody", "one")
 	open("nika")
@@ -53,13 +53,13 @@ func TestWhoseChat(t *testing.T) {
 	w.conversation("one", "two")
 	w.until("the half written is there", `$("#message").value === "half written"`)
 
-	// Signed out: it is nobody else's, but still hers.
+	// Signed out: nobody else gets the chat, but it is still hers.
 	open("out")
 	fresh("nobody")
 	open("later")
 	w.conversation("one", "two")
 
-	// Whoever signs in next gets nothing of it, and it is forgotten.
+	// The next person to sign in gets nothing of it, and it is forgotten.
 	tab := w.another(desktop)
 	tab.visit(shop + "/nika")
 	tab.click(".launcher")
@@ -81,8 +81,8 @@ func TestWhoseChat(t *testing.T) {
 	fresh("nobody")
 }
 
-// TestSignInWithoutLoading is a page that stays: its line's token comes, changes and
-// goes.
+// TestSignInWithoutLoading: on a page that is not reloaded, the token of the line appears, changes
+// and goes.
 func TestSignInWithoutLoading(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -131,8 +131,8 @@ func TestSignInWithoutLoading(t *testing.T) {
 	w.onlyOne()
 }
 
-// TestTooManyTabs: the tab for which there is no socket says so, takes nothing from
-// the others, and comes in when there is.
+// TestTooManyTabs: a tab for which there is no socket left says so, takes nothing from the others,
+// and joins as soon as there is one.
 func TestTooManyTabs(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

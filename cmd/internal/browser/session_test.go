@@ -16,8 +16,8 @@ import (
 	"livesupport/web"
 )
 
-// guarded is a proxy in front of a server that asks for a password (HTTP Basic); the
-// first URL has it.
+// guarded is a proxy in front of a server that asks for a password (HTTP Basic). The first URL
+// contains it.
 func (s *site) guarded(server string) (login, without string) {
 	s.Helper()
 	target, err := url.Parse(server)
@@ -56,9 +56,8 @@ func TestPasswordInFront(t *testing.T) {
 	agent.until("online after a reload", `$(".lobby")?.dataset.state === "ready"`)
 }
 
-// TestPasswordInFrontOfVisitors is a chat server behind HTTP Basic, together with the
-// site that vouches for its visitors: a token that is refused there does not make the
-// browser forget the password, nor does a good one.
+// TestPasswordInFrontOfVisitors: a chat server is behind HTTP Basic, and its site vouches for
+// visitors. Neither a refused token nor a good one makes the browser forget the password.
 func TestPasswordInFrontOfVisitors(t *testing.T) {
 	t.Parallel()
 	const secret = "the visitors' secret has 33 bytes"
@@ -94,7 +93,7 @@ func TestPasswordInFrontOfVisitors(t *testing.T) {
 	w.until("the password is still known", `shown($(".panel"))`)
 }
 
-// TestSignOut: the next agent at the same browser gets nothing of the last one's, who
+// TestSignOut: the next agent at the same browser gets nothing of the last one's work; the last one
 // gets it back.
 func TestSignOut(t *testing.T) {
 	t.Parallel()
@@ -188,8 +187,8 @@ func TestRename(t *testing.T) {
 	agent.until("both conversations", `$$(".tab").length === 2`)
 }
 
-// TestRejoin: an agent whose supportId is not the chat's, since they have taken it on
-// another machine, asks once more as who their token is about, and has it.
+// TestRejoin: an agent's supportId is not the chat's, because they have taken it on another
+// machine. The console asks again with the token, and gets the chat.
 func TestRejoin(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })

@@ -7,14 +7,13 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// pressed is whether a page takes a key from the element that has the focus, as
-// JavaScript that tells it.
+// pressed is JavaScript that tells whether a page takes a key from the element with the focus.
 func pressed(key, code, more string) string {
 	return fmt.Sprintf(`!document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: %q, code: %q, altKey: true, bubbles: true, cancelable: true, %s }))`, key, code, more)
 }
 
-// TestShortcutsLeaveTyping: in a text field a key that types a character is the
-// field's, on any layout. Every letter that the console listens to is tried.
+// TestShortcutsLeaveTyping: in a text field, a key that types a character belongs to the field, on
+// any layout. The test tries every letter that the console listens to.
 func TestShortcutsLeaveTyping(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -82,8 +81,8 @@ func TestShortcutsLeaveTyping(t *testing.T) {
 	agent.shows(".with h2", "Dodo")
 }
 
-// TestShortcutsOnApple: there Alt is Option, which types with every letter; with
-// Control it does not.
+// TestShortcutsOnApple: there, Alt is Option, which types a character with every letter. Together
+// with Control it does not.
 func TestShortcutsOnApple(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

@@ -177,8 +177,8 @@ func TestOffer(t *testing.T) {
 	visitor.shows(".status", "Dodo has transferred your chat.")
 }
 
-// TestAgentComesBack: an agent whose connection was lost for too long has the chat
-// again, unless somebody else has taken the visitor meanwhile.
+// TestAgentComesBack: an agent whose connection was lost for too long gets the chat back, unless
+// somebody else has taken the visitor meanwhile.
 func TestAgentComesBack(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.SupportGrace = 2 * time.Second })
@@ -210,8 +210,8 @@ func TestAgentComesBack(t *testing.T) {
 	visitor.conversation("one", "two", "three", "four", "five")
 }
 
-// TestAssigned: whoever writes keeps the focus when an offer comes, and who is away
-// gets none.
+// TestAssigned: an agent who is writing keeps the focus when an offer comes. An agent who is away
+// gets no offers.
 func TestAssigned(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret, cfg.Assign = agentSecret, "least_busy" })
@@ -258,8 +258,8 @@ func TestAssigned(t *testing.T) {
 	vika.until("still away", `$("#own-status")?.value === "away"`)
 }
 
-// TestTeamAtWork: three agents and four visitors, of whom each has one agent at any
-// time, also when one of the agents is gone.
+// TestTeamAtWork: three agents and four visitors. Each visitor has one agent at any time, also when
+// one of the agents is gone.
 func TestTeamAtWork(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) {
@@ -270,7 +270,7 @@ func TestTeamAtWork(t *testing.T) {
 	for range 4 {
 		visitors = append(visitors, s.visits())
 	}
-	// accept lets agents accept what they are offered until every visitor has one.
+	// accept lets agents accept offers until every visitor has an agent.
 	accept := func(agents ...*window) {
 		t.Helper()
 		for start := time.Now(); ; pause(start) {
@@ -314,7 +314,7 @@ func TestTeamAtWork(t *testing.T) {
 	agents[1].until("the loads are right", `Number.parseInt($(".colleagues .load").textContent) + $$(".tab").length === 4`)
 }
 
-// TestColleagues: who else works, with status, load and limit.
+// TestColleagues: the console shows who else works, with status, load and limit.
 func TestColleagues(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, tokens)
@@ -354,7 +354,7 @@ func TestColleagues(t *testing.T) {
 	vika.shows(".alone", "No one else is here.")
 }
 
-// TestNotes: the team's own, unmistakable, and never the visitor's.
+// TestNotes: a note cannot be mistaken for a message, and never reaches the visitor.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -406,7 +406,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestTeams: a visitor of a team, and one who is given to it.
+// TestTeams: one visitor asks for a team, and another one is given to it.
 func TestTeams(t *testing.T) {
 	t.Parallel()
 	file := settings(t, `{"teams":[{"id":"billing","name":"Billing & refunds"},{"id":"sales","name":"Sales"}]}`)
@@ -436,7 +436,7 @@ func TestTeams(t *testing.T) {
 	}
 }
 
-// TestQuickReplies are found by a stroke: one's own, and those of the site.
+// TestQuickReplies: a slash finds canned replies, the agent's own and those of the site.
 func TestQuickReplies(t *testing.T) {
 	t.Parallel()
 	file := settings(t, `{"replies":[{"shortcut":"ship","text":"It left us on Monday, {username}."}]}`)
@@ -465,7 +465,7 @@ func TestQuickReplies(t *testing.T) {
 	agent.press(kb.Enter)
 	agent.conversation("one", "Hello Nika, this is Vika.")
 
-	// A stroke that is none, and one of which the agent wants nothing.
+	// A slash that is part of a text, and one whose list the agent ignores.
 	agent.write("see https://shop.example/bye and/or /nothing")
 	agent.hides(".quick")
 	agent.press(kb.Enter)
@@ -490,8 +490,8 @@ func TestQuickReplies(t *testing.T) {
 	agent.until("in its place", `$("#message").value === "OK. Have a nice day."`)
 }
 
-// TestSupervisor looks on without anybody's noticing, writes a note, takes over, and
-// ends a chat. The agent's other machine has all of an agent's conversations.
+// TestSupervisor: a supervisor looks on unnoticed, writes a note, takes a chat over, and ends one.
+// The agent's other machine has all conversations of the agent.
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, tokens)
@@ -606,7 +606,7 @@ func TestTeamOnPhone(t *testing.T) {
 	fits("lists")
 }
 
-// TestManyAtOnce: fifty who wait, twenty conversations, and the page has time left.
+// TestManyAtOnce: with fifty visitors who wait and twenty conversations the page has time left.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.FrameRate, cfg.MessageRate = 0, 0 })

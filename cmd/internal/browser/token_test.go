@@ -72,8 +72,8 @@ func (w *window) renews(token string) {
 	w.press(kb.Enter)
 }
 
-// TestTokenRunsOut: the console asks for another token and takes nothing away, not
-// even the next keystroke.
+// TestTokenRunsOut: the console asks for another token and takes nothing away, not even the next
+// key.
 func TestTokenRunsOut(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
@@ -119,7 +119,7 @@ func TestTokenRunsOut(t *testing.T) {
 	visitor.conversation("one", "two", "half a sentence", "and more")
 }
 
-// TestTokenWarning comes ten minutes before, once, and takes a new token without a
+// TestTokenWarning: a warning comes once, ten minutes before, and a new token is taken without a
 // break.
 func TestTokenWarning(t *testing.T) {
 	t.Parallel()
@@ -149,8 +149,8 @@ func TestTokenWarning(t *testing.T) {
 	agent.reload()
 }
 
-// TestPastedToken is a token with what comes with it from chats, terminals and
-// documents.
+// TestPastedToken: a token may be pasted together with what chats, terminals and documents put
+// around it.
 func TestPastedToken(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })
@@ -171,9 +171,8 @@ func TestPastedToken(t *testing.T) {
 	agent.shows(".sign-in .notice", "This token is invalid")
 }
 
-// TestTokenInTime: the lobby and the chat server notice up to a second apart that a
-// token has run out. A conversation whose end comes when the console has another one
-// by now goes on, too.
+// TestTokenInTime: the lobby and the chat server may notice up to a second apart that a token has
+// expired. A conversation that ends when the console already has a new token goes on, too.
 func TestTokenInTime(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.AgentSecret = agentSecret })

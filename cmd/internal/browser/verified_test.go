@@ -9,8 +9,8 @@ import (
 	"livesupport/web"
 )
 
-// TestVerified is a visitor whom the page's site knows: the widget asks for no
-// name, and the agent sees that it is true.
+// TestVerified: the site knows the visitor. The widget asks for no name, and the agent sees
+// "Verified".
 func TestVerified(t *testing.T) {
 	t.Parallel()
 	const secret = "the visitors' secret has 33 bytes"

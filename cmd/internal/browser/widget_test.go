@@ -33,7 +33,7 @@ func (s *site) takes(visitor *window, name string) end {
 	return e
 }
 
-// isHidden makes a page believe that it is in a tab behind another one, or in front.
+// isHidden makes a page believe that its tab is hidden, or visible again.
 func (w *window) isHidden(yes bool) {
 	w.Helper()
 	get[any](w, fmt.Sprintf(`(() => {
@@ -52,7 +52,8 @@ const heard = `window.heard = [];
 		new MutationObserver((all) => all.forEach(({ addedNodes }) => addedNodes.forEach((one) => heard.push(one.textContent)))).observe(live, { childList: true, subtree: true });
 	}, 20));`
 
-// TestWidgetTyping: each side sees that the other types; nobody hears of it.
+// TestWidgetTyping: each side sees that the other one types, and a screen reader says nothing of
+// it.
 func TestWidgetTyping(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -125,7 +126,7 @@ func TestWidgetReceipts(t *testing.T) {
 	}
 }
 
-// TestWidgetReads: read is what a visitor can have seen.
+// TestWidgetReads: a message counts as read when the visitor can have seen it.
 func TestWidgetReads(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -215,7 +216,7 @@ func TestWidgetPresence(t *testing.T) {
 	agent.until("the visitor is back", `chat.presence.other === "online"`)
 }
 
-// TestWidgetPlace: who waits knows their place, and no more than can be known.
+// TestWidgetPlace: a waiting visitor is told their place, and nothing that is not known.
 func TestWidgetPlace(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -264,8 +265,8 @@ func TestWidgetPlace(t *testing.T) {
 	}
 }
 
-// TestWidgetEnd: the visitor ends the chat for both, rates it, keeps it and begins
-// another one, all by keyboard.
+// TestWidgetEnd: the visitor ends the chat for both, rates it, saves it and begins another one, all
+// by keyboard.
 func TestWidgetEnd(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -363,7 +364,7 @@ func TestWidgetEnd(t *testing.T) {
 	agent.run(`chat.close()`)
 }
 
-// TestWidgetEndWaiting: who has waited in vain is not asked how it was.
+// TestWidgetEndWaiting: a visitor who has waited in vain is not asked for a rating.
 func TestWidgetEndWaiting(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -416,7 +417,7 @@ func TestWidgetRatesInTime(t *testing.T) {
 	visitor.until("the focus goes on", `root.activeElement === $(".over button")`)
 }
 
-// TestWidgetPreview: where agents see what is being typed, the visitor knows it first.
+// TestWidgetPreview: if agents see what is being typed, the visitor is told before.
 func TestWidgetPreview(t *testing.T) {
 	t.Parallel()
 	for _, on := range []bool{true, false} {
@@ -440,7 +441,7 @@ func TestWidgetPreview(t *testing.T) {
 	}
 }
 
-// TestWidgetAsksWhoIsThere: a server may say more than the queue does.
+// TestWidgetAsksWhoIsThere: a server may tell more than the queue does.
 func TestWidgetAsksWhoIsThere(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -469,7 +470,7 @@ func TestWidgetAsksWhoIsThere(t *testing.T) {
 const messagesOnly = tapped + `
 	tap.sends = (socket, text, send) => send(text.replace(/"features":\[[^\]]*\]/, '"features":["messageId"]'));`
 
-// TestWidgetOfOldServer: nothing is shown that such a server cannot do.
+// TestWidgetOfOldServer: the widget shows nothing that such a server cannot do.
 func TestWidgetOfOldServer(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)

@@ -12,7 +12,7 @@ import (
 	"livesupport/cmd/internal/backend"
 )
 
-// TestTouchKeyboard has no Shift to hold: Enter is a new line, and a button sends.
+// TestTouchKeyboard: it has no Shift to hold, so Enter makes a new line, and a button sends.
 func TestTouchKeyboard(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -44,7 +44,7 @@ func TestTouchKeyboard(t *testing.T) {
 	desk.conversation("hello", "one")
 }
 
-// TestComposition is an input method whose Enter takes a suggestion.
+// TestComposition: the Enter of an input method chooses a suggestion and sends nothing.
 func TestComposition(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -60,7 +60,7 @@ func TestComposition(t *testing.T) {
 	w.conversation("hello", "日本")
 }
 
-// TestLongTexts are counted in characters, wherever they are written, and never cut.
+// TestLongTexts: texts are counted in characters, wherever they are written, and never cut.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -95,7 +95,7 @@ func TestLongTexts(t *testing.T) {
 	w.until("all of it is still there", fmt.Sprintf(`$("#message").value.length === %d`, giant))
 }
 
-// TestInvisibleTexts are not sent, and seen to be empty where they come.
+// TestInvisibleTexts: they are not sent, and are shown as empty when they come.
 func TestInvisibleTexts(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -135,7 +135,7 @@ func module(name string) string {
 	return fmt.Sprintf(`import(document.querySelector("link[href$='chat.css']").href.replace("chat.css", %q))`, name)
 }
 
-// TestLinks end before what belongs to the sentence, in every script.
+// TestLinks: a link ends before what belongs to the sentence, in every script.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -184,8 +184,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestDirections: each paragraph of a message has the direction of its text, in all its
-// lines, and an address is read from left to right in any of them.
+// TestDirections: each paragraph of a message has the direction of its text, in all its lines. An
+// address reads from left to right in any of them.
 func TestDirections(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
@@ -208,7 +208,7 @@ func TestDirections(t *testing.T) {
 	w.shot("directions")
 }
 
-// TestUnsentTexts go on into the next chat, whatever takes the form away.
+// TestUnsentTexts: unsent texts are kept for the next chat, whatever takes the form away.
 func TestUnsentTexts(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, func(cfg *backend.Config) { cfg.ChatTTL = 5 * time.Second })
