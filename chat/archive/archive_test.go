@@ -353,6 +353,33 @@ func TestAway(t *testing.T) {
 	})
 }
 
+// A chat that the database refuses is refused without a word of it, and the archive goes on.
+func TestRefusals(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, db database) {
+		url := db.url(t)
+		a := open(t, archive.Config{URL: url})
+		statements := []string{`CREATE TRIGGER refuse BEFORE INSERT ON chats WHEN NEW.username = 'Canary' BEGIN SELECT RAISE(ABORT, 'no Canary'); END`}
+		if db.name == "PostgreSQL" {
+			statements = []string{`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF NEW.username = 'Canary' THEN RAISE EXCEPTION 'no %', NEW.username USING ERRCODE = '23514', DETAIL = NEW.username; END IF;
+				RETURN NEW; END $$`, `CREATE TRIGGER refuse BEFORE INSERT ON chats FOR EACH ROW EXECUTE FUNCTION refuse()`}
+		}
+		for _, statement := range statements {
+			archive.Execute(t, url, statement)
+		}
+		refused, other := begin("a", 0).as("", "Canary", "").waits(1).user(2, "hello").ends(300), begin("b", 0).waits(1).user(2, "hello").ends(300)
+		for _, logs := range [][]follow.Log{{refused}, {refused, other}} {
+			if err := a.Take(t.Context(), logs); err == nil || errors.Is(err, follow.ErrAway) || strings.Contains(err.Error(), "anary") {
+				t.Errorf("%v", err)
+			}
+		}
+		take(t, a, other)
+		if got := found(t, a, "hello", archive.Filter{}); !slices.Equal(got, []string{"b"}) {
+			t.Error(got)
+		}
+	})
+}
+
 func TestURLs(t *testing.T) {
 	for url, good := range map[string]bool{
 		"sqlite:/a/b.db": true, "sqlite:b.db": true, "sqlite:///a/b": true, "postgres://h/db": true, "postgresql://u:p@h:5432/db?sslmode=disable": true,

@@ -24,9 +24,25 @@ func testChatsOverRestart(t *testing.T, dir string) {
 	env := []string{"DATA_DIR=" + t.TempDir()}
 	p := startProcess(t, filepath.Join(dir, "livesupport"), env)
 	chat, _ := p.logged(t, "chat server listens")["addr"].(string)
+	chatID := speaks(t, chat, "Nika", "remember the milk")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, <-p.ended)
+
+	p = startProcess(t, filepath.Join(dir, "livesupport"), env)
+	lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
+	status, body := get(t, "http://"+lobby+"/api/v1/chats?query=milk")
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, chatID)
+	_, body = get(t, "http://"+lobby+"/api/v1/chats/"+chatID)
+	require.Contains(t, body, "remember the milk")
+}
+
+// speaks begins a chat, in which a visitor says something, and returns its id.
+func speaks(t *testing.T, chat, name, text string) (chatID string) {
+	t.Helper()
 	var visitor struct{ UserID, ChatID string }
 	require.Eventually(t, func() bool {
-		status, body := get(t, "http://"+chat+"/user/join/Nika")
+		status, body := get(t, "http://"+chat+"/user/join/"+name)
 		return status == http.StatusOK && json.Unmarshal([]byte(body), &visitor) == nil
 	}, 10*time.Second, 50*time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -35,7 +51,7 @@ func testChatsOverRestart(t *testing.T, dir string) {
 	require.NoError(t, err)
 	defer conn.CloseNow()
 	for _, frame := range []string{
-		`{"type":"Join","args":{"userId":"` + visitor.UserID + `","from":"User"}}`, `{"type":"ChatMessage","args":{"content":"remember the milk","from":"User"}}`,
+		`{"type":"Join","args":{"userId":"` + visitor.UserID + `","from":"User"}}`, `{"type":"ChatMessage","args":{"content":"` + text + `","from":"User"}}`,
 	} {
 		require.NoError(t, conn.Write(ctx, websocket.MessageText, []byte(frame)))
 	}
@@ -44,16 +60,7 @@ func testChatsOverRestart(t *testing.T, dir string) {
 		require.NoError(t, err)
 		seen = strings.Contains(string(frame), `"ChatMessage"`)
 	}
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, <-p.ended)
-
-	p = startProcess(t, filepath.Join(dir, "livesupport"), env)
-	lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
-	status, body := get(t, "http://"+lobby+"/api/v1/chats?query=milk")
-	require.Equal(t, http.StatusOK, status, body)
-	require.Contains(t, body, visitor.ChatID)
-	_, body = get(t, "http://"+lobby+"/api/v1/chats/"+visitor.ChatID)
-	require.Contains(t, body, "remember the milk")
+	return visitor.ChatID
 }
 
 // TestNewerArchive: a server does not write into tables that a later version has made.

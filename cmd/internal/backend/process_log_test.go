@@ -3,10 +3,15 @@
 package backend
 
 import (
+	"bytes"
+	"database/sql"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -119,4 +124,63 @@ func TestLogReaders(t *testing.T) {
 		require.Equal(t, websocket.StatusGoingAway, closeCode(t, socket))
 		p.endsWell(t)
 	})
+}
+
+// TestArchiveIsSilent: nothing of what is archived, or looked for, is in the log or in traces, even
+// if all of it is logged, and the database fails.
+func TestArchiveIsSilent(t *testing.T) {
+	dir := buildCommands(t)
+	var mu sync.Mutex
+	var traces bytes.Buffer
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = traces.ReadFrom(r.Body) // what came is enough
+	}))
+	defer collector.Close()
+	file := filepath.Join(t.TempDir(), "archive.db")
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer stderr.Close()
+	s := serveTo(t, dir, stderr, "DATA_DIR="+t.TempDir(), "ARCHIVE_URL=sqlite:"+file, "CHAT_TTL=1s", "LOG_LEVEL=debug",
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_EXPORTER_OTLP_COMPRESSION=none", "OTEL_BSP_SCHEDULE_DELAY=20", "OTEL_TRACES_SAMPLER=always_on")
+	api := "http://" + s.lobby + "/api/v1"
+	ids := []string{speaks(t, s.chat, "Canary1", "the canary sings")}
+	require.Eventually(t, func() bool {
+		_, body := get(t, api+"/chats?query=canary")
+		return strings.Contains(body, ids[0])
+	}, 15*time.Second, 50*time.Millisecond)
+	db, err := sql.Open("sqlite", file)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec(`PRAGMA busy_timeout = 5000; CREATE TRIGGER refuse BEFORE INSERT ON chats BEGIN SELECT RAISE(ABORT, 'no canary'); END`)
+	require.NoError(t, err)
+	ids = append(ids, speaks(t, s.chat, "Canary2", "the canary is refused"))
+	logged := func(text string) func() bool {
+		return func() bool {
+			log, err := os.ReadFile(stderr.Name())
+			return err == nil && strings.Contains(string(log), text)
+		}
+	}
+	require.Eventually(t, logged("an ended chat was refused"), 15*time.Second, 50*time.Millisecond)
+	for _, path := range []string{"/chats/" + ids[0], "/chats/" + ids[0] + "/transcript", "/stats?agent=canary", "/chats?agent=canary&team=canary&query=canary"} {
+		status, body := get(t, api+path)
+		require.Equal(t, http.StatusOK, status, body)
+	}
+	require.NoError(t, os.Rename(file, file+"-away"))
+	status, body := get(t, api+"/chats?query=canary")
+	require.Equal(t, http.StatusServiceUnavailable, status, body)
+	require.Eventually(t, logged("the archive is unavailable"), 15*time.Second, 50*time.Millisecond)
+	s.endsWell(t)
+
+	log, err := os.ReadFile(stderr.Name())
+	require.NoError(t, err)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Contains(t, traces.String(), "chat.register", "the collector was told nothing")
+	for what, told := range map[string]string{"the log": string(log), "the collector": traces.String()} {
+		for _, secret := range append(ids, "canary") {
+			require.NotContains(t, strings.ToLower(told), secret, what)
+		}
+	}
 }
