@@ -123,39 +123,54 @@ func (w *world) within(limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// leastACL is the user that the page of operation gives.
-func leastACL(w *world) string {
-	w.Helper()
+// leastACL is the user that the page of operation gives, with the words that it wants to be added on a Cluster.
+func leastACL(t *testing.T, cluster bool) (words []any) {
+	t.Helper()
 	page, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(page)) {
-		if _, rule, found := strings.Cut(strings.TrimSpace(line), "ACL SETUSER livesupport "); found {
-			return rule
-		}
+	_, rule, found := strings.Cut(string(page), "ACL SETUSER livesupport ")
+	rule, _, _ = strings.Cut(rule, "\n")
+	_, more, also := strings.Cut(string(page), "On a Cluster add `")
+	more, _, _ = strings.Cut(more, "`")
+	if !found || !also {
+		t.Fatal("cmd/deploy/README.md has no ACL SETUSER livesupport, or nothing to add on a Cluster")
 	}
-	w.Fatal("cmd/deploy/README.md has no ACL SETUSER livesupport")
-	return ""
+	if cluster {
+		rule += " " + more
+	}
+	words = []any{"ACL", "SETUSER", "livesupport"}
+	for word := range strings.FieldsSeq(strings.ReplaceAll(rule, ">PASSWORD", ">s3cret")) {
+		words = append(words, word)
+	}
+	return words
 }
 
 // TestScenarioLeastRights: with the rights of that page, and no others, everything
 // works that works with all.
 func TestScenarioLeastRights(t *testing.T) {
 	t.Parallel()
+	t.Run("one Redis", func(t *testing.T) {
+		t.Parallel()
+		leastRights(t, false, brokertest.StartRedisServer(t).Addr())
+	})
+	t.Run("Cluster", func(t *testing.T) {
+		t.Parallel()
+		leastRights(t, true, brokertest.StartRedisCluster(t).Addrs()...)
+	})
+}
+
+func leastRights(t *testing.T, cluster bool, servers ...string) {
 	w := &world{T: t}
-	server := brokertest.StartRedisServer(t)
-	admin := redis.NewClient(&redis.Options{Addr: server.Addr(), DisableIdentity: true, Protocol: 2})
-	t.Cleanup(func() { _ = admin.Close() })
-	rule := strings.ReplaceAll(leastACL(w), ">PASSWORD", ">s3cret")
-	words := []any{"ACL", "SETUSER", "livesupport"}
-	for word := range strings.FieldsSeq(rule) {
-		words = append(words, word)
+	for _, addr := range servers {
+		admin := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true, Protocol: 2})
+		t.Cleanup(func() { _ = admin.Close() })
+		if err := admin.Do(context.Background(), leastACL(t, cluster)...).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := admin.Do(context.Background(), words...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	p := place{split: true, open: at("redis://livesupport:s3cret@" + server.Addr())}
+	p := place{split: true, open: at("redis://livesupport:s3cret@" + servers[0])}
 	folder := t.TempDir()
 	w.deployment = p.start(t, func(c *backend.Config) {
 		c.ChatTTL = slowness * 5 * time.Second
