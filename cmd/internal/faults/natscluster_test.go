@@ -102,9 +102,9 @@ func (c *natsCluster) link(i, j int, do func(*brokertest.Proxy)) {
 	do(c.links[[2]int{j, i}])
 }
 
-// Each server of a NATS cluster dies in turn, that which leads the stream first; then the
-// link between the leader and another one is cut, and the link between the two others.
-// Nothing is refused, since the store is there.
+// Each server of a NATS cluster dies in turn, that which leads the stream first; then all
+// three die at once and come back; then the link between the leader and another one is
+// cut, and the link between the two others. Nothing is refused, since the store is there.
 func TestNATSClusterFaults(t *testing.T) {
 	s := begin(t)
 	t.Parallel()
@@ -123,6 +123,18 @@ func TestNATSClusterFaults(t *testing.T) {
 		cluster.servers[i].run("-c", cluster.servers[i].config)
 		cluster.servers[i].healthy(30 * time.Second)
 	}
+	for _, server := range cluster.servers {
+		server.end(syscall.SIGKILL)
+	}
+	wait(w.Context(), 2*time.Second)
+	for _, server := range cluster.servers {
+		server.run("-c", server.config)
+	}
+	for _, server := range cluster.servers {
+		server.healthy(30 * time.Second)
+	}
+	cluster.leader()
+	f.recovers("all three were dead", time.Now(), natsWithin)
 	leader := cluster.leader()
 	for _, pair := range [][2]int{{leader, (leader + 1) % 3}, {(leader + 1) % 3, (leader + 2) % 3}}[:s.natsCuts] {
 		f.Logf("the link between %d and %d is cut; %d leads", pair[0], pair[1], cluster.leader())

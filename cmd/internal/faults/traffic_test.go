@@ -405,7 +405,11 @@ func percentiles(d []time.Duration) string {
 	if len(d) == 0 {
 		return "of none"
 	}
+	return fmt.Sprintf("p50 %v, p99 %v, max %v", percentile(d, 50), percentile(d, 99), percentile(d, 100))
+}
+
+// percentile sorts d, which must not be empty.
+func percentile(d []time.Duration, p int) time.Duration {
 	slices.Sort(d)
-	at := func(p int) time.Duration { return d[(len(d)-1)*p/100].Round(100 * time.Microsecond) }
-	return fmt.Sprintf("p50 %v, p99 %v, max %v", at(50), at(99), at(100))
+	return d[(len(d)-1)*p/100].Round(100 * time.Microsecond)
 }
