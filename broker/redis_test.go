@@ -55,6 +55,27 @@ func (h redisHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
 	return redisHarness{"redis://" + proxy.Addr(), h.prefix}.Broker(t), proxy
 }
 
+// sentinelHarness makes brokers that are led to their Redis by a sentinel.
+type sentinelHarness struct{ *brokertest.RedisServer }
+
+func (h sentinelHarness) Broker(t testing.TB) broker.Broker {
+	t.Helper()
+	return redisHarness{url: brokertest.SentinelFor(t, h.Addr())}.Broker(t)
+}
+
+// Proxied puts the network between the client and the Redis. The sentinel says that the Redis is at the proxy.
+func (h sentinelHarness) Proxied(t testing.TB) (broker.Broker, brokertest.Fault) {
+	t.Helper()
+	proxy := brokertest.StartProxy(t, h.Addr())
+	return redisHarness{url: brokertest.SentinelFor(t, proxy.Addr())}.Broker(t), proxy
+}
+
+func TestRedisSentinel(t *testing.T) {
+	brokertest.Run(t, func(t testing.TB) brokertest.Harness {
+		return sentinelHarness{brokertest.StartRedisServer(t)}
+	})
+}
+
 // TestRedisSilentConnection checks that the subscriptions' own connection is given up when it dies
 // silently, even if the connections of the DB are fine.
 func TestRedisSilentConnection(t *testing.T) {

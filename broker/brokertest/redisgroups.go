@@ -93,6 +93,16 @@ func offset(s *RedisServer) (n int64) {
 	return n
 }
 
+// SentinelFor starts one sentinel that watches the server at an address, and returns a URL that leads there by the
+// sentinel, which promotes nobody as long as the server has no replica.
+func SentinelFor(t testing.TB, addr string) string {
+	t.Helper()
+	name := "at" + strconv.Itoa(port(t, addr)) // sentinels of one name believe each other
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	check(t, os.WriteFile(file, []byte(fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 1\n", name, port(t, addr))), 0o600))
+	return StartRedisServer(t, file, "--sentinel").URL() + "?master_name=" + name
+}
+
 // RedisCluster is some nodes that share the slots.
 type RedisCluster struct {
 	t     testing.TB

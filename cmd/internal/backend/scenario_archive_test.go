@@ -53,7 +53,7 @@ func onPostgres(t *testing.T, groups ...func(url func() string) group) {
 	t.Helper()
 	server := archivetest.StartPostgres(t)
 	for _, p := range places {
-		if p.name != "redis-server/two of each" {
+		if p.name != "Sentinel/two of each" {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {

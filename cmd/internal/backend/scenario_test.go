@@ -58,7 +58,7 @@ var places = []place{
 	{"embedded/one process", embeddedRedis, false, neverParked},
 	{"embedded/two of each", embeddedRedis, true, parkedSoon},
 	{"redis-server/one process", redisServer, false, 0},
-	{"redis-server/two of each", redisServer, true, neverParked},
+	{"Sentinel/two of each", sentinel, true, neverParked},
 	{"embedded with NATS/two of each", embeddedNATS, true, parkedSoon},
 }
 
@@ -78,6 +78,12 @@ func embeddedNATS(t *testing.T, cfg *backend.Config) {
 func redisServer(t *testing.T, cfg *backend.Config) {
 	t.Helper()
 	cfg.RedisURL = brokertest.StartRedisServer(t).URL()
+}
+
+// sentinel is a redisServer to which a sentinel leads.
+func sentinel(t *testing.T, cfg *backend.Config) {
+	t.Helper()
+	cfg.RedisURL = brokertest.SentinelFor(t, brokertest.StartRedisServer(t).Addr())
 }
 
 // at names a store that the scenario itself has started.
@@ -196,11 +202,14 @@ func pass(d time.Duration) { time.Sleep(d) }
 // redis is an ordinary client of the store.
 func (w *world) redis() *redis.Client {
 	w.Helper()
-	options, err := redis.ParseURL(w.redisURL)
-	if err != nil {
+	var client *redis.Client
+	if failover, err := redis.ParseFailoverURL(w.redisURL); err == nil && failover.MasterName != "" {
+		client = redis.NewFailoverClient(failover)
+	} else if options, err := redis.ParseURL(w.redisURL); err == nil {
+		client = redis.NewClient(options)
+	} else {
 		w.Fatal(err)
 	}
-	client := redis.NewClient(options)
 	w.Cleanup(func() { _ = client.Close() })
 	return client
 }
