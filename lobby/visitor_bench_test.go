@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,42 +45,51 @@ func visitors(b *testing.B, pending, agents int) {
 	}
 	l := New(Config{Queue: q, Broker: events, Frame: webFrame, Log: log})
 	b.Cleanup(func() { l.Close() })
-	takers := make([]taker, agents)
-	for i := range takers {
-		l.Connect(&takers[i], nil).Receive([]byte(`{"type":"Load","args":{"batch":true}}`), time.Now())
+	crowd := &onlookers{agents: int64(agents), told: make(chan struct{}, 1)}
+	for range agents {
+		l.Connect(crowd, nil).Receive([]byte(`{"type":"Load","args":{"batch":true}}`), time.Now())
 	}
-	told := func(pieces int64) {
-		for i := range takers {
-			for takers[i].pieces.Load() < pieces {
-				runtime.Gosched()
-			}
-		}
-	}
-	told(1)
-	start := takers[0].pieces.Load()
-	bytes := takers[0].bytes.Load()
+	<-crowd.told
+	bytes := crowd.bytes.Load()
 	own, stores := processTime(b), storeTime(b, db)
 	n := pending
 	b.ResetTimer()
-	for i := range b.N {
+	for range b.N {
 		u := user(n)
 		n++
 		if err := q.Add(b.Context(), u); err != nil {
 			b.Fatal(err)
 		}
-		told(start + 2*int64(i) + 1)
+		<-crowd.told
 		if won, _, err := q.Claim(b.Context(), u.ChatID, u.UserID, "agent"); err != nil || !won {
 			b.Fatal(won, err)
 		}
-		told(start + 2*int64(i) + 2)
+		<-crowd.told
 	}
 	b.StopTimer()
 	own, stores = processTime(b)-own, storeTime(b, db)-stores
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(b.N) }
 	b.ReportMetric(per(own), "process-µs")
 	b.ReportMetric(per(stores), "redis-µs")
-	b.ReportMetric(float64(takers[0].bytes.Load()-bytes)/float64(b.N), "B/agent")
+	b.ReportMetric(float64(crowd.bytes.Load()-bytes)/float64(b.N)/float64(agents), "B/agent")
 }
+
+// onlookers is the peer of all agents together, who are sent the same frames.
+type onlookers struct {
+	agents        int64
+	pieces, bytes atomic.Int64
+	told          chan struct{} // gets a value whenever all of them have got one more
+}
+
+func (o *onlookers) Queue(frames []byte) {
+	o.bytes.Add(int64(len(frames)))
+	if o.pieces.Add(1)%o.agents == 0 {
+		o.told <- struct{}{}
+	}
+}
+func (o *onlookers) Flush()                  {}
+func (o *onlookers) Heartbeat(time.Duration) {}
+func (o *onlookers) Close(int, string)       {}
 
 func processTime(b *testing.B) time.Duration {
 	var usage syscall.Rusage
