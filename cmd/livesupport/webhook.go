@@ -74,7 +74,7 @@ func runWebhook(ctx context.Context, args []string, lookup func(string) (string,
 	}
 	defer a.Close()
 	err = r.replay(ctx, a)
-	fmt.Fprintf(stdout, "Sent %d events to %d receivers\n", r.sent, len(r.receivers))
+	fmt.Fprintf(stdout, "Events sent: %d, to receivers: %d\n", r.sent, len(r.receivers))
 	return err
 }
 

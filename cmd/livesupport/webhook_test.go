@@ -88,7 +88,7 @@ func TestWebhookCommand(t *testing.T) {
 	}
 	got = nil
 	code, out, errs := run(env, "replay", "--from=2026-01-02", "--to", "2026-01-02T12:00:00Z")
-	if code != 0 || !strings.Contains(out, "Sent 2 events to 1 receivers") || len(got) != 2 || !strings.HasPrefix(got[0], two+"-3 ") && !strings.HasPrefix(got[0], one+"-3 ") || !strings.Contains(got[0], `"content":"within"`) {
+	if code != 0 || !strings.Contains(out, "Events sent: 2, to receivers: 1") || len(got) != 2 || !strings.HasPrefix(got[0], two+"-3 ") && !strings.HasPrefix(got[0], one+"-3 ") || !strings.Contains(got[0], `"content":"within"`) {
 		t.Errorf("%d %q %q %q", code, out, errs, got)
 	}
 	got = nil
