@@ -173,6 +173,22 @@ func (c *RedisCluster) Promoted(dead *RedisServer) {
 	})
 }
 
+// Switch makes a replica of a master that lives take over (CLUSTER FAILOVER): the master takes no writes until the
+// replica has everything.
+func (c *RedisCluster) Switch(master *RedisServer) {
+	c.t.Helper()
+	id := c.id(master)
+	members := c.members()
+	i := slices.IndexFunc(members, func(m member) bool { return m.master == id && !m.failed })
+	if i < 0 {
+		c.t.Fatal("the master has no replica")
+	}
+	if reply := c.node(members[i].addr).ask("CLUSTER FAILOVER"); !strings.HasPrefix(reply, "+OK") {
+		c.t.Fatalf("CLUSTER FAILOVER: %q", reply)
+	}
+	c.Promoted(master)
+}
+
 // Restart starts a node again, which follows whoever has its slots now.
 func (c *RedisCluster) Restart(n *RedisServer) {
 	c.t.Helper()

@@ -112,6 +112,26 @@ func TestClusterMasterDies(t *testing.T) {
 	}
 }
 
+// Masters of a Redis Cluster that live are replaced by their replicas (CLUSTER FAILOVER), that of the queue first.
+// Nothing is lost, since each waits for its replica.
+func TestClusterSwitch(t *testing.T) {
+	s := begin(t)
+	t.Parallel()
+	for _, broker := range s.groupBrokers {
+		t.Run(broker, func(t *testing.T) {
+			t.Parallel()
+			w, cluster := newClusterWorld(t, broker)
+			f := w.staff(s)
+			for i, key := range []string{"{lobby}:users", f.traffic.chats[0].key()} {
+				began := time.Now()
+				cluster.Switch(cluster.Owner(key))
+				f.recovers(fmt.Sprintf("master %d was replaced", i), began, electedWithin)
+			}
+			f.settles()
+		})
+	}
+}
+
 func (c *conversation) key() string { return "chat:{" + c.ChatID + "}" }
 
 // Slots move from master to master under traffic: that of a chat and that of the queue one
