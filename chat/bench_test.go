@@ -274,6 +274,39 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
+// BenchmarkBegin is a registration and the Joins of both sides, from the frames to the queues of
+// their sockets; 32 chats begin at a time.
+func BenchmarkBegin(b *testing.B) {
+	s := benchService(b)
+	var failed atomic.Int64
+	turns := make(chan struct{})
+	var openers sync.WaitGroup
+	for range 32 {
+		openers.Go(func() {
+			for range turns {
+				u, err := s.Register(b.Context(), Registration{Name: "Nika"})
+				user, support := s.Connect(u.ChatID, &sink{}, nil), s.Connect(u.ChatID, &sink{}, nil)
+				user.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"username":"Nika","from":"User"}}`, u.UserID), time.Now())
+				support.Receive(fmt.Appendf(nil, `{"type":"Join","args":{"userId":%q,"from":"Support","supportUserName":"Vika","username":"Nika"}}`, u.UserID), time.Now())
+				if err != nil || user.room == nil || support.room == nil {
+					failed.Add(1)
+				}
+				user.Closed()
+				support.Closed()
+			}
+		})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		turns <- struct{}{}
+	}
+	close(turns)
+	openers.Wait()
+	if n := failed.Load(); n > 0 {
+		b.Fatalf("%d did not join", n)
+	}
+}
+
 // BenchmarkTyping is the whole way of a Typing within a chat server, from the frame to the
 // queue of the other side: as browsers write it, and as others do.
 func BenchmarkTyping(b *testing.B) {

@@ -113,15 +113,15 @@ func (s *Session) ReceiveNow(frame []byte) bool {
 
 // Receive handles one text frame (web/api/README.md, "Chat server, port 9000"). Its time
 // limit for the store starts at readable, when the frame could be read. It returns when the
-// frame was answered.
-func (s *Session) Receive(frame []byte, readable time.Time) {
+// frame was answered, with light for a kind that ReceiveNow handles.
+func (s *Session) Receive(frame []byte, readable time.Time) (light bool) {
 	if wire.IsPong(frame) {
-		return
+		return true
 	}
 	kind, args, err := wire.Decode(frame)
 	if err != nil {
 		s.refuse(err, "")
-		return
+		return false
 	}
 	switch kind {
 	case wire.KindPong:
@@ -134,6 +134,7 @@ func (s *Session) Receive(frame []byte, readable time.Time) {
 	default:
 		s.refuse(wire.UnknownKind, "")
 	}
+	return kind == wire.KindPong || kind == kindTyping
 }
 
 var errNotJoined = wire.NewError(wire.NotJoined, "Send a Join first.")

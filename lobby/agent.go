@@ -83,10 +83,10 @@ func (a *Agent) ReceiveNow(frame []byte) bool {
 }
 
 // Receive handles one text frame (web/api/README.md, "Lobby, port 9001"). Its time limit
-// for the store starts at readable, when the frame could be read.
-func (a *Agent) Receive(frame []byte, readable time.Time) {
+// for the store starts at readable, when the frame could be read. light reports a pong.
+func (a *Agent) Receive(frame []byte, readable time.Time) (light bool) {
 	if wire.IsPong(frame) {
-		return
+		return true
 	}
 	kind, args, err := wire.Decode(frame)
 	if err == nil {
@@ -110,6 +110,7 @@ func (a *Agent) Receive(frame []byte, readable time.Time) {
 		a.queue(err.Payload(""))
 		a.peer.Flush()
 	}
+	return kind == wire.KindPong
 }
 
 func (a *Agent) queue(payload []byte) { a.peer.Queue(a.lobby.cfg.Frame(payload)) }

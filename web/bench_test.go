@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,7 +97,7 @@ func benchSockets(b *testing.B, n int, read *counter) []*Socket {
 		if err != nil {
 			b.Fatal(err)
 		}
-		h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {
+		h.open(upgraded{conn: server}, func(peer wire.Peer) session {
 			sockets[i] = peer.(*Socket)
 			return &echo{peer: peer, closed: make(chan struct{})}
 		})

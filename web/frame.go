@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"livesupport/broker/direct"
 	"livesupport/lobby/wire"
 
 	"github.com/gobwas/ws"
@@ -61,10 +62,11 @@ type frameReader struct {
 	fragmented bool         // between the first and the last fragment of a message
 	skip       int64        // bytes of a frame that is too big to be looked at
 
-	raw   syscall.RawConn // of conn; nil if it has none
-	clock func() int64    // monotonic, in nanoseconds
-	last  int64           // when the last read ended
-	since int64           // since when what it brought may have been there to be read
+	raw    syscall.RawConn // of conn; nil if it has none
+	direct *direct.Reader  // of raw; nil reads from conn
+	clock  func() int64    // monotonic, in nanoseconds
+	last   int64           // when the last read ended
+	since  int64           // since when what it brought may have been there to be read
 	// What was there at the looks before and is still to be read, the oldest first.
 	waiting []arrival
 }
@@ -144,7 +146,7 @@ func (r *frameReader) fill(need int) error {
 		copy(grown, r.buf[:r.to])
 		r.buf = grown
 	}
-	n, err := r.conn.Read(r.buf[r.to:])
+	n, err := r.read(r.buf[r.to:])
 	r.to += n
 	r.last = r.heard()
 	r.since = r.last
@@ -156,6 +158,13 @@ func (r *frameReader) fill(need int) error {
 		return nil
 	}
 	return err
+}
+
+func (r *frameReader) read(b []byte) (int, error) {
+	if r.direct == nil {
+		return r.conn.Read(b)
+	}
+	return r.direct.Read(r.raw, b)
 }
 
 // look notes what has come since the last read, if that is long ago or has left

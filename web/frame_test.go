@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -143,15 +142,25 @@ type echo struct {
 	now    func(text []byte) bool // instead of ReceiveNow, if not nil
 }
 
-func (e *echo) Receive(text []byte, _ time.Time) {
+func (e *echo) Receive(text []byte, _ time.Time) (light bool) {
+	if e.now != nil && e.now(text) {
+		return true
+	}
 	e.peer.Queue(TextFrame(bytes.Clone(text)))
 	e.peer.Flush()
+	return wire.IsPong(text) || e.now == nil && isLight(text)
 }
+
+// isLight makes half of the texts such as are handled at once.
+func isLight(text []byte) bool {
+	return len(text) > 0 && strings.ContainsRune("bdfhjlrtvz13579", rune(text[0]))
+}
+
 func (e *echo) ReceiveNow(text []byte) bool {
 	switch {
 	case e.now != nil:
 		return e.now(text)
-	case len(text) == 0 || !strings.ContainsRune("bdfhjlrtvz13579", rune(text[0])):
+	case !isLight(text):
 		return false
 	}
 	e.Receive(text, time.Time{})
@@ -186,7 +195,7 @@ func connection(t *testing.T, h *hub) (*net.TCPConn, *Socket, *echo) {
 	client, server := connect(t)
 	var s *Socket
 	e := &echo{closed: make(chan struct{})}
-	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session {
+	h.open(upgraded{conn: server}, func(peer wire.Peer) session {
 		s, e.peer = peer.(*Socket), peer
 		return e
 	})

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,20 +31,19 @@ type hub struct {
 
 	perAddress int // sockets at once of one address; 0 for any number
 
+	crew      crew         // goroutines for sockets that are new
 	parking   *parking     // where idle sockets wait; nil: each keeps a goroutine
 	parkAfter int          // so many pongs in a row
 	parked    atomic.Int64 // sockets that were parked, each counted once
+	free      func()       // returns memory to the system
 
 	mu     sync.Mutex
 	closed bool
 	count  int
+	came   int64        // sockets until now
 	counts socketCounts // empty unless perAddress is set
 	beat   heartbeat
 }
-
-// sendBuffer is how many bytes the system keeps for a client, about: enough for
-// 1 MB/s to a client 100 ms away.
-const sendBuffer = 128 << 10
 
 var pingFrame = frame(ws.OpText, []byte("ping"))
 
@@ -64,6 +64,7 @@ func newHub(interval, idle time.Duration, limit, perAddress, parkAfter int) *hub
 		counts:     socketCounts{},
 		beat:       newHeartbeat(interval),
 		parkAfter:  parkAfter,
+		free:       debug.FreeOSMemory,
 	}
 	if parkAfter == 0 {
 		h.parkAfter = 2 // nothing else for one heartbeat
@@ -78,22 +79,25 @@ func newHub(interval, idle time.Duration, limit, perAddress, parkAfter int) *hub
 // clock is a monotonic time in nanoseconds.
 func (h *hub) clock() int64 { return int64(time.Since(h.start)) }
 
-// open takes a connection over and serves it in a goroutine of its own, for a
-// verified agent no longer than their token counts. early is what the client has
-// sent already; from is where it is, if sockets are counted by that; connect makes
-// the session.
-func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Identity, connect func(wire.Peer) session) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetWriteBuffer(sendBuffer) // what the system holds for a client that does not read
-	}
-	s := &Socket{hub: h, conn: conn, raw: rawConn(conn)}
-	if agent != nil {
-		s.expires = agent.Expires.Unix()
+// upgraded is a connection that is a WebSocket from now on.
+type upgraded struct {
+	conn  net.Conn
+	head  []byte         // the response to its request, if that is still to be sent
+	early []byte         // what the client has sent already
+	from  netip.Addr     // where the client is, if sockets are counted by that
+	agent *wire.Identity // of a verified agent, who stays no longer than their token counts
+}
+
+// open takes a connection over and serves it. connect makes the session.
+func (h *hub) open(u upgraded, connect func(wire.Peer) session) {
+	s := &Socket{hub: h, conn: u.conn, raw: rawConn(u.conn)}
+	if u.agent != nil {
+		s.expires = u.agent.Expires.Unix()
 	}
 	s.noteHeard()
 	s.session = connect(s)
-	s.Queue(pingFrame)
-	if refusal := h.add(s, from); refusal != nil {
+	s.Queue(append(u.head, pingFrame...)) // one write for both
+	if refusal := h.add(s, u.from); refusal != nil {
 		switch refusal {
 		case errFull:
 			h.refuse()
@@ -101,12 +105,12 @@ func (h *hub) open(conn net.Conn, early []byte, from netip.Addr, agent *wire.Ide
 			h.metrics.denied.WithLabelValues(socketsPerAddress).Inc()
 		}
 		s.Close(refusal.code, refusal.reason)
-		conn.Close()
+		u.conn.Close()
 		s.session.Closed()
 		return
 	}
 	s.Flush()
-	go s.serve(s.reader(early))
+	h.crew.serve(newcomer{s, u.early})
 }
 
 // full reports whether no more sockets are taken at present.
@@ -157,6 +161,7 @@ func (h *hub) add(s *Socket, from netip.Addr) *violation {
 	}
 	h.ended.Add(1)
 	h.count++
+	h.came++
 	h.metrics.opened.Inc()
 	h.beat.add(s)
 	return nil
@@ -191,11 +196,11 @@ func (h *hub) keepBeating() {
 		}
 		h.mu.Lock()
 		turns = h.beat.next(turns[:0])
-		count, secondOver := h.count, h.beat.now%int64(len(h.beat.slots)) == 0
+		count, came, secondOver := h.count, h.came, h.beat.now%int64(len(h.beat.slots)) == 0
 		h.mu.Unlock()
 		h.take(turns, time.Now(), h.clock())
 		clear(turns)
-		if secondOver && burst.over(h.parked.Load(), count) {
+		if secondOver && burst.over(came, h.parked.Load(), count) {
 			h.returnMemory()
 		}
 	}
@@ -259,6 +264,7 @@ func (h *hub) shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		h.ended.Wait()
+		h.crew.close()
 		h.parking.close()
 		close(done)
 	}()

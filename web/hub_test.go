@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -224,7 +223,7 @@ func TestSocketThatDoesNotJoinIsClosed(t *testing.T) {
 	h := newTestHub(t, 20*time.Millisecond, time.Hour)
 	client, server := connect(t)
 	e := &overdue{echo{closed: make(chan struct{})}}
-	h.open(server, nil, netip.Addr{}, nil, func(peer wire.Peer) session { e.peer = peer; return e })
+	h.open(upgraded{conn: server}, func(peer wire.Peer) session { e.peer = peer; return e })
 	client.SetDeadline(time.Now().Add(10 * time.Second))
 	if code, _ := closeCode(t, client); code != wire.ClosePolicy {
 		t.Errorf("close %d", code)

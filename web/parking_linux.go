@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"livesupport/broker/direct"
 )
 
 // parking waits for all sockets that are idle, with one goroutine and one buffer. A
@@ -86,7 +88,7 @@ func (p *parking) watch(raw syscall.RawConn) {
 	})
 }
 
-// ready returns the events that there are, without waiting; see call.
+// ready returns the events that there are, without waiting; see package direct.
 func (p *parking) ready(events []syscall.EpollEvent) (int, error) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
@@ -143,38 +145,5 @@ func duplicate(raw syscall.RawConn) (fd int32, err error) {
 	return fd, err
 }
 
-// writeNow hands as much of out to the system as it takes at once, and returns the rest.
-func writeNow(fd int32, out []byte) (rest []byte, err error) {
-	for len(out) > 0 {
-		n, err := call(syscall.SYS_WRITE, fd, out)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return out, nil
-		case err != nil:
-			return nil, err
-		}
-		out = out[n:]
-	}
-	return nil, nil
-}
-
 // readNow reads what is there: 0 is the end of the connection.
-func readNow(fd int32, buf []byte) (n int, err error) {
-	for {
-		if n, err = call(syscall.SYS_READ, fd, buf); err != syscall.EINTR {
-			return n, err
-		}
-	}
-}
-
-// call reads or writes without waiting and without a word to Go's scheduler, which
-// would take some microseconds in the system for a reason to start a thread.
-func call(number uintptr, fd int32, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
+func readNow(fd int32, buf []byte) (n int, err error) { return direct.Read(uintptr(fd), buf) }

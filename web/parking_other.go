@@ -21,6 +21,4 @@ func (*parking) remove(*Socket) *os.File { return nil }
 
 func duplicate(syscall.RawConn) (int32, error) { return 0, errors.ErrUnsupported }
 
-func writeNow(_ int32, out []byte) ([]byte, error) { return out, nil }
-
 func readNow(int32, []byte) (int, error) { return 0, syscall.EAGAIN }

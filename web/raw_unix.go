@@ -4,6 +4,8 @@ package web
 
 import (
 	"syscall"
+
+	"livesupport/broker/direct"
 )
 
 // writeAttempt is one try to write without waiting. A Socket keeps it from one write to the
@@ -32,21 +34,12 @@ func (w *writeAttempt) write(raw syscall.RawConn, out []byte) (rest []byte, err 
 }
 
 func (w *writeAttempt) once(fd uintptr) bool {
-	for len(w.out) > 0 {
-		n, err := syscall.Write(int(fd), w.out)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return true
-		case err != nil:
-			w.err = err
-			return true
-		}
-		w.out = w.out[n:]
-	}
+	w.out, w.err = writeNow(int32(fd), w.out)
 	return true
 }
+
+// writeNow hands as much of out to the system as it takes at once, and returns the rest.
+func writeNow(fd int32, out []byte) (rest []byte, err error) { return direct.Write(uintptr(fd), out) }
 
 func rawConn(conn conn) syscall.RawConn {
 	if c, ok := conn.(syscall.Conn); ok {

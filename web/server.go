@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"livesupport/broker/direct"
 	"livesupport/chat"
 	"livesupport/chat/archive"
 	"livesupport/chat/files"
@@ -26,6 +27,7 @@ import (
 	recovery "github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -233,7 +235,7 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 			return
 		}
 		from, _ := c.Locals(addressLocal).(netip.Addr)
-		s.hub.open(conn, early, from, agentOf(c), connect(c))
+		s.hub.open(upgraded{conn, head(c), early, from, agentOf(c)}, connect(c))
 	}, websocket.Config{
 		Subprotocols:    []string{subprotocol},
 		ReadBufferSize:  256, // contrib's buffers are not used
@@ -268,9 +270,31 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 			s.hub.refuse()
 			return wire.NewError(wire.Unavailable, "The server is full. Try again later.")
 		}
-		return upgrade(c)
+		if c.Request().Header.ConnectionClose() {
+			return upgrade(c) // fasthttp closes it behind the response
+		}
+		c.Locals(requestLocal, c.Context())
+		err := upgrade(c)
+		c.Context().HijackSetNoResponse(true) // the response is the head of what the socket writes
+		return err
 	}
 }
+
+// requestLocal is the key of an upgrade's own context, which is valid until the upgraded
+// connection has been taken over.
+const requestLocal = "request"
+
+// head returns the response to an upgrade, nil if it has been sent.
+func head(c *websocket.Conn) []byte {
+	request, _ := c.Locals(requestLocal).(*fasthttp.RequestCtx)
+	if request == nil {
+		return nil
+	}
+	return request.Response.Header.AppendBytes(make([]byte, 0, headSize))
+}
+
+// headSize is about what the response to an upgrade needs, with a first ping.
+const headSize = 512
 
 // takeOver returns the raw connection and the bytes that its client has sent after the
 // upgrade request, which Fiber has already read.
@@ -294,6 +318,9 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 		}
 	}
 	conn := unwrapper.UnsafeConn()
+	if wrapped, ok := conn.(*direct.Conn); ok {
+		conn = wrapped.TCPConn
+	}
 	return conn, early, conn.SetDeadline(time.Time{})
 }
 

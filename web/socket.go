@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"livesupport/broker/direct"
 	"livesupport/lobby/wire"
 
 	"github.com/gobwas/ws"
@@ -35,8 +36,9 @@ const (
 // session is the protocol behind a socket: chat.Session or lobby.Agent.
 type session interface {
 	// Receive handles a text message; it must not keep the slice. readable is since
-	// when the message could have been read: it may have waited for others.
-	Receive(text []byte, readable time.Time)
+	// when the message could have been read: it may have waited for others. light reports
+	// that it was of a kind for ReceiveNow, even if that would have had to wait.
+	Receive(text []byte, readable time.Time) (light bool)
 	// ReceiveNow does what Receive would, if the message is one that is handled in a few
 	// microseconds and waits for nothing, neither the store nor other goroutines; or else
 	// does nothing and returns false. It must not keep the slice either.
@@ -265,8 +267,10 @@ func (s *Socket) isClosing() bool {
 }
 
 // serve reads until the connection ends, and then ends the session.
-func (s *Socket) serve(r *frameReader) {
-	err := s.read(r)
+func (s *Socket) serve(r *frameReader) { s.stop(r, s.read(r)) }
+
+// stop is for the end of reading: to go on in another way, or because of an error.
+func (s *Socket) stop(r *frameReader, err error) {
 	switch {
 	case err == errSettled, err == errQuiet && !s.park():
 		// The Join has made the stack grow. A new goroutine starts with a small
@@ -297,8 +301,13 @@ func (s *Socket) serve(r *frameReader) {
 // reader begins to read, with what has come already.
 func (s *Socket) reader(early []byte) *frameReader {
 	heard := s.heard.Load()
+	var reader *direct.Reader
+	if s.raw != nil {
+		reader = &direct.Reader{}
+	}
 	return &frameReader{
-		conn: s.conn, buf: early, to: len(early), heard: s.noteHeard, raw: s.raw, clock: s.hub.clock, last: heard, since: heard,
+		direct: reader,
+		conn:   s.conn, buf: early, to: len(early), heard: s.noteHeard, raw: s.raw, clock: s.hub.clock, last: heard, since: heard,
 	}
 }
 
@@ -401,11 +410,8 @@ func (s *Socket) take(payload []byte, since int64) (first, light bool) {
 	case s.kind != ws.OpText:
 		s.Queue(TextFrame(wire.NewError(wire.BadJSON, "Send JSON in text frames, not binary ones.").Payload("")))
 		s.Flush()
-	case s.session.ReceiveNow(payload):
-		return false, true
 	default:
-		s.session.Receive(payload, s.hub.start.Add(time.Duration(since)))
-		light = wire.IsPong(payload)
+		light = s.session.Receive(payload, s.hub.start.Add(time.Duration(since)))
 		first = !light && !s.settled
 		s.settled = s.settled || first
 	}

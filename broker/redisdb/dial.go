@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"livesupport/broker/direct"
 )
 
 // sealed marks, in the context of a dial, a pub/sub connection that go-redis must not replace
@@ -61,7 +63,7 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 			// must not be the one with the address.
 			return brokenConn{fmt.Errorf("connect: %w", err)}, nil
 		}
-		return &farewell{Conn: conn, addr: addr}, nil
+		return &farewell{Conn: direct.Wrap(conn), addr: addr}, nil
 	}
 }
 
@@ -124,10 +126,25 @@ func (c *farewell) Write(b []byte) (int, error) {
 
 // SyscallConn lets go-redis check whether an idle connection is still alive.
 func (c *farewell) SyscallConn() (syscall.RawConn, error) {
-	if conn, ok := c.Conn.(syscall.Conn); ok {
-		return conn.SyscallConn()
+	conn, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
-	return nil, errors.ErrUnsupported
+	raw, err := conn.SyscallConn()
+	return quietConn{raw}, err
+}
+
+// quietConn is the connection for go-redis's look whether it is alive. As long as it is and nothing
+// has come, the look needs no word to Go's scheduler.
+type quietConn struct{ syscall.RawConn }
+
+func (c quietConn) Read(look func(fd uintptr) bool) error {
+	quiet := false
+	err := c.RawConn.Control(func(fd uintptr) { quiet = direct.Quiet(fd) })
+	if err == nil && quiet {
+		return nil
+	}
+	return c.RawConn.Read(look)
 }
 
 // config makes the configuration of a connection. base is that of the URL, nil if its scheme does not

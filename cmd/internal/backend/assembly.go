@@ -344,7 +344,7 @@ func newBroker(cfg Config, db *redisdb.DB, log *slog.Logger) (measured, error) {
 // listen opens the listener of a variable. A server closes its own listener; the step
 // here is for a start that fails before there is a server.
 func (b *Backend) listen(ctx context.Context, variable, addr string) (net.Listener, error) {
-	var config net.ListenConfig
+	config := net.ListenConfig{KeepAlive: -1} // web sets it once for all connections
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%s=%q: %w", variable, addr, err)
