@@ -187,7 +187,7 @@ func TestArchiveThatIsNotShown(t *testing.T) {
 	agent.until("it is known", `performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/status"))`)
 	agent.hides(".views")
 	agent.visit(none.lobby + "#archive")
-	agent.shows(".archive .idle", "This server does not keep ended conversations.")
+	agent.shows(".archive .idle", "This server does not keep conversations after they end.")
 	agent.accessible("no archive")
 
 	s := startSite(t, remembers(t))
