@@ -182,7 +182,7 @@ func BenchmarkDeliver(b *testing.B) {
 	m := r.state.LastMessage()
 	b.ReportAllocs()
 	for b.Loop() {
-		r.deliver(m)
+		r.deliver(m, nil)
 	}
 	for _, s := range r.sessions {
 		if s.peer.(*sink).got.Load() == 0 {

@@ -15,11 +15,28 @@ import (
 // room notices it by the positions, by entries that it does not know, or when the store says that it was
 // replaced (redisdb.DB.Replaced), and starts again from the log as it is.
 
+// loss is what a log has lost at once: messages that these sessions have been shown.
+type loss struct {
+	messages log.Identities
+	sessions []*Session
+}
+
+// shownBefore returns the sessions that have been shown the message of an event before the log lost it.
+// Whoever did not know whether it had been logged may log it again. The caller holds mu.
+func (r *room) shownBefore(e *log.Event) (sessions []*Session) {
+	for _, l := range r.losses {
+		if l.messages.Has(e) {
+			sessions = append(sessions, l.sessions...)
+		}
+	}
+	return sessions
+}
+
 // rebuild starts again from a log whose end was lost, and sends sessions what they have not
 // seen. The caller holds mu.
 func (r *room) rebuild(entries []string) {
 	r.service.logger.Error("the store has lost the end of a chat's log", "chat", wire.ShortID(r.chatID))
-	seen := r.state
+	seen, witnesses := r.state, slices.Clone(r.sessions)
 	r.shown = max(r.shown, int64(len(seen.Messages)))
 	r.state = log.State{}
 	r.letGo()
@@ -34,6 +51,9 @@ func (r *room) rebuild(entries []string) {
 			r.apply(int64(i)+1, e)
 			sessions = r.sessions // some sessions may have been removed
 		}
+	}
+	if lost := seen.Lost(&r.state); len(lost) > 0 {
+		r.losses = append(r.losses, loss{lost, witnesses})
 	}
 	for i, role := range sides {
 		r.marks[i] = r.bounded(r.marks[i])

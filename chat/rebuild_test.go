@@ -116,7 +116,31 @@ func TestLogThatGrewAgain(t *testing.T) {
 	}
 }
 
-// Who has seen messages that the store has lost since may say so; the marks are those of the log. A number that
+// A message that was lost and is logged again, by a server that did not know whether it had been, is
+// shown to nobody twice, and to those who have come since.
+func TestLostMessageThatIsLoggedAgain(t *testing.T) {
+	d, u, user, support := twoSides(t)
+	before := len(d.logOf(u))
+	user.say(log.RoleUser, "lost")
+	eventually(t, "the support has it", func() bool { return len(support.messages()) == 1 })
+	eventually(t, "the user has it", func() bool { return len(user.messages()) == 1 })
+	lost := d.logOf(u)[before]
+	d.shorten(u, before)
+	d.replaced()
+	late := d.services[0].connect(u.ChatID).joinUserWith(u, allFeatures)
+	d.write(u, lost)
+	d.write(u, log.Event{Kind: log.Messaged, ID: "since", At: d.services[0].now(), From: log.RoleUser, Content: "since"})
+	d.replaced()
+	eventually(t, "who has come since has both", func() bool { return len(late.messages()) == 2 })
+	for name, p := range map[string]*peer{"user": user, "support": support} {
+		eventually(t, "the "+name+" has the new one", func() bool { return len(p.messages()) >= 2 })
+		if n := len(p.messages()); n != 2 {
+			t.Errorf("the %s has %d messages", name, n)
+		}
+	}
+}
+
+// Whoever has seen messages that the store has lost since may say so; the marks are those of the log. A number that
 // nobody can have seen is refused as ever.
 func TestReceiptOfWhatWasLost(t *testing.T) {
 	d, u, user, support := twoSides(t)

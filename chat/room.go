@@ -51,8 +51,9 @@ type room struct {
 	typed        typed
 	absence      supportAbsence
 	held         bool // is in Service.held
-	// Since the log has lost its end: how many messages sessions may have been shown, who had the
-	// chat then, and whether a goroutine logs again what was lost of this server's entries.
+	// Since the log has lost its end: what was lost, how many messages sessions may have been shown,
+	// who had the chat then, and whether a goroutine logs again what was lost of this server's entries.
+	losses     []loss
 	shown      int64
 	hadSupport log.Support
 	restoring  bool
@@ -106,7 +107,7 @@ func (r *room) apply(seq int64, e log.Event) {
 				}
 			}
 			r.renewedNow()
-			r.deliver(r.state.LastMessage())
+			r.deliver(r.state.LastMessage(), r.shownBefore(&e))
 			if waiting && own >= 0 && e.From == log.RoleUser {
 				r.service.noteWritten(r)
 			}
@@ -151,14 +152,18 @@ func (r *room) apply(seq int64, e log.Event) {
 	}
 }
 
-// deliver queues a message to all sessions. The caller holds mu.
-func (r *room) deliver(m log.Message) {
+// deliver queues a message to all sessions but those that have been shown it. The caller
+// holds mu.
+func (r *room) deliver(m log.Message, shown []*Session) {
 	var frames [ofMessages + 1][]byte // each encoded once, on first use
 	for _, s := range r.sessions {
 		if s.role == m.From { // a message implies the end of this role's typing
 			s.typing.says = false
 		} else {
 			s.typing.told[side(m.From)] = false
+		}
+		if slices.Contains(shown, s) {
+			continue
 		}
 		frame := &frames[looks(&r.state, &m, s.features)]
 		if *frame == nil {

@@ -365,6 +365,26 @@ func messageKey(from Role, messageID, id string) string {
 	return id
 }
 
+// Identities are those of messages.
+type Identities map[string]struct{}
+
+// Has reports whether an event is the logging of one of these messages.
+func (ids Identities) Has(e *Event) bool {
+	_, ok := ids[messageKey(e.From, e.MessageID, e.ID)]
+	return ok && e.Kind == Messaged
+}
+
+// Lost returns the messages that this state has and a later one has not.
+func (s *State) Lost(later *State) Identities {
+	lost := Identities{}
+	for key := range s.known {
+		if _, ok := later.known[key]; !ok {
+			lost[key] = struct{}{}
+		}
+	}
+	return lost
+}
+
 // AttendedByOthers reports whether servers other than the given one want news of this chat.
 func (s *State) AttendedByOthers(server string) bool {
 	return slices.ContainsFunc(s.Servers, func(other Server) bool { return other.ID != server })
