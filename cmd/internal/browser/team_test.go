@@ -572,6 +572,7 @@ func TestTeamOnPhone(t *testing.T) {
 		vika.shot("team-phone-arabic-" + state)
 	}
 	dodo.takes("Nika")
+	dodo.shows(".colleagues", "فيكا") // the dialog's list stays as it is when it opens
 	dodo.transfers("فيكا", strings.Repeat("Donaudampfschifffahrt ", 20))
 	vika.shows(".offers .name", "Nika")
 	fits("offer")
