@@ -39,7 +39,7 @@ func TestLinesCountTheirTopics(t *testing.T) {
 			}
 		}
 		for s := range subscriptions {
-			if random.IntN(2) == 0 {
+			if random.IntN(3) == 0 {
 				delete(subscriptions, s)
 				s.Close()
 				l := s.topic.line
