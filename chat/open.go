@@ -275,7 +275,7 @@ func (r *room) isGone() bool {
 func (r *room) close() {
 	r.mu.Lock()
 	r.gone = true
-	r.state = log.State{} // the expiry's heap may hold the room for a while
+	r.state, r.losses = log.State{}, nil // the expiry's heap may hold the room for a while
 	subscription, signals := r.subscription, r.signals.subscription
 	r.subscription, r.signals.subscription = nil, nil
 	r.letGo()

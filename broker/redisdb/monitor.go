@@ -177,15 +177,18 @@ func (db *DB) ask(full, connect bool) ([]string, error) {
 	before := time.Since(db.base)
 	var clock *redis.TimeCmd
 	var data *redis.StringCmd
-	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, _ = client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each has its error
 		clock, data = pipe.Time(ctx), pipe.Info(ctx, "replication")
 		return nil
 	})
 	after := time.Since(db.base)
-	if err != nil && !errors.Is(err, data.Err()) || data.Err() != nil && !isReply(data.Err()) {
+	t, err := clock.Result()
+	if err != nil {
 		return nil, err
 	}
-	t := clock.Val()
+	if err := data.Err(); err != nil && !isReply(err) { // it may be forbidden
+		return nil, err
+	}
 	if histories == nil {
 		histories = appendHistory(nil, data.Val())
 	}

@@ -82,6 +82,7 @@ func (t *chatTest) typingSummary(ctx context.Context, servers *gauges) *Summary 
 		gross, net := costs(s.Servers)
 		v.CPUMicros, v.CPUMicrosNet = gross*1e6/float64(v.Sent), net*1e6/float64(v.Sent)
 	}
+	s.fault(t.unsent.Load(), "could not be sent")
 	s.fault(t.unexpected.Load(), "messages came that no client should get")
 	s.fault(v.PassedOn-v.Sent, "more came than were sent")
 	if v.Sent > 0 && v.PassedOn == 0 {
