@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 	"livesupport/lobby/wire"
 
 	"github.com/gobwas/ws"
@@ -63,7 +63,7 @@ type frameReader struct {
 	skip       int64        // bytes of a frame that is too big to be looked at
 
 	raw    syscall.RawConn // of conn; nil if it has none
-	direct *direct.Reader  // of raw; nil reads from conn
+	direct *rawio.Reader   // of raw; nil reads from conn
 	clock  func() int64    // monotonic, in nanoseconds
 	last   int64           // when the last read ended
 	since  int64           // since when what it brought may have been there to be read

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 )
 
 const (
@@ -52,7 +52,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			}
 		}
 		if err == nil {
-			return direct.Wrap(c), nil
+			return rawio.Wrap(c), nil
 		}
 		if !passes(err) {
 			return nil, err

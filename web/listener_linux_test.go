@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 )
 
 // TestConnectionsInherit: connections have their options from the listener, also where Go is told
@@ -30,7 +30,7 @@ func TestConnectionsInherit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	raw, err := conn.(*direct.Conn).SyscallConn()
+	raw, err := conn.(*rawio.Conn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 )
 
 // parking waits for all sockets that are idle, with one goroutine and one buffer. A
@@ -88,7 +88,7 @@ func (p *parking) watch(raw syscall.RawConn) {
 	})
 }
 
-// ready returns the events that there are, without waiting; see package direct.
+// ready returns the events that there are, without waiting; see package rawio.
 func (p *parking) ready(events []syscall.EpollEvent) (int, error) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
@@ -146,4 +146,4 @@ func duplicate(raw syscall.RawConn) (fd int32, err error) {
 }
 
 // readNow reads what is there: 0 is the end of the connection.
-func readNow(fd int32, buf []byte) (n int, err error) { return direct.Read(uintptr(fd), buf) }
+func readNow(fd int32, buf []byte) (n int, err error) { return rawio.Read(uintptr(fd), buf) }

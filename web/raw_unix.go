@@ -5,7 +5,7 @@ package web
 import (
 	"syscall"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 )
 
 // writeAttempt is one try to write without waiting. A Socket keeps it from one write to the
@@ -39,7 +39,7 @@ func (w *writeAttempt) once(fd uintptr) bool {
 }
 
 // writeNow hands as much of out to the system as it takes at once, and returns the rest.
-func writeNow(fd int32, out []byte) (rest []byte, err error) { return direct.Write(uintptr(fd), out) }
+func writeNow(fd int32, out []byte) (rest []byte, err error) { return rawio.Write(uintptr(fd), out) }
 
 func rawConn(conn conn) syscall.RawConn {
 	if c, ok := conn.(syscall.Conn); ok {

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 	"livesupport/chat"
 	"livesupport/chat/archive"
 	"livesupport/chat/files"
@@ -318,7 +318,7 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 		}
 	}
 	conn := unwrapper.UnsafeConn()
-	if wrapped, ok := conn.(*direct.Conn); ok {
+	if wrapped, ok := conn.(*rawio.Conn); ok {
 		conn = wrapped.TCPConn
 	}
 	return conn, early, conn.SetDeadline(time.Time{})

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 	"livesupport/lobby/wire"
 
 	"github.com/gobwas/ws"
@@ -301,9 +301,9 @@ func (s *Socket) stop(r *frameReader, err error) {
 // reader begins to read, with what has come already.
 func (s *Socket) reader(early []byte) *frameReader {
 	heard := s.heard.Load()
-	var reader *direct.Reader
+	var reader *rawio.Reader
 	if s.raw != nil {
-		reader = &direct.Reader{}
+		reader = &rawio.Reader{}
 	}
 	return &frameReader{
 		direct: reader,

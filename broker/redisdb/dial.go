@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"livesupport/broker/direct"
+	"livesupport/broker/rawio"
 )
 
 // sealed marks, in the context of a dial, a pub/sub connection that go-redis must not replace
@@ -63,7 +63,7 @@ func dialer(lifetime context.Context, timeout time.Duration, tlsConfig func() (*
 			// must not be the one with the address.
 			return brokenConn{fmt.Errorf("connect: %w", err)}, nil
 		}
-		return &farewell{Conn: direct.Wrap(conn), addr: addr}, nil
+		return &farewell{Conn: rawio.Wrap(conn), addr: addr}, nil
 	}
 }
 
@@ -140,7 +140,7 @@ type quietConn struct{ syscall.RawConn }
 
 func (c quietConn) Read(look func(fd uintptr) bool) error {
 	quiet := false
-	err := c.RawConn.Control(func(fd uintptr) { quiet = direct.Quiet(fd) })
+	err := c.RawConn.Control(func(fd uintptr) { quiet = rawio.Quiet(fd) })
 	if err == nil && quiet {
 		return nil
 	}

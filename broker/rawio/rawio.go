@@ -1,4 +1,4 @@
-// Package direct reads from TCP connections and writes to them without telling Go's scheduler.
+// Package rawio reads from TCP connections and writes to them without telling Go's scheduler.
 //
 // Told, the scheduler takes the few microseconds in the system for a reason to hand the
 // processor to another thread. Its monitor wakes up for it, and then looks every 20
@@ -7,7 +7,7 @@
 // package net do not block, and who must wait does so in Go.
 //
 // Elsewhere than on Linux, the calls are ordinary ones.
-package direct
+package rawio
 
 import (
 	"errors"
