@@ -117,7 +117,7 @@ function renderNow() {
   document.body.dataset.view = views.current;
   document.body.dataset.talking = office.dataset.talking = String(Boolean(desk.current));
   // Clear hidden parts, too: nothing of an agent who has signed out stays in the page.
-  for (const part of [signIn, bar, views, renewal, notice, offers, queue, colleagues, conversations, overview, pane, messages, archive, reports]) part.update();
+  for (const part of [signIn, bar, views, renewal, notice, offers, queue, colleagues, conversations, overview, pane, transfer, messages, archive, reports]) part.update();
   if (!session.signedIn) {
     document.title = own;
     return;

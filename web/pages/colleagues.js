@@ -51,7 +51,7 @@ export class Colleagues {
 }
 
 /** The name of a status. */
-export const STATUS = { online: "statusOnline", away: "statusAway" };
+export const STATUS = { online: "statusOnline", away: "statusAway", offline: "statusOffline" };
 
 /** The number of chats that a colleague has, and can take. @param {import("./lobby.js").Colleague} colleague */
 export function loadOf(t, { chats, capacity }) {

@@ -1,6 +1,7 @@
 import { loadOf, sorted, STATUS } from "./colleagues.js";
 import { h, write } from "./dom.js";
 import { MessageField } from "./field.js";
+import { list } from "./list.js";
 import { visible, wellFormed } from "./text.js";
 
 /** The maximum number of colleagues in the list. */
@@ -12,6 +13,7 @@ export class TransferDialog {
   #t;
   #chatId = "";
   #busy = false;
+  #known = new Map(); // colleagues who have been in the open list, by ID
 
   /**
    * @param {import("./session.js").Session} session
@@ -22,7 +24,8 @@ export class TransferDialog {
     this.#session = session;
     this.#t = t;
     this.title = h("h2", { id: "transfer-title" });
-    this.targets = h("fieldset", { class: "targets" });
+    this.options = h("div");
+    this.targets = h("fieldset", { class: "targets" }, h("legend", {}, t("transferTo")), this.options);
     const draft = () => `draft.${this.#chatId}.transfer`;
     this.field = new MessageField(t, { id: "transfer-note", enterSends: false, grows: true, submit: () => this.#submit() },
       { get: () => drafts.get(draft()), set: (text) => drafts.set(draft(), text) },
@@ -48,31 +51,45 @@ export class TransferDialog {
     this.#list();
     this.element.showModal();
     this.field.restore();
-    this.targets.querySelector("input").focus();
-    this.#session.learnTeams().then(() => this.#chatId === chatId && !this.#busy && this.#list());
+    this.#chosen.focus();
+    this.#session.learnTeams().then(() => this.update());
+  }
+
+  update() {
+    if (this.#chatId && this.#session.lobby.colleagues) this.#list();
   }
 
   get #chat() {
     return this.#session.desk.entries.get(this.#chatId)?.chat;
   }
 
-  /** Keeps the list while the dialog is open, except for teams that the server tells late. */
+  /**
+   * Shows who is there. While the dialog is open nobody moves under the pointer: who comes is added
+   * below the others, and who goes stays, as offline.
+   */
   #list() {
     const t = this.#t;
-    const chosen = this.targets.querySelector(":checked")?.value ?? "queue";
-    const focused = this.targets.contains(document.activeElement);
-    const { lobby } = this.#session;
-    const present = sorted(lobby.others).filter(({ agent }) => !this.#isWith(agent)).slice(0, MOST);
-    const teams = new Map(this.#session.teams);
+    const { lobby, teams: known } = this.#session;
+    const present = new Map(sorted(lobby.others).filter(({ agent }) => !this.#isWith(agent)).map((one) => [one.agent, one]));
+    for (const [agent, one] of present) {
+      if (this.#known.has(agent) || this.#known.size < MOST) this.#known.set(agent, one);
+    }
+    const teams = new Map(known);
     if (teams.size === 0) for (const { teams: names = [] } of lobby.colleagues ?? []) for (const name of names) teams.set(name, name);
-    this.targets.replaceChildren(h("legend", {}, t("transferTo")),
-      this.#option("queue", t("transferQueue"), t("transferQueueHint")),
-      ...present.map((one) => this.#option(`agent ${one.agent}`, one.supportUserName || t("agent"), t("statusAndLoad", { status: t(STATUS[one.status]), load: loadOf(t, one) }), one.status)),
-      ...[...teams].map(([id, name]) => this.#option(`team ${id}`, name, t("team"))));
-    const inputs = [...this.targets.querySelectorAll("input")];
-    const again = inputs.find(({ value }) => value === chosen) ?? inputs[0];
-    again.checked = true;
-    if (focused) again.focus();
+    const targets = new Map([["queue", { name: t("transferQueue"), about: t("transferQueueHint") }]]);
+    for (const [agent, one] of this.#known) {
+      const status = present.has(agent) ? one.status : "offline";
+      const words = t(STATUS[status]);
+      const about = status === "offline" ? words : t("statusAndLoad", { status: words, load: loadOf(t, one) });
+      targets.set(`agent ${agent}`, { name: one.supportUserName || t("agent"), about, status });
+    }
+    for (const [id, name] of teams) targets.set(`team ${id}`, { name, about: t("team") });
+    list(this.options, targets, (value) => this.#option(value), updateOption);
+    if (!this.#chosen) this.options.querySelector("input").checked = true; // none yet, or its team is gone
+  }
+
+  get #chosen() {
+    return this.options.querySelector(":checked");
   }
 
   /** Leaves out the agent who has the chat, if an observer transfers it. */
@@ -80,15 +97,14 @@ export class TransferDialog {
     return this.#session.lobby.chats.get(this.#chatId)?.agent === agent;
   }
 
-  #option(value, name, about, status) {
-    const there = status ? [h("span", { class: "there", dataset: { status }, "aria-hidden": "true" })] : [];
-    return h("label", {}, h("input", { type: "radio", name: "target", value, dataset: { name } }), ...there,
-      h("span", { class: "name", dir: "auto" }, name), h("span", { class: "about" }, about));
+  #option(value) {
+    return h("label", {}, h("input", { type: "radio", name: "target", value }), h("span", { class: "there", "aria-hidden": "true" }),
+      h("span", { class: "name", dir: "auto" }), h("span", { class: "about" }));
   }
 
   async #submit() {
     if (this.#busy || this.field.tooLong()) return;
-    const { value, dataset: { name } } = this.targets.querySelector(":checked");
+    const { value, dataset: { name } } = this.#chosen;
     const [kind, ...rest] = value.split(" ");
     const id = rest.join(" ");
     const to = { queue: { to: "queue" }, agent: { to: "agent", agent: id }, team: { to: "team", team: id } }[kind];
@@ -115,7 +131,17 @@ export class TransferDialog {
     if (this.element.open) return;
     this.#chatId = "";
     write(this.title, ""); // so that no name stays in the page
-    this.targets.replaceChildren();
+    this.#known.clear();
+    this.options.replaceChildren();
     this.field.text.value = "";
   }
+}
+
+function updateOption(option, { name, about, status }) {
+  const [input, there, ...words] = option.children;
+  input.dataset.name = name;
+  there.hidden = !status;
+  there.dataset.status = status ?? "";
+  write(words[0], name);
+  write(words[1], about);
 }

@@ -177,6 +177,42 @@ func TestOffer(t *testing.T) {
 	visitor.shows(".status", "Dodo has transferred your chat.")
 }
 
+// TestTransferWhileColleaguesComeAndGo: while an agent chooses, the list follows those who come and
+// go, and nobody in it moves under the pointer.
+func TestTransferWhileColleaguesComeAndGo(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, tokens)
+	visitor := s.visitor(desktop)
+	visitor.asks("Nika", "one")
+	vika, lulu := s.works(desktop, "vika", "Vika", ""), s.works(desktop, "lulu", "Lulu", "")
+	vika.takes("Nika")
+	vika.until("it can be transferred", `shown($("#transfer"))`)
+	vika.press("t", kb.ModifierAlt)
+	list := func(want string) {
+		t.Helper()
+		vika.until("the list is "+want, fmt.Sprintf(`$$(".targets label").map((one) => one.innerText.trim().replace(/\s+/g, " ")).join() === %q`, want))
+	}
+	const queue = "The queue The next free agent"
+	list(queue + ",Lulu Online, 0 chats")
+	vika.press(kb.ArrowDown)
+	chosen := `$(".targets :checked").dataset.name === "Lulu" && document.activeElement === $(".targets :checked")`
+	vika.until("Lulu is chosen", chosen)
+
+	dodo := s.works(desktop, "dodo", "Dodo", "")
+	list(queue + ",Lulu Online, 0 chats,Dodo Online, 0 chats")
+	lulu.visit("about:blank")
+	list(queue + ",Lulu Offline,Dodo Online, 0 chats")
+	vika.until("Lulu is still chosen", chosen)
+	vika.accessible("a colleague has gone")
+	vika.shot("agent-transfer-offline")
+	vika.press(kb.Enter)
+	vika.shows(".transfer[open] [role=alert]", "Lulu")
+	vika.press(kb.ArrowDown)
+	vika.press(kb.Enter)
+	vika.hides(".transfer[open]")
+	dodo.shows(".offers .name", "Nika")
+}
+
 // TestAgentComesBack: an agent whose connection was lost for too long gets the chat back, unless
 // somebody else has taken the visitor meanwhile.
 func TestAgentComesBack(t *testing.T) {
@@ -572,7 +608,6 @@ func TestTeamOnPhone(t *testing.T) {
 		vika.shot("team-phone-arabic-" + state)
 	}
 	dodo.takes("Nika")
-	dodo.shows(".colleagues", "فيكا") // the dialog's list stays as it is when it opens
 	dodo.transfers("فيكا", strings.Repeat("Donaudampfschifffahrt ", 20))
 	vika.shows(".offers .name", "Nika")
 	fits("offer")

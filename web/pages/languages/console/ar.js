@@ -97,6 +97,7 @@ export default {
   ownStatus: "حالتك",
   statusOnline: "متصل",
   statusAway: "بعيد",
+  statusOffline: "غير متصل",
   limit: "أكبر عدد من المحادثات في الوقت نفسه",
   limitHint: "0 بلا حد. لا يُعرض عليك زوار أكثر من ذلك، ويمكنك دائمًا استلام المزيد بنفسك.",
   colleagues: "الفريق",

@@ -90,6 +90,7 @@ export default {
   ownStatus: "Ihr Status",
   statusOnline: "Online",
   statusAway: "Abwesend",
+  statusOffline: "Offline",
   limit: "Höchstzahl gleichzeitiger Chats",
   limitHint: "0 für unbegrenzt. Mehr Besucher werden Ihnen nicht angeboten; selbst übernehmen können Sie jederzeit weitere.",
   colleagues: "Team",

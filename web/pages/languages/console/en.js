@@ -93,6 +93,7 @@ export default {
   ownStatus: "Your status",
   statusOnline: "Online",
   statusAway: "Away",
+  statusOffline: "Offline",
   limit: "Maximum number of chats at once",
   limitHint: "0 means no limit. You are offered no visitors beyond this number, but you can always take more yourself.",
   colleagues: "Team",

@@ -93,6 +93,7 @@ export default {
   ownStatus: "Tu estado",
   statusOnline: "En línea",
   statusAway: "Ausente",
+  statusOffline: "Sin conexión",
   limit: "Máximo de chats al mismo tiempo",
   limitHint: "0 para no tener límite. No se te ofrecerán más visitantes, pero siempre puedes atender a más por tu cuenta.",
   colleagues: "Equipo",

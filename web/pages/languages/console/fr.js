@@ -93,6 +93,7 @@ export default {
   ownStatus: "Votre statut",
   statusOnline: "En ligne",
   statusAway: "Absent",
+  statusOffline: "Hors ligne",
   limit: "Nombre maximal de chats simultanés",
   limitHint: "0 pour aucune limite. Au-delà, aucun visiteur ne vous est proposé ; vous pouvez toujours en prendre d’autres vous-même.",
   colleagues: "Équipe",

@@ -93,6 +93,7 @@ export default {
   ownStatus: "המצב שלכם",
   statusOnline: "אונליין",
   statusAway: "לא ליד המחשב",
+  statusOffline: "אופליין",
   limit: "מספר מרבי של צ׳אטים בו־זמנית",
   limitHint: "0 ללא הגבלה. לא יוצעו לכם יותר מבקרים מזה, אבל תמיד אפשר לקחת עוד בעצמכם.",
   colleagues: "הצוות",

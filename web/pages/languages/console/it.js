@@ -93,6 +93,7 @@ export default {
   ownStatus: "Il tuo stato",
   statusOnline: "Online",
   statusAway: "Assente",
+  statusOffline: "Offline",
   limit: "Numero massimo di chat contemporanee",
   limitHint: "0 per nessun limite. Non ti verranno proposti altri visitatori, ma puoi sempre prenderne altri di tua iniziativa.",
   colleagues: "Team",

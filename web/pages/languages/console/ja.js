@@ -90,6 +90,7 @@ export default {
   ownStatus: "あなたの状態",
   statusOnline: "オンライン",
   statusAway: "離席中",
+  statusOffline: "オフライン",
   limit: "同時に対応するチャットの上限",
   limitHint: "0 で無制限になります。上限を超えるお客様は割り当てられませんが、自分で対応することはいつでもできます。",
   colleagues: "チーム",

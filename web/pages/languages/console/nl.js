@@ -90,6 +90,7 @@ export default {
   ownStatus: "Uw status",
   statusOnline: "Online",
   statusAway: "Afwezig",
+  statusOffline: "Offline",
   limit: "Maximaal aantal chats tegelijk",
   limitHint: "0 voor geen limiet. Meer bezoekers krijgt u niet aangeboden; u kunt er altijd zelf meer aannemen.",
   colleagues: "Team",

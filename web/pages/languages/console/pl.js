@@ -93,6 +93,7 @@ export default {
   ownStatus: "Twój status",
   statusOnline: "Online",
   statusAway: "Zaraz wracam",
+  statusOffline: "Offline",
   limit: "Najwięcej czatów jednocześnie",
   limitHint: "0 oznacza brak limitu. Więcej osób nie zostanie Ci zaproponowanych; zawsze możesz przejąć kolejne samodzielnie.",
   colleagues: "Zespół",

@@ -93,6 +93,7 @@ export default {
   ownStatus: "Seu status",
   statusOnline: "On-line",
   statusAway: "Ausente",
+  statusOffline: "Off-line",
   limit: "Máximo de chats ao mesmo tempo",
   limitHint: "0 para não ter limite. Não serão oferecidos mais visitantes do que isso; você sempre pode atender outros por conta própria.",
   colleagues: "Equipe",

@@ -93,6 +93,7 @@ export default {
   ownStatus: "Ваш статус",
   statusOnline: "В сети",
   statusAway: "Не на месте",
+  statusOffline: "Не в сети",
   limit: "Максимум чатов одновременно",
   limitHint: "0 — без ограничения. Больше посетителей вам не предложат, но вы всегда можете принять ещё сами.",
   colleagues: "Команда",

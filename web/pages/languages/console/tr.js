@@ -90,6 +90,7 @@ export default {
   ownStatus: "Durumunuz",
   statusOnline: "Çevrimiçi",
   statusAway: "Uzakta",
+  statusOffline: "Çevrimdışı",
   limit: "Aynı anda en fazla sohbet",
   limitHint: "Sınır olmaması için 0. Size bundan fazla ziyaretçi önerilmez; kendiniz her zaman daha fazlasını alabilirsiniz.",
   colleagues: "Ekip",

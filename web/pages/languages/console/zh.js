@@ -90,6 +90,7 @@ export default {
   ownStatus: "您的状态",
   statusOnline: "在线",
   statusAway: "暂时离开",
+  statusOffline: "离线",
   limit: "同时进行的聊天上限",
   limitHint: "0 表示不限。超过此数将不再为您分配访客，但您随时可以自行接入更多。",
   colleagues: "团队",
