@@ -115,7 +115,7 @@ func (b *NATS) session() error {
 	b.link.Store(nil)
 	b.topics.setDown(err)
 	if b.topics.ctx.Err() == nil {
-		b.log.Warn("lost NATS", "error", err)
+		b.log.Warn("lost the connection to NATS", "error", err)
 	}
 	others.Wait()
 	b.finish(l)

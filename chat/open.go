@@ -235,7 +235,7 @@ func (r *room) trySubscribe(ctx context.Context, limit time.Duration) bool {
 	defer cancel()
 	subscription, err := r.service.cfg.Broker.Subscribe(ctx, topic(r.chatID), (*roomHandler)(r))
 	if err != nil {
-		r.service.logger.Debug("subscribing to a chat", "chat", wire.ShortID(r.chatID), "error", err)
+		r.service.logger.Debug("cannot subscribe to a chat", "chat", wire.ShortID(r.chatID), "error", err)
 		return false
 	}
 	r.mu.Lock()

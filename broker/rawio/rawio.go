@@ -1,12 +1,12 @@
 // Package rawio reads from TCP connections and writes to them without telling Go's scheduler.
 //
-// Told, the scheduler takes the few microseconds in the system for a reason to hand the
-// processor to another thread. Its monitor wakes up for it, and then looks every 20
-// microseconds for a millisecond whether to. With a system call here and there, as a chat has
-// them, that is a fifth of all CPU time. None of these calls waits in the system: connections of
-// package net do not block, and who must wait does so in Go.
+// A scheduler that is told of a system call may hand the processor to another thread while the
+// call lasts. To decide that, its monitor wakes up, and looks every 20 microseconds for a
+// millisecond. With a system call here and there, as a chat has them, that is a fifth of all CPU
+// time. None of these calls waits in the system: connections of package net do not block, and
+// callers wait in Go.
 //
-// Elsewhere than on Linux, the calls are ordinary ones.
+// On other systems than Linux, the calls are ordinary ones.
 package rawio
 
 import (

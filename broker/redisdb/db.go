@@ -150,10 +150,10 @@ type TLS struct {
 // the URL. Open returns an error about a file that cannot be used.
 func WithTLS(files TLS) Option { return func(db *DB) { db.tls = files } }
 
-// A Trial makes commands that test the store: they leave no data, and need the same permissions as the
-// commands of the DB's users. A store that refuses one is not ready. full asks for all of them,
-// including those that write.
-type Trial func(ctx context.Context, db *DB, full bool) []redis.Cmder
+// A Trial returns the arguments of commands that test the store: they leave no data, and need the same
+// permissions as the commands of the DB's users. A store that refuses one is not ready. full asks for
+// all of them, including those that write.
+type Trial func(db *DB, full bool) [][]any
 
 // WithTrial makes the DB run a trial with each probe of the store.
 func WithTrial(t Trial) Option { return func(db *DB) { db.trials = append(db.trials, t) } }

@@ -233,15 +233,15 @@ func (db *DB) lookForPrimary(ctx context.Context) {
 func (db *DB) try(full bool) error {
 	ctx, cancel := context.WithTimeout(db.ctx, ioTimeout)
 	defer cancel()
-	var cmds []redis.Cmder
+	pipe := db.Client().Pipeline()
 	for _, trial := range db.trials {
-		cmds = append(cmds, trial(ctx, db, full)...)
+		for _, args := range trial(db, full) {
+			pipe.Do(ctx, args...)
+		}
 	}
-	if len(cmds) == 0 {
+	if pipe.Len() == 0 {
 		return nil
 	}
-	pipe := db.Client().Pipeline()
-	_ = pipe.BatchProcess(ctx, cmds...) // this only appends
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}

@@ -1,23 +1,17 @@
 package follow
 
-import (
-	"context"
-
-	"livesupport/broker/redisdb"
-
-	"github.com/redis/go-redis/v9"
-)
+import "livesupport/broker/redisdb"
 
 // Trial returns the commands that the store must execute for ended chats, in addition to those
 // for live ones, see redisdb.WithTrial.
-func Trial(ctx context.Context, db *redisdb.DB, full bool) []redis.Cmder {
+func Trial(db *redisdb.DB, full bool) [][]any {
 	if !full {
 		return nil
 	}
 	key := db.Key("chat:{follow}:try")
-	return []redis.Cmder{
-		redis.NewCmd(ctx, "eval", trialSource, 2, key, key+":ended"), // in one step, because other processes try the same
-		redis.NewScanCmd(ctx, nil, "zscan", key, 0),
+	return [][]any{
+		{"eval", trialSource, 2, key, key + ":ended"}, // in one step, because other processes try the same
+		{"zscan", key, 0},
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 var ErrGone = errors.New("log: gone")
 
 // Store reaches the logs in Redis: one list per chat, which lives for the time to
-// live after the last append or renewas. A position in a log is the number of entries up
+// live after the last append or renewal. A position in a log is the number of entries up
 // to and including that one: the registration is at 1. Its methods may be
 // called concurrently; all of them may be repeated (see Event.ID).
 type Store struct {

@@ -181,7 +181,7 @@ func (n *neighbours) try(ctx context.Context, step func(context.Context) error) 
 		if err == nil {
 			return
 		}
-		n.log.Debug("looking for other processes of this deployment", "error", err)
+		n.log.Debug("cannot look for other processes of this deployment", "error", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -233,7 +233,7 @@ func (n *neighbours) look(ctx context.Context, g greeting) {
 	age := n.db.Now().Sub(time.UnixMilli(g.At)).Abs()
 	switch {
 	case err != nil:
-		n.log.Debug("looking for another process's mark", "error", err)
+		n.log.Debug("cannot look for another process's mark", "error", err)
 	case len(last.Val()) > 0:
 		var theirs mark
 		if json.Unmarshal([]byte(last.Val()[0]), &theirs) == nil {
