@@ -40,7 +40,7 @@ export default {
   keepChatting: "საუბრის გაგრძელება",
   endingChat: "სრულდება…",
   endedByYou: "თქვენ დაასრულეთ ეს ჩატი.",
-  endedByAgent: "ჩატი დაასრულა თანამოსაუბრემ: {name}.",
+  endedByAgent: "ჩატი დაასრულა ოპერატორმა: {name}.",
   saveChat: "საუბრის შენახვა",
   rateAsk: "როგორ შეაფასებთ ამ ჩატს?",
   stars: { one: "{count} ვარსკვლავი", other: "{count} ვარსკვლავი" },

@@ -46,7 +46,7 @@ export default {
   keepChatting: "Продовжити спілкування",
   endingChat: "Завершення…",
   endedByYou: "Ви завершили цей чат.",
-  endedByAgent: "Чат завершено співрозмовником: {name}.",
+  endedByAgent: "Фахівець завершив чат: {name}.",
   saveChat: "Зберегти розмову",
   rateAsk: "Як ви оцінюєте цей чат?",
   stars: { one: "{count} зірка", few: "{count} зірки", many: "{count} зірок", other: "{count} зірки" },

@@ -1,6 +1,6 @@
 export default {
   title: "在线咨询",
-  greeting: "您好！请问有什么可以帮您？请给我们留言，我们的客服会在这里回复您。",
+  greeting: "您好！请问有什么可以帮您？请给我们发消息，我们的客服会在这里回复您。",
   open: "打开聊天",
   openUnread: "打开聊天，{count} 条未读",
   minimize: "收起聊天",
@@ -14,7 +14,7 @@ export default {
   soundOn: "打开声音",
   soundOff: "关闭声音",
   newChat: "开始新的聊天",
-  titleUnread: { other: "({count}) 条新消息" },
+  titleUnread: { other: "({count}) 新消息" },
   connecting: "正在连接…",
   waiting: "客服马上就来。您可以先补充更多信息。",
   connectedWith: "{name} 正在为您服务",

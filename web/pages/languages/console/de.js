@@ -213,6 +213,6 @@ export default {
   figDuration: "Dauer",
   figScore: "Bewertung",
   figMost: "9 von 10 in {time}",
-  chartMost: "{title}. Am meisten: {name}, {value}.",
+  chartMost: "{title}. Höchstwert: {name}, {value}.",
   csv: "CSV herunterladen",
 };

@@ -20,7 +20,7 @@ export default {
   takeUser: "Atender el chat con {name}",
   verified: "Verificado",
   verifiedHint: "Tu sitio ha confirmado la identidad de este visitante",
-  lost: "Otro agente acaba de atender el chat con {name}.",
+  lost: "Otro agente ya atiende el chat con {name}.",
   conversations: "Conversaciones",
   none: "Todavía no hay conversaciones.",
   noneHint: "Aquí aparecen los chats que atiendes.",

@@ -213,6 +213,6 @@ export default {
   figDuration: "Duur",
   figScore: "Beoordeling",
   figMost: "9 van 10 binnen {time}",
-  chartMost: "{title}. Meeste: {name}, {value}.",
+  chartMost: "{title}. Hoogste: {name}, {value}.",
   csv: "CSV downloaden",
 };
