@@ -176,9 +176,12 @@ func (db *DB) ask(full, connect bool) ([]string, error) {
 	}
 	before := time.Since(db.base)
 	var clock *redis.TimeCmd
-	var data *redis.StringCmd
+	data := redis.NewStringResult("", nil)
 	_, _ = client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each has its error
-		clock, data = pipe.Time(ctx), pipe.Info(ctx, "replication")
+		clock = pipe.Time(ctx)
+		if histories == nil {
+			data = pipe.Info(ctx, "replication")
+		}
 		return nil
 	})
 	after := time.Since(db.base)
