@@ -32,6 +32,15 @@ func (r *room) shownBefore(e *log.Event) (sessions []*Session) {
 	return sessions
 }
 
+// forgetShown forgets what an ended session was shown. The caller holds mu.
+func (r *room) forgetShown(s *Session) {
+	for i := range r.losses {
+		l := &r.losses[i]
+		l.sessions = slices.DeleteFunc(l.sessions, func(other *Session) bool { return other == s })
+	}
+	r.losses = slices.DeleteFunc(r.losses, func(l loss) bool { return len(l.sessions) == 0 })
+}
+
 // rebuild starts again from a log whose end was lost, and sends sessions what they have not
 // seen. The caller holds mu.
 func (r *room) rebuild(entries []string) {
@@ -52,7 +61,7 @@ func (r *room) rebuild(entries []string) {
 			sessions = r.sessions // some sessions may have been removed
 		}
 	}
-	if lost := seen.Lost(&r.state); len(lost) > 0 {
+	if lost := seen.Lost(&r.state); len(lost) > 0 && len(witnesses) > 0 {
 		r.losses = append(r.losses, loss{lost, witnesses})
 	}
 	for i, role := range sides {

@@ -220,3 +220,69 @@ func TestLogThatLostAMark(t *testing.T) {
 	d.replaced()
 	eventually(t, "the mark is logged again", marked)
 }
+
+// What sessions were shown before a loss is kept no longer than they are.
+func TestLossesOfSessionsThatEnd(t *testing.T) {
+	d, u, user, support := twoSides(t)
+	before := len(d.logOf(u))
+	user.say(log.RoleUser, "lost")
+	eventually(t, "the support has it", func() bool { return len(support.messages()) == 1 })
+	eventually(t, "the user has it", func() bool { return len(user.messages()) == 1 })
+	d.shorten(u, before)
+	d.replaced()
+	remembered := func() (losses, sessions int) {
+		s := d.services[0]
+		s.mu.Lock()
+		r := s.rooms[u.ChatID]
+		s.mu.Unlock()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, l := range r.losses {
+			sessions += len(l.sessions)
+		}
+		return len(r.losses), sessions
+	}
+	second := d.services[0].connect(u.ChatID).joinUserWith(u, allFeatures)
+	if losses, sessions := remembered(); losses != 1 || sessions != 1 {
+		t.Fatalf("%d losses, seen by %d sessions", losses, sessions)
+	}
+	user.session.Closed()
+	eventually(t, "nothing is kept", func() bool { losses, _ := remembered(); return losses == 0 })
+	if second.closedWith() != 0 {
+		t.Error("the other session has ended")
+	}
+}
+
+// What was on its way to the former server may be written after a first look, so there is a second one.
+func TestSecondLookAfterALoss(t *testing.T) {
+	for range 5 {
+		if looksTwice(t) {
+			return
+		}
+	}
+	t.Fatal("this machine is too slow")
+}
+
+// looksTwice reports whether there was time to tell the first look from the second.
+func looksTwice(t *testing.T) bool {
+	t.Helper()
+	laments := lamenting{slog.DiscardHandler, new(atomic.Int32)}
+	d := deploy(t, 1, time.Minute, 1, func(c *Config) { c.Log = slog.New(laments) })
+	s := d.services[0]
+	u := d.register()
+	s.connect(u.ChatID).joinUserWith(u, allFeatures)
+	d.shorten(u, 1)
+	d.store.Cut()
+	eventually(t, "the server notices that the store is away", func() bool { return s.db.Ready() != nil })
+	d.store.Heal()
+	eventually(t, "a first look", func() bool { return laments.count.Load() == 1 })
+	first := time.Now()
+	eventually(t, "the log says again that the server attends", func() bool { return d.place(u, log.Attended, s.id) > 0 })
+	time.Sleep(100 * time.Millisecond) // it has the answer by now
+	d.shorten(u, 1)
+	if time.Since(first) > storeTimeout-500*time.Millisecond {
+		return false
+	}
+	eventually(t, "a second look", func() bool { return laments.count.Load() == 2 })
+	return true
+}

@@ -107,6 +107,7 @@ func (r *room) leave(s *Session) {
 	r.mu.Lock()
 	r.stopTyping(s)
 	r.sessions = slices.DeleteFunc(r.sessions, func(other *Session) bool { return other == s })
+	r.forgetShown(s)
 	if s.role.Valid() {
 		r.presenceChanged(s.role)
 		r.announce()
