@@ -289,6 +289,9 @@ func (f *feed) finish(ctx context.Context, taken, gone []string) error {
 		}
 	}
 	f.metrics.taken.Add(float64(len(taken)))
+	if err := f.cfg.Logs.EndAgain(ctx, gone, lease); err != nil { // when they are off the list
+		return err
+	}
 	rem := []any{"zrem", ""}
 	for _, id := range append(taken, gone...) {
 		rem = append(rem, id)
@@ -316,10 +319,10 @@ func (f *Follower) cursorKey(chatID string) string { return f.cfg.Logs.Key(chatI
 var finishScript = redisdb.NewScript(`
 local size = redis.call('llen', KEYS[2])
 if size == 0 then return 1 end
-redis.call('hset', KEYS[1], ARGV[1], size)
+redis.call('hset', KEYS[1], ARGV[1], size, ARGV[1] .. ':ended', 1)
 redis.call('pexpire', KEYS[1], redis.call('pttl', KEYS[2]))
 for i = 2, #ARGV do
-  if tonumber(redis.call('hget', KEYS[1], ARGV[i]) or 0) < size then return 0 end
+  if redis.call('hexists', KEYS[1], ARGV[i] .. ':ended') == 0 then return 0 end
 end
 redis.call('del', KEYS[1], KEYS[2])
 return 1`)

@@ -13,6 +13,7 @@ const maxFolds, maxFolded = 5000, 200_000
 type fold struct {
 	state log.State
 	last  int64
+	past  log.Past
 	entry string    // the last one
 	kept  time.Time // when the life of the cursors was last extended
 }

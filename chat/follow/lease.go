@@ -42,8 +42,8 @@ func (t *tail) hold(ctx context.Context, v *visiting) error {
 // save saves the listener's cursor, together with further commands.
 func (t *tail) save(ctx context.Context, v *visiting, more ...redis.Cmder) error {
 	cmds, expires := more, false
-	if name := t.listener.Name(); v.noted != [2]int64{v.cursor, v.tries} {
-		cmds = append(cmds, redis.NewIntCmd(ctx, "hset", t.cursorKey(v.chatID), name, v.cursor, name+":tries", v.tries))
+	if name := t.listener.Name(); v.noted != v.progress {
+		cmds = append(cmds, redis.NewIntCmd(ctx, "hset", t.cursorKey(v.chatID), name, v.cursor, name+":tries", v.tries, name+":past", v.of()))
 		if expires = time.Since(v.kept) > cursorSlack/4; expires {
 			cmds = append(cmds, redis.NewBoolCmd(ctx, "pexpire", t.cursorKey(v.chatID), t.keep()))
 		}
@@ -54,7 +54,7 @@ func (t *tail) save(ctx context.Context, v *visiting, more ...redis.Cmder) error
 	if expires {
 		v.kept = time.Now()
 	}
-	v.noted, v.saved = [2]int64{v.cursor, v.tries}, time.Now()
+	v.noted, v.saved = v.progress, time.Now()
 	return nil
 }
 
@@ -62,7 +62,7 @@ func (t *tail) save(ctx context.Context, v *visiting, more ...redis.Cmder) error
 func (t *tail) leave(ctx context.Context, v *visiting) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	v.cursor, v.tries = max(v.cursor, v.last), 0
+	v.progress = progress{v.last, 0, v.past}
 	if v.ended {
 		names := t.names
 		if v.left {

@@ -31,6 +31,7 @@ type Listener interface {
 type Entry struct {
 	ChatID   string
 	Position int64 // from 1
+	Past     log.Past
 	Event    log.Event
 	State    *log.State  // after the entry; must not be kept
 	Before   log.Support // the support before the entry
@@ -39,7 +40,7 @@ type Entry struct {
 
 // Event is an event for a Listener.
 type Event struct {
-	ID   string // the same on every try
+	ID   string // the same on every try, and no other event's
 	At   int64
 	Body []byte
 }

@@ -154,7 +154,7 @@ func (n *news) behind(ctx context.Context, chatIDs []string, renew bool) ([]stri
 	for i, id := range chatIDs {
 		size := cmds[2*i].(*redis.IntCmd).Val()
 		for _, cursor := range cmds[2*i+1].(*redis.SliceCmd).Val() {
-			if number(cursor) < size {
+			if size > 0 && number(cursor) != size { // more, if the store has lost the end of the log
 				behind = append(behind, id)
 				break
 			}

@@ -98,8 +98,8 @@ func (s *store) listen(logs log.Store, listeners []follow.Listener, receivers ..
 			s.Error(err)
 		}
 		for _, l := range listeners {
-			if wrong := l.(*listener).wrong; wrong != "" {
-				s.Error(wrong)
+			if l, ok := l.(*listener); ok && l.wrong != "" {
+				s.Error(l.wrong)
 			}
 		}
 	})

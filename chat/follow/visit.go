@@ -17,16 +17,16 @@ const tailPiece = 256
 // visiting is a chat that a worker visits.
 type visiting struct {
 	*fold
+	progress
 	chatID string
 	until  int64    // end of the lease
-	cursor int64    // the entry up to which the listener has everything
-	tries  int64    // failed tries of the next event
-	noted  [2]int64 // the cursor and the tries as saved in the store
+	noted  progress // as saved in the store
 	saved  time.Time
 	look   bool // the visit checks whether the listener is back
 	more   bool // there are new entries; belongs to told
 	begun  bool // the log was read at least once
 	ended  bool // the log is that of an ended chat
+	whole  bool // the ended log is read from its beginning
 	left   bool // the log is that of a left message, not of a chat
 }
 
@@ -67,6 +67,14 @@ func (t *tail) catchUp(ctx context.Context, v *visiting) error {
 			if err != nil || !done {
 				return err
 			}
+			if v.strays() {
+				break
+			}
+		}
+		if v.strays() || len(entries) < tailPiece && v.cursor > v.last {
+			// The store has lost the end of the log since. The listener drops the events that it has.
+			*v.fold, v.progress = fold{}, progress{}
+			continue
 		}
 		if len(entries) == tailPiece || t.told.more(v) {
 			continue
@@ -88,9 +96,9 @@ func (t *tail) read(ctx context.Context, v *visiting) ([]string, error) {
 	for {
 		from := max(0, v.last-1) // includes the last entry, to check that it is the same log
 		name := t.listener.Name()
-		cursors := redis.NewSliceCmd(ctx, "hmget", t.cursorKey(v.chatID), name, name+":tries")
+		saved := redis.NewSliceCmd(ctx, "hmget", t.cursorKey(v.chatID), name, name+":tries", name+":past")
 		living := redis.NewStringSliceCmd(ctx, "lrange", t.cfg.Logs.Key(v.chatID), from, v.last+tailPiece-1)
-		if err := t.do(ctx, cursors, living); err != nil {
+		if err := t.do(ctx, saved, living); err != nil {
 			return nil, err
 		}
 		entries := living.Val()
@@ -105,8 +113,8 @@ func (t *tail) read(ctx context.Context, v *visiting) ([]string, error) {
 		first := !v.begun
 		if first {
 			v.begun = true
-			v.cursor, v.tries = number(cursors.Val()[0]), number(cursors.Val()[1])
-			v.noted = [2]int64{v.cursor, v.tries}
+			v.progress = progressOf(saved.Val())
+			v.noted = v.progress
 		}
 		switch {
 		case v.last > 0 && (len(entries) == 0 || entries[0] != v.entry):
@@ -114,14 +122,18 @@ func (t *tail) read(ctx context.Context, v *visiting) ([]string, error) {
 			// registration was replaced.
 			*v.fold, v.begun = fold{}, false
 			continue
-		case first && v.cursor < v.last: // the cursor was not saved, or the store has lost it
+		case first && (v.cursor < v.last || v.strays()): // the cursor was not saved, or the store has lost it
 			*v.fold = fold{}
+			continue
+		case v.ended && !v.whole && v.last > 0: // now all of it is compared with the cursor
+			*v.fold, v.whole = fold{}, true
 			continue
 		case v.last > 0:
 			return append([]string{}, entries[1:]...), nil
 		case len(entries) == 0:
 			return nil, nil
 		}
+		v.whole = v.ended
 		return entries, nil
 	}
 }
@@ -133,7 +145,7 @@ func (t *tail) apply(ctx context.Context, v *visiting, entry string) (done bool,
 	before, messages := v.state.Support, len(v.state.Messages)
 	outcome := v.state.Apply(e)
 	v.last++
-	v.entry = entry
+	v.entry, v.past = entry, v.past.Then(v.last, entry)
 	v.left = v.last == 1 && e.Kind == log.Left
 	if outcome != log.Applied && !v.left {
 		return true, nil
@@ -150,7 +162,7 @@ func (t *tail) apply(ctx context.Context, v *visiting, entry string) (done bool,
 	if v.left {
 		at = e.At
 	}
-	events := t.listener.Events(Entry{v.chatID, v.last, e, &v.state, before, at})
+	events := t.listener.Events(Entry{v.chatID, v.last, v.past, e, &v.state, before, at})
 	if len(events) == 0 {
 		return true, nil
 	}
@@ -171,7 +183,7 @@ func (t *tail) apply(ctx context.Context, v *visiting, entry string) (done bool,
 		t.news.metrics.dropped.Inc()
 		t.cfg.Log.Error("dropped an event", "receiver", t.listener.Name(), "event", event.ID, "error", err)
 	}
-	v.cursor, v.tries = v.last, 0
+	v.progress = progress{v.last, 0, v.past}
 	if time.Since(v.saved) > saveEvery {
 		return true, t.store(ctx, func(ctx context.Context) error { return t.save(ctx, v) })
 	}

@@ -75,6 +75,31 @@ func (s Store) end(ctx context.Context, chatIDs []string, when string) ([]time.D
 	return rest, nil
 }
 
+// EndAgain schedules a check, after some time, of those of the chats whose logs are where they were before End.
+// The master of a Cluster that has them has lost that they have ended.
+func (s Store) EndAgain(ctx context.Context, chatIDs []string, after time.Duration) error {
+	if len(chatIDs) == 0 {
+		return nil
+	}
+	sizes := make([]redis.Cmder, len(chatIDs))
+	for i, id := range chatIDs {
+		sizes[i] = redis.NewIntCmd(ctx, "llen", s.Key(id))
+	}
+	if err := s.do(ctx, sizes...); err != nil {
+		return err
+	}
+	line := []any{"zadd", s.deadlines(), "nx"}
+	for i, id := range chatIDs {
+		if sizes[i].(*redis.IntCmd).Val() > 0 {
+			line = append(line, s.now()+after.Milliseconds(), id)
+		}
+	}
+	if len(line) == 3 {
+		return nil
+	}
+	return s.do(ctx, redis.NewIntCmd(ctx, line...))
+}
+
 // HasEnded reports whether the log of an ended chat still exists.
 func (s Store) HasEnded(ctx context.Context, chatID string) (bool, error) {
 	size := redis.NewIntCmd(ctx, "llen", s.EndedKey(chatID))

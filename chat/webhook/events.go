@@ -107,10 +107,14 @@ func Events(e follow.Entry) []follow.Event {
 // Events implements follow.Listener.
 func (r *Receiver) Events(e follow.Entry) []follow.Event { return Events(e) }
 
-// events makes the event of an entry. Its id consists of the chat's id and the position. The event
-// of the wait that a release begins has the same id with an ending.
+// events makes the event of an entry. Its id consists of the chat's id, the position, and what the log
+// was up to there: after the store has lost the end of a log, its positions are given again. The event
+// of the wait that a release begins has the same id with an ending. A left message has an id of its own.
 func events(e follow.Entry, kind string, data any) []follow.Event {
 	id := e.ChatID + "-" + strconv.FormatInt(e.Position, 10)
+	if e.Event.Kind != log.Left {
+		id += "-" + e.Past.String()
+	}
 	if kind == "chat.waiting" && e.Event.Kind == log.Released {
 		id += "-waiting"
 	}

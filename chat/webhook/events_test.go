@@ -79,3 +79,25 @@ func TestEvents(t *testing.T) {
 		t.Error("a note has left")
 	}
 }
+
+// A store that has lost the end of a log gives its positions again, to other events. Their ids are others, too, and
+// so are those of what follows. What is before that keeps its ids, whatever the registration says by now.
+func TestIDsAfterALoss(t *testing.T) {
+	ids := func(entries ...log.Event) (ids []string) {
+		for line := range strings.Lines(told("c1", entries)) {
+			id, _, _ := strings.Cut(line, " ")
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	say := func(id string) log.Event {
+		return log.Event{Kind: log.Messaged, ID: id, At: 1700000002000000, From: log.RoleUser, Content: id}
+	}
+	registered := entries[0]
+	replaced := registered
+	replaced.Kind, replaced.Fold = log.RegisteredFor, log.Version
+	before, after := ids(registered, say("a"), say("b"), say("z")), ids(replaced, say("a"), say("c"), say("z"))
+	if len(before) != 3 || len(after) != 3 || before[0] != after[0] || before[1] == after[1] || before[2] == after[2] {
+		t.Errorf("before %q, after %q", before, after)
+	}
+}

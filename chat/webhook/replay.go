@@ -13,11 +13,13 @@ import (
 func OfLog(chatID string, entries []string) []follow.Event {
 	var all []follow.Event
 	var s log.State
+	var past log.Past
 	for i, entry := range entries {
 		e := log.Decode([]byte(entry))
 		before := s.Support
+		past = past.Then(int64(i)+1, entry)
 		if s.Apply(e) == log.Applied {
-			all = append(all, Events(follow.Entry{ChatID: chatID, Position: int64(i) + 1, Event: e, State: &s, Before: before, At: s.Time()})...)
+			all = append(all, Events(follow.Entry{ChatID: chatID, Position: int64(i) + 1, Past: past, Event: e, State: &s, Before: before, At: s.Time()})...)
 		}
 	}
 	return all

@@ -88,11 +88,11 @@ func TestWebhookCommand(t *testing.T) {
 	}
 	got = nil
 	code, out, errs := run(env, "replay", "--from=2026-01-02", "--to", "2026-01-02T12:00:00Z")
-	if code != 0 || !strings.Contains(out, "Events sent: 2, to receivers: 1") || len(got) != 2 || !strings.HasPrefix(got[0], two+"-3 ") && !strings.HasPrefix(got[0], one+"-3 ") || !strings.Contains(got[0], `"content":"within"`) {
+	if code != 0 || !strings.Contains(out, "Events sent: 2, to receivers: 1") || len(got) != 2 || !strings.HasPrefix(got[0], two+"-3-") && !strings.HasPrefix(got[0], one+"-3-") || !strings.Contains(got[0], `"content":"within"`) {
 		t.Errorf("%d %q %q %q", code, out, errs, got)
 	}
 	got = nil
-	if code, out, errs := run(env, "replay", "--from=2026-01-01", "--to=2026-01-10", "--chat="+one); code != 0 || len(got) != 3 || !strings.Contains(got[2], one+`-5 {"type":"chat.expired"`) || strings.Contains(strings.Join(got, ""), "canary") {
+	if code, out, errs := run(env, "replay", "--from=2026-01-01", "--to=2026-01-10", "--chat="+one); code != 0 || len(got) != 3 || !strings.HasPrefix(got[2], one+"-5-") || !strings.Contains(got[2], ` {"type":"chat.expired"`) || strings.Contains(strings.Join(got, ""), "canary") {
 		t.Errorf("%d %q %q %q", code, out, errs, got)
 	}
 	if err := a.Leave(context.Background(), archive.Message{MessageID: two, Name: "Ana", Content: "hello?"}); err != nil {

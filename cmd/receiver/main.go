@@ -1,7 +1,7 @@
 // Command receiver is an example of a webhook receiver for WEBHOOK_URL. It verifies the
-// signature of each request, handles each event once and in the order of its chat, and
-// prints it. It forgets which events it has seen when it ends. A receiver in production
-// stores that in its database, in the transaction that also stores the effect of the event.
+// signature of each request, handles each event once, and prints it. It forgets which events
+// it has seen when it ends. A receiver in production stores that in its database, in the
+// transaction that also stores the effect of the event.
 //
 //	WEBHOOK_SECRET=whsec_… go run ./cmd/receiver 127.0.0.1:8080
 package main
@@ -12,8 +12,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +25,8 @@ type receiver struct {
 	signed *standardwebhooks.Webhook
 	take   func(id string, event []byte) error // after an error the server sends the event again
 
-	mu           sync.Mutex // held while an event is handled, to keep the order
-	taken, older map[string]int64
+	mu           sync.Mutex      // held while an event is handled, to keep the order
+	taken, older map[string]bool // by id
 	since        time.Time
 }
 
@@ -41,31 +39,17 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.since) > remembered {
-		r.taken, r.older, r.since = map[string]int64{}, r.taken, time.Now()
+		r.taken, r.older, r.since = map[string]bool{}, r.taken, time.Now()
 	}
 	id := request.Header.Get("webhook-id")
-	chat, at := place(id)
-	if at > max(r.taken[chat], r.older[chat]) { // otherwise it is a repeat
+	if !r.taken[id] && !r.older[id] {
 		if err := r.take(id, event); err != nil {
 			http.Error(w, "try again", http.StatusServiceUnavailable)
 			return
 		}
-		r.taken[chat] = at
+		r.taken[id] = true
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// place returns an event's chat and its place in it. An event's id consists of the chat's
-// id, the position of the entry in the chat's log and, if the entry makes two events, a word
-// for the second. A left message has an id of its own in place of the chat's.
-func place(id string) (chat string, at int64) {
-	chat, rest, _ := strings.Cut(id, "-")
-	position, second, _ := strings.Cut(rest, "-")
-	at, _ = strconv.ParseInt(position, 10, 64)
-	if at = 2*at + 1; second != "" {
-		at++
-	}
-	return chat, at
 }
 
 func main() {

@@ -61,12 +61,18 @@ func TestSentinelFailover(t *testing.T) {
 func TestSentinelSwitch(t *testing.T) {
 	s := begin(t)
 	t.Parallel()
-	for name, env := range map[string][]string{"plain": nil, "with REDIS_WAIT": {"REDIS_WAIT=2"}} {
+	for name, way := range map[string]struct {
+		broker string
+		env    []string
+	}{
+		"plain": {broker: "redis"}, "with NATS": {broker: "nats"}, "with REDIS_WAIT": {"redis", []string{"REDIS_WAIT=2"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, group := newSentinelWorld(t, "redis", 2)
-			w.mayLose = env == nil
-			f := w.staff(s, env...)
+			w, group := newSentinelWorld(t, way.broker, 2)
+			w.mayLose = way.env == nil
+			events, env := w.hooked()
+			f := w.staff(s, append(env, way.env...)...)
 			within := electedWithin
 			if !w.mayLose {
 				within *= 2 // the former primary has to follow first, after ten seconds
@@ -78,6 +84,7 @@ func TestSentinelSwitch(t *testing.T) {
 				group.Follow()
 			}
 			f.settles()
+			events.haveHistories(f.traffic)
 		})
 	}
 }

@@ -79,6 +79,51 @@ func (e *eventReceiver) of(chatID string) (messages []string, ends int) {
 	return messages, ends
 }
 
+// hooked starts a receiver. The variables make servers send it their events.
+func (w *world) hooked() (events *eventReceiver, env []string) {
+	w.Helper()
+	events = &eventReceiver{chats: map[string][]toldEvent{}, known: map[string]bool{}}
+	receiver := httptest.NewServer(events)
+	w.Cleanup(receiver.Close)
+	return events, []string{"WEBHOOK_URL=" + receiver.URL, "WEBHOOK_SECRET=" + webhookSecret, "WEBHOOK_ALLOW_PRIVATE=true"}
+}
+
+// haveHistories wants the receiver to have, in order, all messages that are in the histories of chats which have lost some.
+func (e *eventReceiver) haveHistories(tr *traffic) {
+	tr.world.Helper()
+	total, lacking := 0, ""
+	histories := tr.histories()
+	poll(30*time.Second, func() bool {
+		total, lacking = 0, ""
+		for i, c := range tr.chats {
+			got, _ := e.of(c.ChatID)
+			total += len(got)
+			for _, m := range histories[i] {
+				at := slices.Index(got, m.MessageID)
+				if at < 0 {
+					lacking = c.ChatID + " lacks " + m.MessageID
+					return false
+				}
+				got = got[at+1:]
+			}
+		}
+		return true
+	})
+	if lacking != "" {
+		tr.world.Errorf("events: %s", lacking)
+	}
+	kept := 0
+	for _, history := range histories {
+		kept += len(history)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	tr.world.Logf("events: %d messages were told, %d are in histories; %d events came again, %d do not verify", total, kept, e.again, e.forged)
+	if e.forged > 0 {
+		tr.world.Error("some events do not verify")
+	}
+}
+
 // Chat servers, lobbies and Redis die at random moments, and the receiver fails now and
 // then. It gets every message that anybody has seen, in order, and the end of every chat.
 func TestWebhook(t *testing.T) {
@@ -86,12 +131,8 @@ func TestWebhook(t *testing.T) {
 	for _, broker := range brokers {
 		t.Run(broker, func(t *testing.T) {
 			w := newWorld(t, broker)
-			events := &eventReceiver{chats: map[string][]toldEvent{}, known: map[string]bool{}}
-			receiver := httptest.NewServer(events)
-			t.Cleanup(receiver.Close)
-			env := []string{
-				"WEBHOOK_URL=" + receiver.URL, "WEBHOOK_SECRET=" + webhookSecret, "WEBHOOK_ALLOW_PRIVATE=true", "CHAT_TTL=" + keptTTL.String(),
-			}
+			events, env := w.hooked()
+			env = append(env, "CHAT_TTL="+keptTTL.String())
 			chats, lobbies := []*server{w.startChat(env...), w.startChat(env...)}, []*server{w.startLobby(env...), w.startLobby(env...)}
 			tr := w.talk(s)
 			for round := range s.kills {
