@@ -50,6 +50,7 @@ type conversation struct {
 	mu        sync.Mutex
 	supportID string
 	since     map[string]time.Time // when messages were written that have not come across
+	again     map[string]bool      // messages that were sent more than once
 	delays    []delay
 }
 
@@ -75,6 +76,25 @@ func (c *conversation) note(id string, at time.Time) {
 	c.mu.Lock()
 	c.since[id] = at
 	c.mu.Unlock()
+}
+
+func (c *conversation) noteAgain(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.again == nil {
+		c.again = map[string]bool{}
+	}
+	c.again[id] = true
+}
+
+// mayHaveMoved reports whether a message may have been shown, lost, sent again, and logged behind others.
+func (c *conversation) mayHaveMoved(id string) bool {
+	if !c.world.mayLose {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.again[id]
 }
 
 func (c *conversation) delivered(id string, at time.Time) {
