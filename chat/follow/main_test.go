@@ -1,17 +1,14 @@
 package follow_test
 
 import (
-	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"livesupport/broker/brokertest"
 )
 
-// TestMain runs many tests at a time: they mostly wait.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
+	brokertest.Parallel("8")
 	goleak.VerifyTestMain(m)
 }
