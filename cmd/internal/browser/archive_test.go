@@ -163,17 +163,26 @@ func TestArchiveByTokens(t *testing.T) {
 }
 
 // proxied is the console behind a proxy, where the server does not take agents without
-// tokens for its own machine's.
-func (s *site) proxied() string {
+// tokens for its own machine's. Each request for the path waits for open.
+func (s *site) proxied(path string, open <-chan struct{}) string {
 	s.Helper()
 	to, err := url.Parse(s.lobby)
 	if err != nil {
 		s.Fatal(err)
 	}
-	server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
 		r.SetXForwarded()
-	}})
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == path {
+			select {
+			case <-open:
+			case <-r.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 	s.Cleanup(server.Close)
 	return server.URL + "/"
 }
@@ -193,12 +202,14 @@ func TestArchiveThatIsNotShown(t *testing.T) {
 	s := startSite(t, remembers(t))
 	s.holds(someChats...)
 	away := newWindow(t, desktop)
-	away.visit(s.proxied())
+	open := make(chan struct{})
+	away.visit(s.proxied("/api/v1/chats", open))
 	away.signsIn("Vika")
-	away.until("it is known", `performance.getEntriesByType("resource").some(({ name, responseEnd }) => name.includes("/api/v1/chats") && responseEnd > 0)`)
-	away.hides(".views")
 	away.click(".me")
+	away.until("nothing is known yet", `shown($("dialog[open]")) && !$("dialog[open]").textContent.includes("the server itself")`)
+	close(open)
 	away.shows("dialog[open] .note", "are only available on the server itself")
+	away.hides(".views")
 	away.press(kb.Escape)
 	get[any](away, `void (location.hash = "reports")`)
 	away.shows(".reports .idle", "are only available on the server itself")
