@@ -9,7 +9,6 @@ import (
 	"livesupport/lobby/wire"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // This file has the messages of port 9000 (web/api/README.md, "Chat server, port 9000").
@@ -79,22 +78,30 @@ type transferArgs struct {
 	Note  *string `json:"note"`
 }
 
+// Each Join needs one of these two, so they are encoded by hand, like messages.
+
 func userJoinedPayload(s *log.State) []byte {
-	return wire.Encode("UserJoined", struct {
-		Username string `json:"username"`
-		UserID   string `json:"userId"`
-		ChatID   string `json:"chatId"`
-	}{s.Username, s.UserID, s.ChatID})
+	b := make([]byte, 0, 96+len(s.Username)+len(s.UserID)+len(s.ChatID))
+	b = append(b, `{"type":"UserJoined","args":{`...)
+	return appendUser(b, s)
 }
 
 func supportJoinedPayload(s *log.State) []byte {
-	return wire.Encode("SupportJoinedUser", struct {
-		SupportID       string `json:"supportId"`
-		SupportUserName string `json:"supportUserName"`
-		Username        string `json:"username"`
-		UserID          string `json:"userId"`
-		ChatID          string `json:"chatId"`
-	}{s.Support.ID, s.Support.Name, s.Username, s.UserID, s.ChatID})
+	b := make([]byte, 0, 160+len(s.Support.ID)+len(s.Support.Name)+len(s.Username)+len(s.UserID)+len(s.ChatID))
+	b = append(b, `{"type":"SupportJoinedUser","args":{"supportId":`...)
+	b = wire.AppendString(b, s.Support.ID)
+	b = append(b, `,"supportUserName":`...)
+	b = wire.AppendString(b, s.Support.Name)
+	b = append(b, ',')
+	return appendUser(b, s)
+}
+
+// appendUser ends a payload with whose chat it is.
+func appendUser(b []byte, s *log.State) []byte {
+	b = wire.AppendString(append(b, `"username":`...), s.Username)
+	b = wire.AppendString(append(b, `,"userId":`...), s.UserID)
+	b = wire.AppendString(append(b, `,"chatId":`...), s.ChatID)
+	return append(b, `}}`...)
 }
 
 // Reasons why a support has left.
@@ -218,7 +225,7 @@ func appendMessage(b []byte, s *log.State, m *log.Message, f features) []byte {
 	b = append(b, `","supportId":"`...)
 	b = append(b, m.SupportID...)
 	b = append(b, `","content":`...)
-	b = appendString(b, content)
+	b = wire.AppendString(b, content)
 	b = append(b, `,"timestamp":"`...)
 	b = appendTimestamp(b, m.At)
 	b = append(b, `","from":"`...)
@@ -226,7 +233,7 @@ func appendMessage(b []byte, s *log.State, m *log.Message, f features) []byte {
 	b = append(b, '"')
 	if f.has(featureMessageID) {
 		b = append(b, `,"messageId":`...)
-		b = appendString(b, m.MessageID)
+		b = wire.AppendString(b, m.MessageID)
 	}
 	if f.has(featureReceipts) {
 		b = append(b, `,"seq":`...)
@@ -253,11 +260,3 @@ func appendTimestamp(b []byte, at int64) []byte {
 }
 
 func timestamp(at int64) string { return string(appendTimestamp(nil, at)) }
-
-func appendString(b []byte, s string) []byte {
-	b, err := jsontext.AppendQuote(b, s)
-	if err != nil {
-		panic(err) // was checked to be valid UTF-8 when it was decoded
-	}
-	return b
-}

@@ -50,20 +50,21 @@ const withAgents = "agents"
 
 // execute executes a script behind other commands.
 func (q *Queue) execute(ctx context.Context, before []redis.Cmder, s *redisdb.Script, log, operation string, args []any) (any, error) {
-	keys := len(queueKeys)
+	keys := len(q.keys)
 	if log != "" {
 		keys++
 	}
-	line := s.Line(keys)
-	for _, key := range queueKeys {
-		line = append(line, q.cfg.DB.Key(key))
-	}
+	line := s.Begin(make([]any, 0, 7+keys+len(args)), keys)
+	line = append(line, q.keys...)
 	if log != "" {
 		line = append(line, log)
 	}
 	line = append(line, operation, q.cfg.ChatTTL.Milliseconds(), q.lease.Milliseconds(), q.channel)
 	cmd := redis.NewCmd(ctx, append(line, args...)...)
-	cmds := slices.Concat(before, []redis.Cmder{cmd})
+	cmds := []redis.Cmder{cmd}
+	if len(before) > 0 {
+		cmds = append(slices.Clone(before), cmd)
+	}
 	if err := q.cfg.DB.Do(ctx, cmds...); err != nil {
 		return nil, err
 	}

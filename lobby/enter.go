@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -27,7 +26,7 @@ func (e *Entries) length() int64 { return e.After + int64(len(e.New)) }
 
 // args are those of the script's append.
 func (e *Entries) args() []any {
-	args := []any{e.After, e.Life.Milliseconds()}
+	args := append(make([]any, 0, 2+len(e.New)), e.After, e.Life.Milliseconds())
 	for _, entry := range e.New {
 		args = append(args, entry)
 	}
@@ -80,15 +79,11 @@ func (q *Queue) together(ctx context.Context, e *Entries, operation string, args
 // Enter is Add for a user of whom the log is to say something first. length is the log's
 // then, 0 if it is not there, and entered whether the user is in the queue.
 func (q *Queue) Enter(ctx context.Context, u User, e Entries) (length int64, entered bool, err error) {
-	public, err := json.Marshal(&u)
-	if err != nil {
-		return 0, false, err
-	}
 	record, err := u.record()
 	if err != nil {
 		return 0, false, err
 	}
-	parts, ok, err := q.together(ctx, &e, "enter", u.ChatID, u.UserID, public, u.Messages, record, u.Since, u.Team)
+	parts, ok, err := q.together(ctx, &e, "enter", u.ChatID, u.UserID, u.public(), u.Messages, record, u.Since, u.Team)
 	switch {
 	case err != nil:
 		return 0, false, err
@@ -122,15 +117,11 @@ type Taking struct {
 // Take is Reserve for the agent, if the support is one, and Taken of what the entries
 // say. The news is published behind that, where the broker is in the store.
 func (q *Queue) Take(ctx context.Context, h Held, e Entries, news *News) (Taking, error) {
-	record, err := h.record()
-	if err != nil {
-		return Taking{}, err
-	}
 	var channel, payload any = "", ""
 	if news != nil && q.channel != "" {
 		channel, payload = q.cfg.DB.Key(news.Topic), news.Payload
 	}
-	parts, ok, err := q.together(ctx, &e, "take", h.ChatID, h.UserID, h.SupportID, h.Agent, record,
+	parts, ok, err := q.together(ctx, &e, "take", h.ChatID, h.UserID, h.SupportID, h.Agent, h.record(),
 		q.cfg.ClaimTTL.Milliseconds(), channel, payload)
 	if err != nil {
 		return Taking{}, err

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"livesupport/lobby/wire"
+
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
 )
@@ -31,8 +33,14 @@ type heldRecord struct {
 	Since           int64  `json:"since"`
 }
 
-func (h *Held) record() ([]byte, error) {
-	return json.Marshal(heldRecord{h.UserID, h.Username, h.SupportUserName, h.Team, h.Since})
+func (h *Held) record() []byte {
+	b := make([]byte, 0, 96+len(h.UserID)+len(h.Username)+len(h.SupportUserName)+len(h.Team))
+	b = wire.AppendString(append(b, `{"userId":`...), h.UserID)
+	b = wire.AppendString(append(b, `,"username":`...), h.Username)
+	b = wire.AppendString(append(b, `,"supportUserName":`...), h.SupportUserName)
+	b = wire.AppendString(append(b, `,"team":`...), h.Team)
+	b = strconv.AppendInt(append(b, `,"since":`...), h.Since, 10)
+	return append(b, '}')
 }
 
 // Offered says to which agent to offer a user first. The zero Offered means no agent.
@@ -148,11 +156,7 @@ func (h *holding) drop(chatIDs []string) {
 // chat is held, for a lease, and the queue uses the time for its estimates. For a Held
 // without a SupportID, Taken only removes the user.
 func (q *Queue) Taken(ctx context.Context, h Held) error {
-	record, err := h.record()
-	if err != nil {
-		return err
-	}
-	r, err := q.run(ctx, "taken", h.ChatID, h.SupportID, h.Agent, record)
+	r, err := q.run(ctx, "taken", h.ChatID, h.SupportID, h.Agent, h.record())
 	if err != nil {
 		return err
 	}
@@ -180,11 +184,7 @@ func (q *Queue) Hold(ctx context.Context, chats []Held) (watched bool, err error
 	for some := range slices.Chunk(q.holding.due(chats, now), 200) {
 		args := make([]any, 0, 4*len(some))
 		for i := range some {
-			record, err := some[i].record()
-			if err != nil {
-				return false, err
-			}
-			args = append(args, some[i].ChatID, some[i].SupportID, some[i].Agent, record)
+			args = append(args, some[i].ChatID, some[i].SupportID, some[i].Agent, some[i].record())
 		}
 		r, err := q.run(ctx, "hold", args...)
 		if err != nil {
@@ -241,10 +241,6 @@ func (q *Queue) Drop(ctx context.Context, chatIDs ...string) error {
 // place of User.Since, or behind a user who has the same. It announces the user, or offers
 // them to an agent first. It does not change a user who is already in the queue.
 func (q *Queue) Release(ctx context.Context, u User, to Offered) error {
-	public, err := json.Marshal(&u)
-	if err != nil {
-		return err
-	}
 	record, err := u.record()
 	if err != nil {
 		return err
@@ -254,7 +250,7 @@ func (q *Queue) Release(ctx context.Context, u User, to Offered) error {
 		return err
 	}
 	q.holding.drop([]string{u.ChatID})
-	_, err = q.run(ctx, "release", u.ChatID, u.UserID, public, u.Messages, record, u.Since, u.Team,
+	_, err = q.run(ctx, "release", u.ChatID, u.UserID, u.public(), u.Messages, record, u.Since, u.Team,
 		to.Agent, q.cfg.OfferTTL.Milliseconds(), text, to.Taker, takeOver.Milliseconds())
 	return err
 }

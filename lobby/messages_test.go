@@ -9,10 +9,35 @@ import (
 
 	"livesupport/lobby/wire"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+// TestRecords: what the queue keeps is encoded by hand as its types say.
+func TestRecords(t *testing.T) {
+	for _, u := range []User{
+		{},
+		{Username: "Nika", UserID: "u", ChatID: "c"},
+		{Username: "Dodo <&> \"", UserID: "u", ChatID: "c", Team: "Дана \\", Message: "a\nb\u2028", Verified: true, Messages: 5, Since: 7},
+		{Username: "Nika", UserID: "u", ChatID: "c", Details: `{"page":"x"}`, Team: "t"},
+	} {
+		public, err := json.Marshal(&u)
+		if got := u.public(); err != nil || string(got) != string(public) {
+			t.Errorf("public: got %s, want %s, %v", got, public, err)
+		}
+		want, err := json.Marshal(u.extended())
+		if got, failed := u.record(); err != nil || failed != nil || string(got) != string(want) {
+			t.Errorf("record: got %s, want %s, %v, %v", got, want, err, failed)
+		}
+		h := Held{User: u, Agent: "a", SupportID: "s", SupportUserName: "Vika \"<\"", Since: 1697998739360855}
+		want, err = json.Marshal(heldRecord{h.UserID, h.Username, h.SupportUserName, h.Team, h.Since})
+		if got := h.record(); err != nil || string(got) != string(want) {
+			t.Errorf("held: got %s, want %s, %v", got, want, err)
+		}
+	}
+}
 
 // TestGolden compares every message that the lobby sends with a file of
 // testdata: the protocol, byte by byte.

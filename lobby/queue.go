@@ -17,8 +17,6 @@ import (
 
 	"livesupport/broker"
 	"livesupport/broker/redisdb"
-
-	"github.com/go-json-experiment/json"
 )
 
 // queueKeys are the keys of the queue. They share a slot, because Redis Cluster requires
@@ -60,6 +58,7 @@ type QueueConfig struct {
 type Queue struct {
 	cfg       QueueConfig
 	channel   string // the channel on which the script publishes; empty if the announcer does
+	keys      []any  // queueKeys in the store, in the form for commands
 	lease     time.Duration
 	renewal   time.Duration
 	announcer *announcer
@@ -81,7 +80,7 @@ func NewQueue(cfg QueueConfig) *Queue {
 	if cfg.OfferTTL == 0 {
 		cfg.OfferTTL = 20 * time.Second
 	}
-	return &Queue{
+	q := &Queue{
 		cfg:     cfg,
 		channel: channel,
 		// The users of a dead chat server leave within 30 s, including the sweep.
@@ -93,6 +92,10 @@ func NewQueue(cfg QueueConfig) *Queue {
 		holding:   newHolding(),
 		offers:    newOfferCounts(),
 	}
+	for _, key := range queueKeys {
+		q.keys = append(q.keys, cfg.DB.Key(key))
+	}
+	return q
 }
 
 // Close publishes waiting announcements for at most two seconds, and joins the announcing
@@ -119,15 +122,11 @@ func (q *Queue) Add(ctx context.Context, u User) error {
 
 // Put is Add, and reports whether the user is new in the queue.
 func (q *Queue) Put(ctx context.Context, u User) (fresh bool, err error) {
-	public, err := json.Marshal(&u)
-	if err != nil {
-		return false, err
-	}
 	record, err := u.record()
 	if err != nil {
 		return false, err
 	}
-	r, err := q.run(ctx, "add", u.ChatID, u.UserID, public, u.Messages, record, u.Since, u.Team)
+	r, err := q.run(ctx, "add", u.ChatID, u.UserID, u.public(), u.Messages, record, u.Since, u.Team)
 	return r.result == int64(1), err
 }
 

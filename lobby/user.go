@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"livesupport/lobby/wire"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -91,9 +93,38 @@ func timestamp(us int64) string {
 	return time.UnixMicro(us).UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
+// public returns the JSON of a user. Each Join of a user needs it, so it is made by hand.
+func (u *User) public() []byte {
+	b := make([]byte, 0, len(`{"username":"","userId":"","chatId":""}`)+len(u.Username)+len(u.UserID)+len(u.ChatID))
+	return append(u.appendPublic(b), '}')
+}
+
+// appendPublic leaves out the last brace.
+func (u *User) appendPublic(b []byte) []byte {
+	b = wire.AppendString(append(b, `{"username":`...), u.Username)
+	b = wire.AppendString(append(b, `,"userId":`...), u.UserID)
+	return wire.AppendString(append(b, `,"chatId":`...), u.ChatID)
+}
+
 // record returns what the queue keeps of a user: everything except Since, which the queue
 // adds itself.
-func (u *User) record() ([]byte, error) { return json.Marshal(u.extended()) }
+func (u *User) record() ([]byte, error) {
+	if u.Details != "" {
+		return json.Marshal(u.extended())
+	}
+	b := make([]byte, 0, 96+len(u.Username)+len(u.UserID)+len(u.ChatID)+len(u.Team)+len(u.Message))
+	b = u.appendPublic(b)
+	if u.Team != "" {
+		b = wire.AppendString(append(b, `,"team":`...), u.Team)
+	}
+	if u.Message != "" {
+		b = wire.AppendString(append(b, `,"message":`...), u.Message)
+	}
+	if u.Verified {
+		b = append(b, `,"verified":true`...)
+	}
+	return append(b, '}'), nil
+}
 
 // parseRecord parses the queue's entry of a user: since, number and record. From a server
 // without records, the entry is only the user's JSON.

@@ -21,9 +21,11 @@ func NewScript(text string) *Script {
 // Line returns a command that runs the script. args begin with the given number of keys. Execute it with
 // Do: Submit and Once fail if the store does not know the script.
 func (s *Script) Line(keys int, args ...any) []any {
-	line := make([]any, 0, 3+len(args))
-	return append(append(line, "evalsha", s, keys), args...)
+	return append(s.Begin(make([]any, 0, 3+len(args)), keys), args...)
 }
+
+// Begin appends what a Line has in front of its args, the first of which are the given number of keys.
+func (s *Script) Begin(line []any, keys int) []any { return append(line, "evalsha", s, keys) }
 
 // MarshalBinary returns the script's hash, its name in the store.
 func (s *Script) MarshalBinary() ([]byte, error) { return []byte(s.hash), nil }

@@ -4,7 +4,15 @@
 // The package knows neither rooms nor clients.
 package log
 
-import "github.com/go-json-experiment/json"
+import (
+	"bytes"
+	"strconv"
+	"sync"
+
+	"livesupport/lobby/wire"
+
+	"github.com/go-json-experiment/json"
+)
 
 // Role is a side of a chat.
 type Role string
@@ -143,13 +151,61 @@ type Event struct {
 	Score    uint8 `json:"score,omitzero"` // 1 to 5
 }
 
-// Encode makes the entry for the log.
+// Encode makes the entry for the log. Every message and Join needs it, so it encodes by hand,
+// into reused memory, and returns a copy.
 func (e *Event) Encode() []byte {
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(err) // strings were checked to be valid UTF-8
+	b := scratch.Get().(*[]byte)
+	defer scratch.Put(b)
+	*b = e.append((*b)[:0])
+	return bytes.Clone(*b)
+}
+
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+func (e *Event) append(b []byte) []byte {
+	text := func(name, value string) {
+		if value != "" {
+			b = wire.AppendString(append(b, name...), value)
+		}
 	}
-	return b
+	number := func(name string, value int64) {
+		if value != 0 {
+			b = strconv.AppendInt(append(b, name...), value, 10)
+		}
+	}
+	yes := func(name string, value bool) {
+		if value {
+			b = append(append(b, name...), "true"...)
+		}
+	}
+	b = wire.AppendString(append(b, `{"kind":`...), string(e.Kind))
+	text(`,"id":`, e.ID)
+	b = strconv.AppendInt(append(b, `,"at":`...), e.At, 10)
+	text(`,"userId":`, e.UserID)
+	text(`,"username":`, e.Username)
+	text(`,"chatId":`, e.ChatID)
+	text(`,"team":`, e.Team)
+	text(`,"server":`, e.Server)
+	text(`,"supportId":`, e.SupportID)
+	text(`,"supportName":`, e.SupportName)
+	text(`,"agent":`, e.Agent)
+	text(`,"from":`, string(e.From))
+	text(`,"content":`, e.Content)
+	text(`,"messageId":`, e.MessageID)
+	number(`,"seq":`, e.Seq)
+	if e.Files != nil {
+		files, err := json.Marshal(e.Files)
+		if err != nil {
+			panic(err) // names were checked to be valid UTF-8
+		}
+		b = append(append(b, `,"files":`...), files...)
+	}
+	yes(`,"verified":`, e.Verified)
+	yes(`,"signals":`, e.Signals)
+	yes(`,"lost":`, e.Lost)
+	number(`,"fold":`, int64(e.Fold))
+	number(`,"score":`, int64(e.Score))
+	return append(b, '}')
 }
 
 // Decode decodes an entry of a log. It never fails, because every server must get the same state

@@ -10,6 +10,8 @@ import (
 
 	"livesupport/chat/log"
 	"livesupport/chat/log/logtest"
+
+	"github.com/go-json-experiment/json"
 )
 
 func TestFold(t *testing.T) {
@@ -188,6 +190,46 @@ func TestEventsSurviveTheLog(t *testing.T) {
 			t.Errorf("%q: got %+v", junk, got)
 		}
 	}
+}
+
+// TestEventsAreEncodedAsDeclared: Encode, which is written by hand, knows every field.
+func TestEventsAreEncodedAsDeclared(t *testing.T) {
+	check := func(e log.Event) {
+		t.Helper()
+		want, err := json.Marshal(&e)
+		if got := e.Encode(); err != nil || string(got) != string(want) {
+			t.Errorf("got  %s\nwant %s, %v", got, want, err)
+		}
+	}
+	for choice := range 256 {
+		check(logtest.AnyEvent(byte(choice)))
+	}
+	check(log.Event{})
+	// Each field by itself, and all of them.
+	var all log.Event
+	values := reflect.ValueOf(&all).Elem()
+	for i := range values.NumField() {
+		one := reflect.New(values.Type()).Elem()
+		for _, field := range []reflect.Value{one.Field(i), values.Field(i)} {
+			switch field.Kind() {
+			case reflect.String:
+				field.SetString("<\"Дана\"&\u2028>\x00")
+			case reflect.Int64:
+				field.SetInt(-1697998739360855)
+			case reflect.Uint8:
+				field.SetUint(255)
+			case reflect.Bool:
+				field.SetBool(true)
+			case reflect.Pointer:
+				field.Set(reflect.ValueOf(&log.Files{{ID: "f", Name: "\"<a>.png"}}))
+			default:
+				t.Fatalf("a field of the kind %v", field.Kind())
+			}
+		}
+		check(one.Interface().(log.Event))
+	}
+	check(all)
+	check(log.Event{Files: &log.Files{}})
 }
 
 // FuzzFold applies any events of a small world in any order. The state keeps its promises, and

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -119,6 +120,23 @@ func Encode(kind string, args any) []byte {
 	return b
 }
 
+// AppendString appends a text as a JSON string, as Encode writes it. It panics if the text is
+// not valid UTF-8, which is checked when it comes.
+func AppendString(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			b, err := jsontext.AppendQuote(b, text)
+			if err != nil {
+				panic(err)
+			}
+			return b
+		}
+	}
+	b = append(b, '"')
+	b = append(b, text...)
+	return append(b, '"')
+}
+
 // lenient allows repeated names in an object, of which the last one wins.
 var lenient = jsontext.AllowDuplicateNames(true)
 
@@ -138,6 +156,13 @@ func (s span) of(b []byte) jsontext.Value { return b[s.from:s.to] }
 // that is a non-empty string. args is a part of frame, checked only for syntax, and nil if
 // it is missing or null.
 func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
+	if kind, args, usual := decodeUsual(frame); usual {
+		return kind, args, nil
+	}
+	return decodeAny(frame)
+}
+
+func decodeAny(frame []byte) (kind string, args jsontext.Value, err *Error) {
 	var envelope struct {
 		Type span `json:"type"`
 		Args span `json:"args"`
@@ -154,6 +179,29 @@ func Decode(frame []byte) (kind string, args jsontext.Value, err *Error) {
 		return kind, nil, nil
 	}
 	return kind, args, nil
+}
+
+// maxUsual keeps decodeUsual from frames that may be nested as deeply as a decoder allows.
+const maxUsual = 16 << 10
+
+// decodeUsual is Decode for frames in the form that most clients write. It needs no struct for
+// the envelope.
+func decodeUsual(frame []byte) (kind string, args jsontext.Value, usual bool) {
+	rest, found := bytes.CutPrefix(frame, []byte(`{"type":"`))
+	if !found || len(frame) > maxUsual {
+		return "", nil, false
+	}
+	n := 0
+	for n < len(rest) && (rest[n]|0x20 >= 'a' && rest[n]|0x20 <= 'z') {
+		n++
+	}
+	args, found = bytes.CutPrefix(rest[n:], []byte(`","args":`))
+	last := len(args) - 1
+	if !found || n == 0 || last < 2 || args[0] != '{' || args[last-1] != '}' || args[last] != '}' {
+		return "", nil, false
+	}
+	args = args[:last]
+	return string(rest[:n]), args, args.IsValid(lenient)
 }
 
 // MayBe reports whether a frame may be of a kind. It is a fast guess: only Decode knows, and it

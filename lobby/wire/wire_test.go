@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -136,12 +137,37 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// TestAppendString: texts are encoded as the rest of a message is.
+func TestAppendString(t *testing.T) {
+	texts := []string{"", "Nika", "d2464b5386044daf9e36ffd414260f67", "Дана", "a\u2028b\u2029", "<&>", "\U0001F600 \"\\\\\"", "a\x7f"}
+	for c := range byte(' ') {
+		texts = append(texts, "a"+string(rune(c))+"b")
+	}
+	for _, text := range texts {
+		want, err := json.Marshal(text)
+		if got := AppendString([]byte("x"), text); err != nil || string(got) != "x"+string(want) {
+			t.Errorf("%q: got %s, want x%s, %v", text, got, want, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
+	for _, frame := range []string{
+		`{"type":"Load","args":{}}`, `{"type":"Load","args":{"a":{}},"args":{}}`, `{"type":"Load","args":{}}}`, `{"type":"Load","args":{}`,
+		`{"type":"Load","args":{} }`, `{"type":"Load","args": {}}`, `{"type":"","args":{}}`, `{"type":"Load","args":}}`, `{"type":"Load","args":{"a":1,"a":2}}`,
+		`{"type":"Load","args":{"a":1},"type":"Join","x":{}}`, `{"type":"L\u0061d","args":{}}`, "{\"type\":\"Load\",\"args\":{\"x\":\"\xff\"}}",
+		`{"type":"Load","args":{"x":"\ud800"}}`, `{"type":"Load","args":{},"x":{}}`, `{"type":"Load","args":{`,
+	} {
+		f.Add([]byte(frame))
+	}
 	f.Add([]byte(`{"type":"Join","args":{"userId":"x","from":"User","features":["messageId"]}}`))
 	f.Add([]byte(`{"type":"ChatMessage","args":{"content":"\u0000","messageId":""}}`))
 	f.Add([]byte("{\"type\":\"\xff\"}"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		kind, args, err := Decode(frame)
+		if anyKind, anyArgs, anyErr := decodeAny(frame); kind != anyKind || string(args) != string(anyArgs) || (args == nil) != (anyArgs == nil) || (err == nil) != (anyErr == nil) {
+			t.Fatalf("%q %q %v, the usual way; otherwise %q %q %v", kind, args, err, anyKind, anyArgs, anyErr)
+		}
 		if err != nil {
 			if err.Code != BadJSON && err.Code != BadRequest {
 				t.Fatalf("code %s", err.Code)
