@@ -41,6 +41,7 @@ func (c *crew) serve(n newcomer) {
 func (c *crew) work(n newcomer) {
 	var next chan newcomer
 	for ok := true; ok; n, ok = <-next {
+		n.socket.Flush() // the goroutine that has upgraded it has a small stack
 		n.socket.serve(n.socket.reader(n.early))
 		n = newcomer{}
 		if next = c.wait(next); next == nil {

@@ -109,7 +109,6 @@ func (h *hub) open(u upgraded, connect func(wire.Peer) session) {
 		s.session.Closed()
 		return
 	}
-	s.Flush()
 	h.crew.serve(newcomer{s, u.early})
 }
 

@@ -238,8 +238,8 @@ func (s *Server) upgrade(agentsOnly bool, connect func(*websocket.Conn) func(wir
 		s.hub.open(upgraded{conn, head(c), early, from, agentOf(c)}, connect(c))
 	}, websocket.Config{
 		Subprotocols:    []string{subprotocol},
-		ReadBufferSize:  256, // contrib's buffers are not used
-		WriteBufferSize: 256,
+		ReadBufferSize:  1, // contrib's buffers are not used: the smallest, and none
+		WriteBufferPool: new(sync.Pool),
 		RecoverHandler: func(c *websocket.Conn) {
 			if r := recover(); r != nil {
 				s.options.Log.Error("panic in an upgrade", "panic", r)
@@ -290,11 +290,9 @@ func head(c *websocket.Conn) []byte {
 	if request == nil {
 		return nil
 	}
-	return request.Response.Header.AppendBytes(make([]byte, 0, headSize))
+	header := request.Response.Header.Header()
+	return append(make([]byte, 0, len(header)+len(pingFrame)), header...)
 }
-
-// headSize is about what the response to an upgrade needs, with a first ping.
-const headSize = 512
 
 // takeOver returns the raw connection and the bytes that its client has sent after the
 // upgrade request, which Fiber has already read.
@@ -304,12 +302,15 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 	if !ok {
 		return nil, nil, errors.New("fasthttp does not release its connection")
 	}
-	// With a deadline in the past, the wrapper's reader only returns its buffer.
-	if err := wrapped.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	conn := unwrapper.UnsafeConn()
+	if direct, ok := conn.(*rawio.Conn); ok {
+		conn = direct.Detach() // from now on, the wrapper's reader only returns its buffer
+	} else if err := wrapped.SetReadDeadline(time.Unix(1, 0)); err != nil { // which does the same
 		return nil, nil, err
 	}
 	var early []byte
-	var buf [smallBuffer]byte
+	buf := earlyBuffers.Get().(*[smallBuffer]byte)
+	defer earlyBuffers.Put(buf)
 	for {
 		n, err := wrapped.Read(buf[:])
 		early = append(early, buf[:n]...)
@@ -317,12 +318,10 @@ func takeOver(c *websocket.Conn) (net.Conn, []byte, error) {
 			break
 		}
 	}
-	conn := unwrapper.UnsafeConn()
-	if wrapped, ok := conn.(*rawio.Conn); ok {
-		conn = wrapped.TCPConn
-	}
 	return conn, early, conn.SetDeadline(time.Time{})
 }
+
+var earlyBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 
 // Serve serves until Shutdown and then returns nil. Call it once.
 func (s *Server) Serve(l net.Listener) error {

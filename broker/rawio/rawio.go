@@ -92,8 +92,9 @@ type Conn struct {
 	*net.TCPConn
 	raw syscall.RawConn
 
-	reading sync.Mutex
-	reader  Reader
+	reading  sync.Mutex
+	reader   Reader
+	detached bool
 
 	writing sync.Mutex
 	out     []byte
@@ -120,6 +121,9 @@ func Wrap(conn net.Conn) net.Conn {
 func (c *Conn) Read(b []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	if c.detached {
+		return 0, io.EOF
+	}
 	n, err := c.reader.Read(c.raw, b)
 	return n, c.explain("read", err)
 }
@@ -149,6 +153,14 @@ func (c *Conn) Write(b []byte) (int, error) {
 func (c *Conn) once(fd uintptr) bool {
 	c.out, c.err = Write(fd, c.out)
 	return true
+}
+
+// Detach returns the connection to go on with. Whoever still reads from c finds its end at once.
+func (c *Conn) Detach() *net.TCPConn {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.detached = true
+	return c.TCPConn
 }
 
 // explain makes an error what package net would make it.
