@@ -68,7 +68,8 @@ func (r *room) append(ctx context.Context, deadline time.Time, e *log.Event, app
 	return r.put(ctx, deadline, e, &appending{applied: applied})
 }
 
-// put is append, with what else goes with the event in a.
+// put is append, with what else goes with the event in a. If that is a support who takes the
+// chat, ctx bounds it, too.
 func (r *room) put(ctx context.Context, deadline time.Time, e *log.Event, a *appending) appended {
 	began := time.Now()
 	switch {
@@ -90,7 +91,7 @@ func (r *room) put(ctx context.Context, deadline time.Time, e *log.Event, a *app
 	_, span := r.service.tracer.Begin(ctx, spanAppend, trace.SpanKindClient)
 	showEvent(span, e, entry)
 	if a.taking != nil {
-		r.putTaking(a, e, entry)
+		r.putTaking(ctx, a, e, entry)
 	} else {
 		r.service.logs.Append(deadline, r.chatID, e.Kind, entry, registration, func(seq int64, err error) {
 			r.appended(a, e, seq, err)
@@ -139,8 +140,8 @@ func tells(k log.Kind) bool {
 }
 
 // putTaking puts the event that a support takes the chat, and the queue follows in the
-// same step if the room is up to date.
-func (r *room) putTaking(a *appending, e *log.Event, entry []byte) {
+// same step if the room is up to date. ctx, that of the Join, bounds it.
+func (r *room) putTaking(ctx context.Context, a *appending, e *log.Event, entry []byte) {
 	s := r.service
 	events := []*log.Event{e}
 	if a.taking.attends != nil {
@@ -157,8 +158,6 @@ func (r *room) putTaking(a *appending, e *log.Event, entry []byte) {
 	if s.tracer.Tracer == nil && !s.logs.Confirmed() { // else it is published in a span, or when replicas have it
 		news = &lobby.News{Topic: topic(r.chatID), Payload: encodeNews(after+int64(len(events)), entry, "")}
 	}
-	ctx, cancel := context.WithDeadline(s.ctx, a.late)
-	defer cancel()
 	took, err := s.queue.Take(ctx, *held, r.entries(ctx, after, events...), news)
 	if took.Lost {
 		err = errTaken

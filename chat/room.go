@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -354,6 +355,12 @@ func (h *roomHandler) Message(payload []byte) {
 	if err != nil {
 		return // not from us
 	}
+	r.mu.Lock()
+	if entry != nil && seq <= r.last && isEvent(entry) { // usually this server's own
+		r.mu.Unlock()
+		return
+	}
+	r.mu.Unlock()
 	var e log.Event
 	if entry != nil {
 		e = log.Decode(entry)
@@ -379,6 +386,13 @@ func (h *roomHandler) Message(payload []byte) {
 	if delivered {
 		r.service.metrics.remote.Observe(r.service.since(e))
 	}
+}
+
+// isEvent reports whether an entry of news is, as servers write it, of another kind than a message:
+// as isKnown has it, such an event at a known position says nothing new.
+func isEvent(entry []byte) bool {
+	kind, found := bytes.CutPrefix(entry, []byte(`{"kind":"`))
+	return found && !bytes.HasPrefix(kind, []byte(log.Messaged))
 }
 
 // Gap reads the entries that may have been missed.
