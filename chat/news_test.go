@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"livesupport/chat/log"
+	"livesupport/chat/log/logtest"
 )
 
 func TestNews(t *testing.T) {
@@ -32,6 +33,25 @@ func TestNews(t *testing.T) {
 	for _, junk := range []string{"", " ", "0", "x", "-1", "5x", "99999999999999999999", "{}"} {
 		if _, _, err := decodeNews([]byte(junk)); err == nil {
 			t.Errorf("%q: no error", junk)
+		}
+	}
+}
+
+// TestNewsOfEvents: messages alone have to be looked at when their position is known.
+func TestNewsOfEvents(t *testing.T) {
+	for choice := range 256 {
+		e := logtest.AnyEvent(byte(choice))
+		e.ID = "1"
+		if got, want := isEvent(e.Encode()), e.Kind != log.Messaged; got != want {
+			t.Errorf("%s: %t", e.Kind, got)
+		}
+		if e.Kind != log.Messaged && !new(room).isKnown(e) {
+			t.Errorf("%s would have been read again", e.Kind)
+		}
+	}
+	for _, unclear := range []string{``, `{}`, `{"traceparent":"x","kind":"closed"}`, `{"kind":"message"}`} {
+		if isEvent([]byte(unclear)) {
+			t.Errorf("%s need not be looked at", unclear)
 		}
 	}
 }

@@ -174,3 +174,30 @@ func TestManyWriters(t *testing.T) {
 		}
 	}
 }
+
+// TestDetach: whoever reads from the wrapper finds its end at once, and the connection goes on
+// without it.
+func TestDetach(t *testing.T) {
+	plain, wrapped := pair(t)
+	c, ok := wrapped.(*Conn)
+	if !ok {
+		t.Skip("connections are not wrapped here")
+	}
+	if _, err := plain.Write([]byte("early")); err != nil {
+		t.Fatal(err)
+	}
+	conn := c.Detach()
+	var b [16]byte
+	if n, err := c.Read(b[:]); n != 0 || err != io.EOF {
+		t.Errorf("the wrapper: %d bytes, %v", n, err)
+	}
+	if n, err := conn.Read(b[:]); err != nil || string(b[:n]) != "early" {
+		t.Errorf("the connection: %q, %v", b[:n], err)
+	}
+	if _, err := conn.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := plain.Read(b[:]); err != nil || string(b[:n]) != "answer" {
+		t.Errorf("the other end: %q, %v", b[:n], err)
+	}
+}
