@@ -8,8 +8,6 @@ import { h, write } from "./dom.js";
 export class Account {
   #session;
   #t;
-  #name = ""; // as it was shown last
-  #capacity = "";
 
   /**
    * @param {import("./session.js").Session} session
@@ -38,30 +36,17 @@ export class Account {
   }
 
   open() {
+    write(this.title, this.#session.name);
+    this.entry.value = this.#session.name;
     write(this.refusal, "");
-    this.limits.hidden = true;
-    this.entry.value = this.limit.value = this.#name = this.#capacity = "";
-    this.#follow();
+    this.limits.hidden = !this.#session.lobby.colleagues;
+    this.limit.value = String(this.#session.lobby.status.capacity);
+    this.archive.hidden = this.#session.archive.access !== "closed";
+    write(this.archive, this.archive.hidden ? "" : this.#t(whyNot(this.#session)));
+    this.consequence.hidden = this.#session.desk.entries.size === 0;
     this.element.showModal();
     if (this.#session.needsToken) this.cancel.focus();
     else this.entry.select();
-  }
-
-  update() {
-    if (this.element.open) this.#follow();
-  }
-
-  /** Shows what is known by now. What the agent has changed stays, and so does a field that was there. */
-  #follow() {
-    const { name, lobby, archive, desk } = this.#session;
-    const capacity = String(lobby.status.capacity);
-    write(this.title, name);
-    if (name !== this.#name && this.entry.value === this.#name) this.entry.value = this.#name = name;
-    if (capacity !== this.#capacity && this.limit.value === this.#capacity) this.limit.value = this.#capacity = capacity;
-    if (lobby.colleagues) this.limits.hidden = false;
-    this.archive.hidden = archive.access !== "closed";
-    write(this.archive, this.archive.hidden ? "" : this.#t(whyNot(this.#session)));
-    this.consequence.hidden = desk.entries.size === 0;
   }
 
   #submitted(event) {

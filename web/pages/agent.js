@@ -86,7 +86,7 @@ const conversations = new Conversations(session, t, ttl, choose, (by) => {
 conversations.element.append(overview.element);
 const pane = new Pane(session, t, lang, ttl, store, { back, close, end, replies: () => replies.open(), transfer: give });
 const replies = new Replies(t, store, session, (text) => pane.conversation.insert(filled(text)));
-const quick = new QuickReplies(t, pane.conversation.form, pane.conversation.text, () => replies.all, (text, from) => pane.conversation.insert(filled(text), from));
+new QuickReplies(t, pane.conversation.form, pane.conversation.text, () => replies.all, (text, from) => pane.conversation.insert(filled(text), from));
 const closing = new Confirm(t("cancel"));
 const archive = new ArchiveView(session, views, t, lang, closing);
 const reports = new ReportView(session, views, t, { lang, dir });
@@ -117,7 +117,7 @@ function renderNow() {
   document.body.dataset.view = views.current;
   document.body.dataset.talking = office.dataset.talking = String(Boolean(desk.current));
   // Clear hidden parts, too: nothing of an agent who has signed out stays in the page.
-  for (const part of [signIn, bar, views, renewal, notice, offers, queue, colleagues, conversations, overview, pane, quick, replies, account, transfer, messages, archive, reports]) part.update();
+  for (const part of [signIn, bar, views, renewal, notice, offers, queue, colleagues, conversations, overview, pane, transfer, messages, archive, reports]) part.update();
   if (!session.signedIn) {
     document.title = own;
     return;

@@ -14,7 +14,6 @@ export class QuickReplies {
   #fill;
   #found = [];
   #at = 0;
-  #count = 0; // of the replies at the last look
   #declined = -1; // the position of a slash for which the agent has closed the list
 
   /**
@@ -40,14 +39,7 @@ export class QuickReplies {
     form.addEventListener("keydown", (event) => this.#pressed(event), { capture: true }); // before the field handles Enter
   }
 
-  /** The site's replies may come after the slash. */
-  update() {
-    if (document.activeElement === this.#text && this.#replies().length !== this.#count) this.#look();
-  }
-
   #look() {
-    const all = this.#replies();
-    this.#count = all.length;
     const { value, selectionStart, selectionEnd } = this.#text;
     const stroke = selectionStart === selectionEnd && STROKE.exec(value.slice(0, selectionStart));
     const from = stroke ? selectionStart - stroke[1].length - 1 : -1;
@@ -56,6 +48,7 @@ export class QuickReplies {
       return this.#close();
     }
     const wanted = stroke[1].toLowerCase();
+    const all = this.#replies();
     const named = all.filter(({ shortcut }) => shortcut.toLowerCase().startsWith(wanted));
     const other = wanted ? all.filter((one) => !named.includes(one) && one.text.toLowerCase().includes(wanted)) : [];
     this.#found = [...named, ...other].slice(0, MOST);

@@ -8,7 +8,6 @@ export class Replies {
   #t;
   #store;
   #session;
-  #known; // the site's replies in the list
 
   /**
    * @param {(key: string) => string} t
@@ -44,11 +43,6 @@ export class Replies {
     this.element.showModal();
   }
 
-  /** The site's replies may come while the dialog is open. */
-  update() {
-    if (this.element.open && !this.choosing.hidden && this.#known !== this.#session.replies) this.#choose();
-  }
-
   get #own() {
     const t = this.#t;
     return this.#store.get("replies") ?? [t("reply1"), t("reply2"), t("reply3")];
@@ -65,7 +59,6 @@ export class Replies {
 
   #choose() {
     const { all } = this;
-    this.#known = this.#session.replies;
     this.list.replaceChildren(...all.map(({ shortcut, text }) => h("li", {},
       h("button", { type: "button", onclick: () => this.#insert(text) }, h("span", { dir: "auto" }, text), shortcut ? h("b", { dir: "ltr" }, `/${shortcut}`) : ""))));
     this.none.hidden = all.length > 0;

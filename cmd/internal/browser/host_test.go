@@ -165,7 +165,7 @@ func TestArabic(t *testing.T) {
 	agent := newWindow(t, desktop)
 	agent.visit(s.lobby + "?lang=ar")
 	agent.signsIn("فيكا")
-	agent.shows(".since", "ينتظر منذ")
+	agent.shows(".since", "في الانتظار منذ")
 	agent.click(".queue button")
 	agent.connected()
 	agent.says("غدًا")

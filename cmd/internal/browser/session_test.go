@@ -187,44 +187,6 @@ func TestRename(t *testing.T) {
 	agent.until("both conversations", `$$(".tab").length === 2`)
 }
 
-// TestAccountElsewhere: while the dialog is open, it follows what the agent does on another machine.
-// What is written into it stays.
-func TestAccountElsewhere(t *testing.T) {
-	t.Parallel()
-	s := startSite(t, tokens)
-	agent, other := s.works(desktop, "vika", "Vika", ""), s.works(desktop, "vika", "Vika", "")
-	limits := func(w *window, limit string) {
-		t.Helper()
-		w.until("there is a limit", `shown($("#limit"))`)
-		w.click("#limit")
-		w.press("a", kb.ModifierCtrl)
-		w.press(limit)
-	}
-	shows := func(w *window, limit string) {
-		t.Helper()
-		w.until("the limit is "+limit, fmt.Sprintf(`shown($("#limit")) && $("#limit").value === %q`, limit))
-	}
-	agent.click(".me")
-	shows(agent, "0")
-	other.click(".me")
-	limits(other, "4")
-	other.press(kb.Enter)
-	other.hides("dialog[open]")
-	shows(agent, "4")
-
-	limits(agent, "7")
-	other.click(".me")
-	limits(other, "5")
-	other.press(kb.Enter)
-	other.hides("dialog[open]")
-	other.click(".me")
-	shows(other, "5")
-	shows(agent, "7")
-	agent.press(kb.Enter)
-	agent.hides("dialog[open]")
-	shows(other, "7")
-}
-
 // TestRejoin: an agent's supportId is not the chat's, because they have taken it on another
 // machine. The console asks again with the token, and gets the chat.
 func TestRejoin(t *testing.T) {

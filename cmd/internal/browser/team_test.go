@@ -471,45 +471,6 @@ func TestTeams(t *testing.T) {
 	lulu.until("still nobody", `$$(".queue li").length === 0`)
 }
 
-// TestRepliesThatComeLate: the site's replies are in the lists that an agent has opened before they
-// came.
-func TestRepliesThatComeLate(t *testing.T) {
-	t.Parallel()
-	file := settings(t, `{"replies":[{"shortcut":"ship","text":"It left us on Monday."}]}`)
-	s := startSite(t, func(cfg *backend.Config) { cfg.Settings = file })
-	opened := func() (agent *window, come func()) {
-		t.Helper()
-		open := make(chan struct{}, 1)
-		open <- struct{}{} // once
-		visitor, agent := s.visits(), newWindow(t, desktop)
-		visitor.run(`chat.send("one")`)
-		agent.visit(s.proxied("/api/v1/replies", open))
-		agent.signsIn("Vika")
-		agent.takes("Nika")
-		agent.reload() // the page waits only a while for replies: not for as long as all of this may take
-		agent.connected()
-		return agent, func() { close(open) }
-	}
-	agent, come := opened()
-	agent.press("r", kb.ModifierAlt)
-	agent.until("the agent's own are there", `shown($(".replies[open] .choices button"))`)
-	agent.until("the site's are not", `!$(".replies").textContent.includes("Monday")`)
-	come()
-	agent.shows(".replies[open] .choices", "It left us on Monday.")
-	agent.until("the focus is in the list", `document.activeElement === $(".replies .choices button")`)
-	agent.press(kb.Escape)
-	agent.hides("dialog[open]")
-
-	agent, come = opened()
-	agent.click("#message")
-	agent.write("/ship")
-	agent.hides(".quick")
-	come()
-	agent.shows(".quick", "It left us on Monday.")
-	agent.press(kb.Enter)
-	agent.until("filled in", `$("#message").value === "It left us on Monday."`)
-}
-
 // TestQuickReplies: a slash finds canned replies, the agent's own and those of the site.
 func TestQuickReplies(t *testing.T) {
 	t.Parallel()
