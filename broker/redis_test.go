@@ -14,10 +14,7 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-func TestMain(m *testing.M) {
-	brokertest.Parallel("8")
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRedisEmbedded(t *testing.T) {
 	brokertest.Run(t, func(t testing.TB) brokertest.Harness {

@@ -121,7 +121,6 @@ func TestStoredButNotReadable(t *testing.T) {
 // TestJoiningWhileTheBrokerIsAway: a client who joins then is let in. It gets what the side on the
 // other server has written as soon as the broker is back.
 func TestJoiningWhileTheBrokerIsAway(t *testing.T) {
-	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.down = true })
 	u := d.register()
@@ -209,7 +208,6 @@ func TestWaitedBehindOthers(t *testing.T) {
 // TestFarBroker: a sender does not wait for the broker. What is not published yet stays in order,
 // and is bounded.
 func TestFarBroker(t *testing.T) {
-	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1)
 	d.broker.set(func(l *lossy) { l.reliable = true })
 	u := d.register()

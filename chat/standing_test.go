@@ -33,7 +33,6 @@ func (p *peer) awaitStanding(t *testing.T, want string) {
 // TestStanding: users who have asked are told their positions, on each server, as long as they
 // wait. Others are not.
 func TestStanding(t *testing.T) {
-	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1)
 	users := []lobby.User{d.register(), d.register(), d.register()}
 	silent := d.services[0].connect(users[0].ChatID).joinUser(users[0])
@@ -98,7 +97,6 @@ func TestStandingCostsNothing(t *testing.T) {
 // TestWritten: the queue is told what a waiting user writes, the last message in the end, and
 // nothing of what is said once a support is there.
 func TestWritten(t *testing.T) {
-	t.Parallel()
 	d := deploy(t, 2, time.Minute, 1)
 	l := lobby.New(lobby.Config{
 		Queue: d.services[0].queue, Broker: d.broker, Frame: func(b []byte) []byte { return append(b, '\n') }, Log: d.services[0].logger,

@@ -10,7 +10,6 @@ import (
 // TestFarStore: a call that is submitted while a pipeline is on its way to a distant store does not
 // wait until that pipeline is back.
 func TestFarStore(t *testing.T) {
-	t.Parallel()
 	const oneWay = 400 * time.Millisecond
 	server := startRedis(t)
 	proxy := brokertest.StartProxy(t, server.Addr())

@@ -28,7 +28,6 @@ func TestReplaced(t *testing.T) {
 
 // A store that does not tell counts as replaced whenever it was away.
 func TestReplacedUntold(t *testing.T) {
-	t.Parallel()
 	proxy := brokertest.StartProxy(t, startRedis(t).Addr())
 	db := openReady(t, "redis://"+proxy.Addr())
 	replaced := db.Replaced()

@@ -19,10 +19,7 @@ import (
 	"livesupport/broker/redisdb"
 )
 
-func TestMain(m *testing.M) {
-	brokertest.Parallel("8")
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func startRedis(t testing.TB) *miniredis.Miniredis {
 	t.Helper()
@@ -353,7 +350,6 @@ func TestCallsTrickleIn(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	t.Parallel()
 	proxy := brokertest.StartProxy(t, startRedis(t).Addr())
 	db := openReady(t, "redis://"+proxy.Addr())
 	proxy.Stall()

@@ -1,14 +1,17 @@
 package follow_test
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"livesupport/broker/brokertest"
 )
 
+// TestMain runs many tests at a time: they mostly wait.
 func TestMain(m *testing.M) {
-	brokertest.Parallel("8")
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }

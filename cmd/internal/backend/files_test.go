@@ -2,6 +2,8 @@ package backend
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -12,7 +14,9 @@ import (
 // testFewFiles: a server whose files are used up keeps its sockets, and takes new
 // ones as soon as there are files again.
 func testFewFiles(t *testing.T, chatserver, redisURL string) {
-	p := startProcess(t, "/bin/sh", []string{"REDIS_URL=" + redisURL}, "-c", "ulimit -n 64 && exec "+chatserver)
+	limited := filepath.Join(t.TempDir(), "limited")
+	require.NoError(t, os.WriteFile(limited, []byte("#!/bin/sh\nulimit -n 64 && exec "+chatserver+"\n"), 0o700))
+	p := startProcess(t, limited, []string{"REDIS_URL=" + redisURL})
 	addr, _ := p.logged(t, "chat server listens")["addr"].(string)
 	require.EqualValues(t, 48, p.seen["MAX_SOCKETS is more than the limit on open files allows and was lowered: raise ulimit -n, or lower MAX_SOCKETS"]["sockets"])
 	socket := dialSocket(t, addr, chatPath)

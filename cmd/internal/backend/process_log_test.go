@@ -5,9 +5,6 @@ package backend
 import (
 	"bytes"
 	"database/sql"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +30,7 @@ type serving struct {
 // serveTo starts livesupport with standard error going to a file.
 func serveTo(t *testing.T, dir string, stderr *os.File, env ...string) *serving {
 	t.Helper()
-	s := &serving{chat: reservedPort(t), lobby: reservedPort(t), ended: make(chan error, 1)}
+	s := &serving{chat: closedPort(t), lobby: closedPort(t), ended: make(chan error, 1)}
 	s.cmd = command(t, filepath.Join(dir, "livesupport"), nil, append(env, "CHAT_ADDR="+s.chat, "LOBBY_ADDR="+s.lobby))
 	s.cmd.Stderr = stderr
 	require.NoError(t, s.cmd.Start())
@@ -56,24 +52,6 @@ func serveTo(t *testing.T, dir string, stderr *os.File, env ...string) *serving 
 		return res.StatusCode == http.StatusOK
 	}, 15*time.Second, 20*time.Millisecond)
 	return s
-}
-
-// lastPort is the port of the last reservedPort. They are below those that systems give for port 0.
-var lastPort atomic.Uint32
-
-func init() { lastPort.Store(20000 + rand.Uint32N(9000)) }
-
-// reservedPort is an address that no other test gets, as it may that of a closedPort.
-func reservedPort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", lastPort.Add(1))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
 }
 
 // makesLines makes the process log several times what a pipe holds.
@@ -107,7 +85,6 @@ func (s *serving) endsWell(t *testing.T) {
 
 func TestLogReaders(t *testing.T) {
 	dir := buildCommands(t)
-	t.Parallel()
 	env := []string{"LOG_LEVEL=debug", "AGENT_SECRET=" + testSecret}
 	t.Run("one that stands still", func(t *testing.T) {
 		r, w, err := os.Pipe()
@@ -153,7 +130,6 @@ func TestLogReaders(t *testing.T) {
 // if all of it is logged, and the database fails.
 func TestArchiveIsSilent(t *testing.T) {
 	dir := buildCommands(t)
-	t.Parallel()
 	var mu sync.Mutex
 	var traces bytes.Buffer
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

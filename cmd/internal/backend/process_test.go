@@ -5,14 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,52 +24,20 @@ const processTimeout = 60 * time.Second
 
 const chatPath = "/chat/00000000000000000000000000000000"
 
-// nowhere is an address at which nobody listens, and no test can: tests that run beside each other
-// may get a port that was free before.
-const nowhere = "127.0.0.1:1"
-
-var (
-	commandsOnce sync.Once
-	commandsDir  string
-	commandsErr  error
-)
-
-// buildCommands builds the commands once for all tests, and returns the folder with the binaries. Call
-// it before Parallel: beside a compiler, what other tests measure takes longer.
+// buildCommands builds the commands and returns the folder with the binaries.
 func buildCommands(t *testing.T) string {
 	t.Helper()
-	commandsOnce.Do(func() {
-		if commandsDir, commandsErr = os.MkdirTemp("", "livesupport-commands-"); commandsErr != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", commandsDir,
-			"livesupport/cmd/chatserver", "livesupport/cmd/subscriber", "livesupport/cmd/livesupport").CombinedOutput()
-		if err != nil {
-			commandsErr = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	require.NoError(t, commandsErr)
-	return commandsDir
-}
-
-// RemoveCommands removes what buildCommands has built.
-func RemoveCommands() {
-	if commandsDir != "" {
-		_ = os.RemoveAll(commandsDir) // a leftover does no harm
-	}
+	dir := t.TempDir()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", dir,
+		"livesupport/cmd/chatserver", "livesupport/cmd/subscriber", "livesupport/cmd/livesupport").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return dir
 }
 
 func TestCommands(t *testing.T) {
 	dir := buildCommands(t)
-	t.Parallel()
-	run := func(name string, test func(t *testing.T)) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
-	run("stop the start with one line", func(t *testing.T) { testRefusals(t, dir) })
-	run("help", func(t *testing.T) {
+	t.Run("stop the start with one line", func(t *testing.T) { testRefusals(t, dir) })
+	t.Run("help", func(t *testing.T) {
 		for _, name := range []string{"chatserver", "subscriber", "livesupport"} {
 			code, stdout, stderr := runToEnd(t, filepath.Join(dir, name), []string{"--help"}, nil)
 			require.Zero(t, code)
@@ -79,13 +45,13 @@ func TestCommands(t *testing.T) {
 			require.Empty(t, stderr)
 		}
 	})
-	run("version", func(t *testing.T) {
+	t.Run("version", func(t *testing.T) {
 		code, stdout, stderr := runToEnd(t, filepath.Join(dir, "chatserver"), []string{"--version"}, nil)
 		require.Zero(t, code)
 		require.Equal(t, versionLine("chatserver")+"\n", stdout)
 		require.Empty(t, stderr)
 	})
-	run("healthcheck", func(t *testing.T) {
+	t.Run("healthcheck", func(t *testing.T) {
 		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
 		chat, _ := p.logged(t, "chat server listens")["addr"].(string)
 		lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
@@ -98,14 +64,14 @@ func TestCommands(t *testing.T) {
 			code, _ := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+lobby)
 			return code == 0
 		}, 10*time.Second, 20*time.Millisecond)
-		code, stderr := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+nowhere)
+		code, stderr := check("CHAT_ADDR="+chat, "LOBBY_ADDR="+closedPort(t))
 		require.Equal(t, 1, code)
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	})
-	run("the start warns that everybody is an agent", func(t *testing.T) { testStartWarns(t, dir) })
-	run("settings", func(t *testing.T) { testSettings(t, dir) })
-	run("the log keeps secrets", func(t *testing.T) { testLogIsDiscreet(t, dir) })
-	redisURL := startRedis(t)
+	t.Run("the start warns that everybody is an agent", func(t *testing.T) { testStartWarns(t, dir) })
+	t.Run("settings", func(t *testing.T) { testSettings(t, dir) })
+	t.Run("the log keeps secrets", func(t *testing.T) { testLogIsDiscreet(t, dir) })
+	redisURL, nowhere := startRedis(t), "redis://"+closedPort(t)
 	for name, test := range map[string]struct {
 		command string
 		env     []string
@@ -116,9 +82,9 @@ func TestCommands(t *testing.T) {
 		"subscriber":         {"subscriber", []string{"REDIS_URL=" + redisURL}, syscall.SIGTERM, map[string]string{"lobby listens": "/users"}},
 		"livesupport":        {"livesupport", nil, syscall.SIGTERM, map[string]string{"chat server listens": chatPath, "lobby listens": "/users"}},
 		"interrupted":        {"livesupport", nil, os.Interrupt, map[string]string{"chat server listens": chatPath, "lobby listens": "/users"}},
-		"redis out of reach": {"livesupport", []string{"REDIS_URL=redis://" + nowhere}, syscall.SIGTERM, map[string]string{"chat server listens": chatPath, "lobby listens": "/users"}},
+		"redis out of reach": {"livesupport", []string{"REDIS_URL=" + nowhere}, syscall.SIGTERM, map[string]string{"chat server listens": chatPath, "lobby listens": "/users"}},
 	} {
-		run("end with a signal/"+name, func(t *testing.T) {
+		t.Run("end with a signal/"+name, func(t *testing.T) {
 			p := startProcess(t, filepath.Join(dir, test.command), test.env)
 			var sockets []*websocket.Conn
 			for line, path := range test.paths {
@@ -132,8 +98,8 @@ func TestCommands(t *testing.T) {
 			p.endsWell(t)
 		})
 	}
-	run("few open files", func(t *testing.T) { testFewFiles(t, filepath.Join(dir, "chatserver"), redisURL) })
-	run("a second signal kills", func(t *testing.T) {
+	t.Run("few open files", func(t *testing.T) { testFewFiles(t, filepath.Join(dir, "chatserver"), redisURL) })
+	t.Run("a second signal kills", func(t *testing.T) {
 		p := startProcess(t, filepath.Join(dir, "livesupport"), nil)
 		addr, _ := p.logged(t, "chat server listens")["addr"].(string)
 		dialSocket(t, addr, chatPath) // does not answer the close frame, so the shutdown waits for it
@@ -151,7 +117,7 @@ func TestCommands(t *testing.T) {
 			}
 		}
 	})
-	run("livesupport with an embedded NATS", func(t *testing.T) {
+	t.Run("livesupport with an embedded NATS", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"BROKER=nats", "DATA_DIR=" + data})
 		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends; NATS_URL is not set: an embedded NATS carries the events, with its files in "+data+"; ARCHIVE_URL is not set: ended chats are kept in "+filepath.Join(data, "archive.db")+"; FILES_URL is not set: files are kept in "+filepath.Join(data, "files"))
@@ -166,8 +132,8 @@ func TestCommands(t *testing.T) {
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, <-p.ended)
 	})
-	run("livesupport keeps its chats over a restart", func(t *testing.T) { testChatsOverRestart(t, dir) })
-	run("livesupport says what it embeds", func(t *testing.T) {
+	t.Run("livesupport keeps its chats over a restart", func(t *testing.T) { testChatsOverRestart(t, dir) })
+	t.Run("livesupport says what it embeds", func(t *testing.T) {
 		data := t.TempDir()
 		p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"DATA_DIR=" + data})
 		line := p.logged(t, "REDIS_URL is not set: an embedded Redis keeps the chats until this process ends; "+
@@ -191,7 +157,7 @@ func testStartWarns(t *testing.T, dir string) {
 		{nil, 1},
 		{[]string{"VISITOR_SECRET=" + testSecret}, 1},
 		{[]string{"AGENT_SECRET=" + testSecret}, 0},
-		{[]string{"AGENT_JWKS_URL=http://" + nowhere, "AGENT_AUDIENCE=a"}, 0},
+		{[]string{"AGENT_JWKS_URL=http://" + closedPort(t), "AGENT_AUDIENCE=a"}, 0},
 	} {
 		p := startProcess(t, filepath.Join(dir, "livesupport"), test.env)
 		lines := 0
@@ -214,6 +180,7 @@ func testStartWarns(t *testing.T, dir string) {
 // an id, whatever goes wrong.
 func testLogIsDiscreet(t *testing.T, dir string) {
 	const name, content = "Hortensia", "my card number"
+	store := closedPort(t)
 	p := startProcess(t, filepath.Join(dir, "livesupport"), []string{"FRAME_RATE=10"})
 	chat, _ := p.logged(t, "chat server listens")["addr"].(string)
 	lobby, _ := p.logged(t, "lobby listens")["addr"].(string)
@@ -243,7 +210,7 @@ func testLogIsDiscreet(t *testing.T, dir string) {
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.EqualValues(t, 1001, closeCode(t, agent))
 
-	away := startProcess(t, filepath.Join(dir, "chatserver"), []string{"REDIS_URL=redis://u:s3cret@" + nowhere})
+	away := startProcess(t, filepath.Join(dir, "chatserver"), []string{"REDIS_URL=redis://u:s3cret@" + store})
 	chat, _ = away.logged(t, "chat server listens")["addr"].(string)
 	get(t, "http://"+chat+"/user/join/"+name)
 	socket = dialSocket(t, chat, "/chat/"+user.ChatID)
@@ -279,7 +246,7 @@ func testRefusals(t *testing.T, dir string) {
 	addr := taken.Addr().String()
 	bad := filepath.Join(t.TempDir(), "settings.json")
 	require.NoError(t, os.WriteFile(bad, []byte("{\n\"hours\": {\"week\": {\"mon\": [\"09:00-12:00\", \"13:00-25:00\"]}}\n}"), 0o600))
-	const url = "REDIS_URL=redis://" + nowhere
+	const url = "REDIS_URL=redis://127.0.0.1:1"
 	for _, test := range []struct {
 		command string
 		args    []string
@@ -342,9 +309,9 @@ type process struct {
 	ended chan error                // what Wait returned
 }
 
-func startProcess(t *testing.T, path string, env []string, args ...string) *process {
+func startProcess(t *testing.T, path string, env []string) *process {
 	t.Helper()
-	p := &process{cmd: command(t, path, args, env), lines: make(chan map[string]any, 1000), seen: make(map[string]map[string]any), ended: make(chan error, 1)}
+	p := &process{cmd: command(t, path, nil, env), lines: make(chan map[string]any, 1000), seen: make(map[string]map[string]any), ended: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"maps"
 	"os"
@@ -23,15 +24,16 @@ import (
 // that is not the server's, and nothing of the code behind. Each runs in every place.
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	// The tests mostly wait, unless the race detector slows them; crowd bounds what
 	// the scenarios do meanwhile.
-	if slowness == 1 {
-		brokertest.Parallel("8")
+	if parallel := flag.Lookup("test.parallel"); slowness == 1 && parallel.Value.String() == parallel.DefValue {
+		if err := flag.Set("test.parallel", "4"); err != nil {
+			panic(err)
+		}
 	}
 	testlock.Hold()
-	code := m.Run()
-	backend.RemoveCommands()
-	os.Exit(apitest.Exit(code, true, "event test"))
+	os.Exit(apitest.Exit(m.Run(), true, "event test"))
 }
 
 // patience bounds every wait for something that must happen.

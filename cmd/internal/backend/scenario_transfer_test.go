@@ -104,7 +104,7 @@ func (c *client) agentsOf(n int) (agents []obj) {
 
 func TestScenarioTransfer(t *testing.T) {
 	t.Parallel()
-	const grace, offerTTL = slowness * 2 * time.Second, slowness * 4 * time.Second // waiting users are renewed twice in a grace, however busy the machine
+	const grace, offerTTL = slowness * time.Second, slowness * 4 * time.Second
 	few := func(c *backend.Config) { unlimited(c); c.LeaveGrace = grace }
 	slow := func(c *backend.Config) { c.MessageRate, c.MessageBurst = 0.01, 2 }
 	toQueue := obj{"to": "queue"}
