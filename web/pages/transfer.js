@@ -13,7 +13,7 @@ export class TransferDialog {
   #t;
   #chatId = "";
   #busy = false;
-  #known = new Map(); // colleagues who have been in the open list, by ID
+  #listed = new Map(); // colleagues who have been in the open list, by ID
 
   /**
    * @param {import("./session.js").Session} session
@@ -64,28 +64,30 @@ export class TransferDialog {
   }
 
   /**
-   * Shows who is there. While the dialog is open nobody moves under the pointer: who comes is added
-   * below the others, and who goes stays, as offline.
+   * Shows who is there. While the dialog is open nobody moves under the pointer: newcomers are added
+   * below the others, and whoever has gone stays, as offline.
    */
   #list() {
     const t = this.#t;
-    const { lobby, teams: known } = this.#session;
+    const { lobby } = this.#session;
     const present = new Map(sorted(lobby.others).filter(({ agent }) => !this.#isWith(agent)).map((one) => [one.agent, one]));
     for (const [agent, one] of present) {
-      if (this.#known.has(agent) || this.#known.size < MOST) this.#known.set(agent, one);
+      if (this.#listed.has(agent) || this.#listed.size < MOST) this.#listed.set(agent, one);
     }
-    const teams = new Map(known);
+    const teams = new Map(this.#session.teams);
     if (teams.size === 0) for (const { teams: names = [] } of lobby.colleagues ?? []) for (const name of names) teams.set(name, name);
     const targets = new Map([["queue", { name: t("transferQueue"), about: t("transferQueueHint") }]]);
-    for (const [agent, one] of this.#known) {
+    for (const [agent, one] of this.#listed) {
       const status = present.has(agent) ? one.status : "offline";
       const words = t(STATUS[status]);
       const about = status === "offline" ? words : t("statusAndLoad", { status: words, load: loadOf(t, one) });
       targets.set(`agent ${agent}`, { name: one.supportUserName || t("agent"), about, status });
     }
     for (const [id, name] of teams) targets.set(`team ${id}`, { name, about: t("team") });
+    const focused = this.options.contains(document.activeElement);
     list(this.options, targets, (value) => this.#option(value), updateOption);
     if (!this.#chosen) this.options.querySelector("input").checked = true; // none yet, or its team is gone
+    if (focused && !this.options.contains(document.activeElement)) this.#chosen.focus();
   }
 
   get #chosen() {
@@ -131,7 +133,7 @@ export class TransferDialog {
     if (this.element.open) return;
     this.#chatId = "";
     write(this.title, ""); // so that no name stays in the page
-    this.#known.clear();
+    this.#listed.clear();
     this.options.replaceChildren();
     this.field.text.value = "";
   }
